@@ -1,0 +1,36 @@
+//! Tidegate: an event-loop HTTP/1.1 load balancer with an experiment lab, and a micro-batching proxy.
+//!
+//! # The house
+//!
+//! A room may import only from lower floors; `tests/tidy.rs` checks it.
+//!
+//! ```text
+//! floor 5  door      main.rs  cli  config
+//! floor 3  handlers  proxy  testbed                (do not know each other)
+//! floor 2  machines  reactor  net  telemetry       (only rooms that touch kernel, threads, files)
+//! floor 1  rules     h1  balance  record           (pure: values in, values out, now as argument)
+//! floor 0  ground    time  wheel  buffer  slots
+//! ```
+//!
+//! # Glossary
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | exchange | a request with its response (RFC 9110 §3) |
+//! | client | a connection from the user |
+//! | backend | a server to choose from |
+//! | upstream | a connection to a backend |
+//! | framing | what delimits a message's body (RFC 9112 §6) |
+//! | routing mode | how the backend is chosen |
+//! | turn | one pass of the event loop |
+//! | record | what is known of a finished exchange; a row of the CSV |
+
+pub mod balance;
+pub mod buffer;
+pub mod net;
+pub mod proxy;
+pub mod reactor;
+pub mod record;
+pub mod slots;
+pub mod time;
+pub mod wheel;

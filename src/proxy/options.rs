@@ -1,0 +1,94 @@
+//! What the proxy is told.
+//!
+//! Here: [`Options`] as plain values. Not here: flags, files, defaults by origin (`config/`). Floor 3.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::balance::RoutingMode;
+
+/// Whether upstream connections are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionMode {
+    /// Upstream connections are kept and used again, newest first.
+    #[default]
+    Persistent,
+    /// Each request opens its own upstream connection, says `Connection: close`, and closes it afterwards.
+    NonPersistent,
+}
+
+impl ConnectionMode {
+    /// Both modes.
+    pub const ALL: [ConnectionMode; 2] = [ConnectionMode::Persistent, ConnectionMode::NonPersistent];
+
+    /// The mode's name in options and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ConnectionMode::Persistent => "persistent",
+            ConnectionMode::NonPersistent => "non-persistent",
+        }
+    }
+}
+
+impl fmt::Display for ConnectionMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for ConnectionMode {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        ConnectionMode::ALL
+            .into_iter()
+            .find(|m| m.name() == name)
+            .ok_or_else(|| format!("unknown connection mode `{name}`; expected persistent or non-persistent"))
+    }
+}
+
+/// A server to choose from, its name resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The URL as configured, for rows and logs: `http://localhost:8081`.
+    pub url: String,
+    /// `host:port`, for a request that came without `Host` (HTTP/1.0).
+    pub authority: String,
+    /// Where to connect: tried in this order until one answers, and that one first from then on. Not empty.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// All that the proxy is told, apart from its listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The servers to choose from, in configuration order; with none each request is answered 503.
+    pub backends: Vec<Backend>,
+    /// Whether upstream connections are kept.
+    pub connections: ConnectionMode,
+    /// How the backend of a request is chosen.
+    pub routing: RoutingMode,
+    /// N of `adaptive_sma`: how many latencies the mean is over; at least 1.
+    pub sma_window: usize,
+    /// α of `adaptive_ewma`, above 0 and at most 1.
+    pub ewma_alpha: f64,
+    /// How long to wait for a response head, and then for each further piece of the response.
+    pub upstream_timeout: Duration,
+    /// How long a connection to a backend may take to open.
+    pub connect_timeout: Duration,
+    /// How long a client may take from the first to the last byte of a request head.
+    pub header_timeout: Duration,
+    /// How long a client's body may make no progress, in either direction.
+    pub body_timeout: Duration,
+    /// How long a client's connection may rest between requests.
+    pub idle_timeout: Duration,
+    /// How long an upstream connection may rest in the pool.
+    pub pool_idle_timeout: Duration,
+    /// How long requests in flight may take to finish after a stop signal.
+    pub drain_timeout: Duration,
+    /// Whether a client's connection is kept after an exchange.
+    pub client_keepalive: bool,
+    /// How many client connections may be open at once; further ones wait in the listen backlog. At least 1.
+    pub max_connections: usize,
+}

@@ -1,0 +1,113 @@
+//! The event loop.
+//!
+//! Here: [`Reactor`], which waits, dispatches, expires and ends the turn; [`Handler`], who lives on it; [`Turn`],
+//! what a handler may use while it is called. Not here: sockets (`net/`) and what to do with them (the handlers:
+//! proxy, simulated backends). `cli/` starts one per thread. Floor 2.
+
+use std::io;
+
+use crate::net::{Event, Net, Readiness, Token, Wake};
+use crate::time::Instant;
+use crate::wheel::Wheel;
+
+/// What a handler may use during one call.
+pub struct Turn<'a, N: Net, T> {
+    /// The outside world.
+    pub net: &'a mut N,
+    /// The reactor's deadlines.
+    pub timers: &'a mut Wheel<T>,
+    again: &'a mut Vec<Token>,
+}
+
+impl<N: Net, T> Turn<'_, N, T> {
+    /// The clock, read afresh: a turn with many exchanges lasts milliseconds, and latency is the product.
+    pub fn now(&self) -> Instant {
+        self.net.now()
+    }
+
+    /// Calls [`Handler::ready`] for `token` again in the next turn, with empty readiness: for who has used up its
+    /// share of this turn and knows of more to do.
+    pub fn again(&mut self, token: Token) {
+        self.again.push(token);
+    }
+}
+
+/// Whether the loop goes on after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Wait for the next events.
+    Continue,
+    /// Leave [`Reactor::run`].
+    Stop,
+}
+
+/// Who lives on a reactor.
+pub trait Handler<N: Net> {
+    /// What a deadline delivers.
+    type Timer: Copy;
+
+    /// Something may have changed on a stream or listener registered under `token`, which may be stale.
+    fn ready(&mut self, turn: &mut Turn<'_, N, Self::Timer>, token: Token, readiness: Readiness);
+    /// A deadline has passed.
+    fn expired(&mut self, turn: &mut Turn<'_, N, Self::Timer>, timer: Self::Timer);
+    /// A signal arrived or another thread calls.
+    fn woken(&mut self, turn: &mut Turn<'_, N, Self::Timer>, wake: Wake);
+    /// All events of this turn are handled.
+    fn turn_ended(&mut self, turn: &mut Turn<'_, N, Self::Timer>) -> Flow;
+}
+
+/// One event loop on one network.
+pub struct Reactor<N: Net, T> {
+    net: N,
+    timers: Wheel<T>,
+    events: Vec<Event>,
+    again: Vec<Token>,
+    due: Vec<Token>,
+}
+
+impl<N: Net, T: Copy> Reactor<N, T> {
+    /// A loop whose deadlines have a grain of `2^tick_shift` nanoseconds.
+    pub fn new(net: N, tick_shift: u32) -> Reactor<N, T> {
+        let timers = Wheel::new(tick_shift, net.now());
+        Reactor { net, timers, events: Vec::with_capacity(1024), again: Vec::new(), due: Vec::new() }
+    }
+
+    /// Calls `f` with a turn outside the loop, for what must happen before the first event.
+    pub fn begin<R>(&mut self, f: impl FnOnce(&mut Turn<'_, N, T>) -> R) -> R {
+        f(&mut Turn { net: &mut self.net, timers: &mut self.timers, again: &mut self.again })
+    }
+
+    /// Waits for events once and handles them.
+    ///
+    /// # Errors
+    /// Those of [`Net::poll`], which end the loop.
+    pub fn turn<H: Handler<N, Timer = T>>(&mut self, handler: &mut H) -> io::Result<Flow> {
+        let until = if self.again.is_empty() { self.timers.next_deadline() } else { Some(Instant::ZERO) };
+        self.net.poll(&mut self.events, until)?;
+        std::mem::swap(&mut self.again, &mut self.due);
+        let mut turn = Turn { net: &mut self.net, timers: &mut self.timers, again: &mut self.again };
+        for event in self.events.drain(..) {
+            match event {
+                Event::Ready(token, readiness) => handler.ready(&mut turn, token, readiness),
+                Event::Woken(wake) => handler.woken(&mut turn, wake),
+            }
+        }
+        for token in self.due.drain(..) {
+            handler.ready(&mut turn, token, Readiness::default());
+        }
+        let now = turn.now();
+        while let Some(timer) = turn.timers.expire(now) {
+            handler.expired(&mut turn, timer);
+        }
+        Ok(handler.turn_ended(&mut turn))
+    }
+
+    /// Turns until the handler says stop.
+    ///
+    /// # Errors
+    /// Those of [`Net::poll`].
+    pub fn run<H: Handler<N, Timer = T>>(&mut self, handler: &mut H) -> io::Result<()> {
+        while self.turn(handler)? == Flow::Continue {}
+        Ok(())
+    }
+}
