@@ -27,6 +27,7 @@
 
 pub mod balance;
 pub mod buffer;
+pub mod h1;
 pub mod net;
 pub mod proxy;
 pub mod reactor;

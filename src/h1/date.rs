@@ -1,0 +1,45 @@
+//! The `Date` field (RFC 9110 §6.6.1, §5.6.7).
+//!
+//! Here: the current date as text, formatted once a second. Floor 1.
+
+use crate::time::WallTime;
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` of the current second.
+#[derive(Debug, Default)]
+pub struct HttpDate {
+    second: Option<u64>,
+    text: String,
+}
+
+impl HttpDate {
+    /// The date at `wall`.
+    pub fn at(&mut self, wall: WallTime) -> &str {
+        if self.second != Some(wall.as_secs()) {
+            self.second = Some(wall.as_secs());
+            self.text = format(wall.as_secs());
+        }
+        &self.text
+    }
+}
+
+fn format(second: u64) -> String {
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    i64::try_from(second)
+        .ok()
+        .and_then(|s| jiff::Timestamp::from_second(s).ok())
+        .and_then(|t| printer.timestamp_to_rfc9110_string(&t).ok())
+        .unwrap_or_else(|| "Thu, 01 Jan 1970 00:00:00 GMT".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_is_that_of_the_second() {
+        let mut date = HttpDate::default();
+        let at = |s: u64| WallTime::from_nanos(s * 1_000_000_000 + 999_999_999);
+        assert_eq!(date.at(at(784_111_777)), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(date.at(at(784_111_778)), "Sun, 06 Nov 1994 08:49:38 GMT");
+    }
+}

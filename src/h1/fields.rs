@@ -1,0 +1,168 @@
+//! Header fields that a proxy must understand.
+//!
+//! Here: which field a name is, sets of fields by position, and one pass over a head that collects framing,
+//! connection options and the hop-by-hop fields (RFC 9110 §7.6.1). Not here: what follows from them
+//! (`framing.rs`, `persistence.rs`, `rewrite.rs`). Floor 1.
+
+use super::framing::FramingFields;
+use super::{HeadError, Version};
+
+/// A set of fields of one head, by their position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldSet(u128);
+
+impl FieldSet {
+    /// Adds the field at `position`, below [`super::MAX_FIELDS`].
+    pub fn insert(&mut self, position: usize) {
+        self.0 |= 1 << position;
+    }
+
+    /// Whether the field at `position` is in the set.
+    pub const fn contains(self, position: usize) -> bool {
+        self.0 >> position & 1 == 1
+    }
+
+    /// The fields of either set.
+    #[must_use]
+    pub const fn union(self, other: FieldSet) -> FieldSet {
+        FieldSet(self.0 | other.0)
+    }
+
+    /// Whether no field is in the set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// A field that the proxy reads, removes or adds to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Connection,
+    ContentLength,
+    Date,
+    Expect,
+    Host,
+    KeepAlive,
+    ProxyConnection,
+    Te,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    Via,
+    XForwardedFor,
+    XForwardedHost,
+    XForwardedProto,
+    Other,
+}
+
+/// Which field a name is: by length first, then without regard to case (RFC 9110 §5.1).
+pub(super) fn field(name: &str) -> Field {
+    let candidates: &[(&str, Field)] = match name.len() {
+        2 => &[("te", Field::Te)],
+        3 => &[("via", Field::Via)],
+        4 => &[("host", Field::Host), ("date", Field::Date)],
+        6 => &[("expect", Field::Expect)],
+        7 => &[("upgrade", Field::Upgrade), ("trailer", Field::Trailer)],
+        10 => &[("connection", Field::Connection), ("keep-alive", Field::KeepAlive)],
+        14 => &[("content-length", Field::ContentLength)],
+        15 => &[("x-forwarded-for", Field::XForwardedFor)],
+        16 => &[("proxy-connection", Field::ProxyConnection), ("x-forwarded-host", Field::XForwardedHost)],
+        17 => {
+            &[("transfer-encoding", Field::TransferEncoding), ("x-forwarded-proto", Field::XForwardedProto)]
+        }
+        _ => &[],
+    };
+    candidates.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(Field::Other, |&(_, f)| f)
+}
+
+/// What one pass over the fields of a head finds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scan {
+    pub(super) framing: FramingFields,
+    /// `Connection: close` was said.
+    pub(super) close: bool,
+    /// `Connection: keep-alive` was said.
+    pub(super) keep_alive: bool,
+    /// Hop-by-hop fields, what `Connection` names, and fields that only we may set.
+    pub(super) dropped: FieldSet,
+    pub(super) host: Option<usize>,
+    pub(super) hosts: u32,
+    /// The last of its kind, to which our own element is appended.
+    pub(super) via: Option<usize>,
+    pub(super) forwarded_for: Option<usize>,
+    pub(super) date: bool,
+    pub(super) transfer_encoding: FieldSet,
+    pub(super) content_length: FieldSet,
+    pub(super) expect: FieldSet,
+}
+
+impl Scan {
+    pub(super) fn new(fields: &[httparse::Header<'_>], version: Version) -> Result<Scan, HeadError> {
+        let mut scan = Scan::default();
+        let mut connection = FieldSet::default();
+        for (i, header) in fields.iter().enumerate() {
+            match field(header.name) {
+                Field::Other => {}
+                Field::Connection => {
+                    connection.insert(i);
+                    scan.dropped.insert(i);
+                }
+                Field::ContentLength => {
+                    scan.framing.content_length(header.value)?;
+                    scan.content_length.insert(i);
+                }
+                Field::TransferEncoding => {
+                    scan.framing.transfer_encoding(header.value, version)?;
+                    scan.transfer_encoding.insert(i);
+                }
+                Field::Host => (scan.host, scan.hosts) = (Some(i), scan.hosts + 1),
+                Field::Via => scan.via = Some(i),
+                Field::XForwardedFor => scan.forwarded_for = Some(i),
+                Field::Date => scan.date = true,
+                Field::Expect => scan.expect.insert(i),
+                // Trailers are dropped with the chunked coding's own form (RFC 9110 §6.5.1), so none is announced.
+                Field::KeepAlive
+                | Field::ProxyConnection
+                | Field::Te
+                | Field::Trailer
+                | Field::Upgrade
+                | Field::XForwardedHost
+                | Field::XForwardedProto => scan.dropped.insert(i),
+            }
+        }
+        if !connection.is_empty() {
+            scan.read_connection(fields, connection);
+        }
+        Ok(scan)
+    }
+
+    /// `Connection`: its options, and the fields that it makes hop-by-hop (RFC 9110 §7.6.1).
+    fn read_connection(&mut self, fields: &[httparse::Header<'_>], connection: FieldSet) {
+        for (i, header) in fields.iter().enumerate() {
+            if !connection.contains(i) {
+                continue;
+            }
+            for option in header.value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+                if option.eq_ignore_ascii_case(b"close") {
+                    self.close = true;
+                } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                    self.keep_alive = true;
+                } else {
+                    self.drop_named(fields, option);
+                }
+            }
+        }
+    }
+
+    /// Removes what `Connection` names. Fields on which framing and routing rest cannot be removed that way
+    /// (RFC 9110 §7.6.1: they are never hop-by-hop); a name of one is passed over.
+    fn drop_named(&mut self, fields: &[httparse::Header<'_>], option: &[u8]) {
+        for (i, header) in fields.iter().enumerate() {
+            let essential =
+                matches!(field(header.name), Field::Host | Field::ContentLength | Field::TransferEncoding);
+            if !essential && header.name.as_bytes().eq_ignore_ascii_case(option) {
+                self.dropped.insert(i);
+            }
+        }
+    }
+}

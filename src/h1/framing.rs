@@ -1,0 +1,136 @@
+//! What delimits a message's body (RFC 9112 §6).
+//!
+//! Here: `Content-Length` and `Transfer-Encoding` judged together; what is refused as request smuggling. Not here:
+//! reading the body (`body.rs`). Called while a head is scanned. Floor 1.
+
+use super::{BodyLength, HeadError, Version};
+
+/// What the framing fields of one head say so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FramingFields {
+    length: Option<u64>,
+    chunked: bool,
+}
+
+impl FramingFields {
+    /// Takes a `Content-Length` value: digits only, and only once. RFC 9112 §6.3 would let equal ones pass; a
+    /// second one is refused whatever it says, since no honest sender repeats it.
+    pub fn content_length(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        if self.length.is_some() {
+            return Err(HeadError::AmbiguousFraming("more than one Content-Length"));
+        }
+        let digits = std::str::from_utf8(value).ok().filter(|v| v.bytes().all(|b| b.is_ascii_digit()));
+        let length = digits.and_then(|d| d.parse().ok());
+        self.length = Some(length.ok_or(HeadError::AmbiguousFraming("Content-Length is not a number"))?);
+        Ok(())
+    }
+
+    /// Takes a `Transfer-Encoding` value. Only `chunked`, once, is understood; HTTP/1.0 knows none (RFC 9112 §6.1).
+    pub fn transfer_encoding(&mut self, value: &[u8], version: Version) -> Result<(), HeadError> {
+        if version == Version::Http10 {
+            return Err(HeadError::AmbiguousFraming("Transfer-Encoding in HTTP/1.0"));
+        }
+        if self.chunked {
+            return Err(HeadError::AmbiguousFraming("a transfer coding after chunked"));
+        }
+        if value.eq_ignore_ascii_case(b"chunked") {
+            self.chunked = true;
+            return Ok(());
+        }
+        let last = value.rsplit(|&b| b == b',').next().unwrap_or_default().trim_ascii();
+        Err(if last.eq_ignore_ascii_case(b"chunked") {
+            HeadError::UnknownCoding
+        } else {
+            HeadError::AmbiguousFraming("Transfer-Encoding does not end in chunked")
+        })
+    }
+
+    fn check(self) -> Result<(), HeadError> {
+        match self {
+            FramingFields { length: Some(_), chunked: true } => {
+                Err(HeadError::AmbiguousFraming("both Content-Length and Transfer-Encoding"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The length of a request's body (RFC 9112 §6.3).
+    pub fn of_request(self) -> Result<BodyLength, HeadError> {
+        self.check()?;
+        Ok(match self.length {
+            _ if self.chunked => BodyLength::Chunked,
+            None | Some(0) => BodyLength::None,
+            Some(n) => BodyLength::Exact(n),
+        })
+    }
+
+    /// The length of the body of a response with `status` to a request whose method was HEAD or not
+    /// (RFC 9112 §6.3).
+    pub fn of_response(self, status: u16, to_head: bool) -> Result<BodyLength, HeadError> {
+        self.check()?;
+        if to_head || status < 200 || status == 204 || status == 304 {
+            return Ok(BodyLength::None);
+        }
+        Ok(match self.length {
+            _ if self.chunked => BodyLength::Chunked,
+            None => BodyLength::UntilClose,
+            Some(0) => BodyLength::None,
+            Some(n) => BodyLength::Exact(n),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(lengths: &[&str], codings: &[&str]) -> Result<FramingFields, HeadError> {
+        let mut fields = FramingFields::default();
+        lengths.iter().try_for_each(|v| fields.content_length(v.as_bytes()))?;
+        codings.iter().try_for_each(|v| fields.transfer_encoding(v.as_bytes(), Version::Http11))?;
+        Ok(fields)
+    }
+
+    fn request(lengths: &[&str], codings: &[&str]) -> Result<BodyLength, u16> {
+        fields(lengths, codings).and_then(FramingFields::of_request).map_err(HeadError::status)
+    }
+
+    #[test]
+    fn a_request_body_has_one_length_or_is_refused() {
+        assert_eq!(request(&[], &[]), Ok(BodyLength::None));
+        assert_eq!(request(&["0"], &[]), Ok(BodyLength::None));
+        assert_eq!(request(&["18446744073709551615"], &[]), Ok(BodyLength::Exact(u64::MAX)));
+        assert_eq!(request(&[], &["Chunked"]), Ok(BodyLength::Chunked));
+        for bad in ["", " ", "+5", "-5", "5,5", "0x5", "18446744073709551616", "5 5", "٥"] {
+            assert_eq!(request(&[bad], &[]), Err(400), "{bad:?}");
+        }
+        assert_eq!(request(&["5", "6"], &[]), Err(400));
+        assert_eq!(request(&["5", "5"], &[]), Err(400));
+        assert_eq!(request(&["5"], &["chunked"]), Err(400));
+        assert_eq!(request(&[], &["gzip, chunked"]), Err(501));
+        for bad in ["", "gzip", "identity", "xchunked", "chunked, gzip", "chunked,", "chunked;a=b"] {
+            assert_eq!(request(&[], &[bad]), Err(400), "{bad:?}");
+        }
+        assert_eq!(request(&[], &["chunked", "chunked"]), Err(400));
+        assert_eq!(request(&[], &["chunked", "cow"]), Err(400));
+    }
+
+    #[test]
+    fn http_10_knows_no_transfer_coding() {
+        let refused = FramingFields::default().transfer_encoding(b"chunked", Version::Http10);
+        assert_eq!(refused.map_err(HeadError::status), Err(400));
+    }
+
+    #[test]
+    fn some_responses_have_no_body_whatever_their_fields_say() {
+        let sized = fields(&["5"], &[]).unwrap();
+        assert_eq!(sized.of_response(200, false), Ok(BodyLength::Exact(5)));
+        for (status, to_head) in [(200, true), (100, false), (103, false), (204, false), (304, false)] {
+            assert_eq!(sized.of_response(status, to_head), Ok(BodyLength::None), "{status}");
+        }
+        let bare = FramingFields::default();
+        assert_eq!(bare.of_response(200, false), Ok(BodyLength::UntilClose));
+        assert_eq!(fields(&[], &["chunked"]).unwrap().of_response(200, false), Ok(BodyLength::Chunked));
+        assert!(fields(&["1"], &["chunked"]).unwrap().of_response(200, false).is_err());
+    }
+}

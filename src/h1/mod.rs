@@ -1,0 +1,105 @@
+//! HTTP/1.1 as pure functions on slices (RFC 9110, RFC 9112).
+//!
+//! Here: heads, framing, bodies, persistence, the heads we forward and those we originate: bytes in, decisions
+//! out. Not here: sockets, buffers, time. The handlers (`proxy/`, `testbed/`) call it. Floor 1.
+
+pub mod body;
+mod date;
+pub mod fields;
+pub mod framing;
+pub mod persistence;
+pub mod reply;
+pub mod request;
+pub mod response;
+pub mod rewrite;
+
+use std::fmt;
+
+pub use date::HttpDate;
+
+/// Protocol version of a message; no other is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+/// What delimits a message's body (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// There is no body.
+    None,
+    /// This many bytes.
+    Exact(u64),
+    /// The chunked coding.
+    Chunked,
+    /// All until the connection closes; responses only.
+    UntilClose,
+}
+
+/// Why a head is not accepted. Each kind hints the status that a client's head is answered with; an upstream's head
+/// is answered 502 whatever is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// Not HTTP, or not strictly so; with what is wrong.
+    Malformed(&'static str),
+    /// The body's length can be read in more than one way (RFC 9112 §6.3).
+    AmbiguousFraming(&'static str),
+    /// A transfer coding other than chunked (RFC 9112 §6.1).
+    UnknownCoding,
+    /// CONNECT, which a reverse proxy does not serve (RFC 9110 §9.3.6).
+    Connect,
+    /// The request line alone exceeds the limit (RFC 9112 §3).
+    TargetTooLong,
+    /// The head exceeds the limit in bytes or fields (RFC 6585 §5).
+    TooLarge,
+    /// A major version other than 1 (RFC 9110 §15.6.6).
+    Version,
+}
+
+impl HeadError {
+    /// The status that tells a client of it.
+    pub const fn status(self) -> u16 {
+        match self {
+            HeadError::Malformed(_) | HeadError::AmbiguousFraming(_) => 400,
+            HeadError::TargetTooLong => 414,
+            HeadError::TooLarge => 431,
+            HeadError::UnknownCoding | HeadError::Connect => 501,
+            HeadError::Version => 505,
+        }
+    }
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HeadError::Malformed(what) | HeadError::AmbiguousFraming(what) => what,
+            HeadError::UnknownCoding => "unknown transfer coding; only chunked is understood",
+            HeadError::Connect => "CONNECT is not served here",
+            HeadError::TargetTooLong => "the request target is too long",
+            HeadError::TooLarge => "the header section is too large",
+            HeadError::Version => "only HTTP/1.0 and HTTP/1.1 are understood",
+        })
+    }
+}
+
+/// A head and its first line may take this many bytes; fields at most [`MAX_FIELDS`].
+pub const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// The bits of a [`fields::FieldSet`].
+pub const MAX_FIELDS: usize = 128;
+
+/// Offset of `part` in `whole`, of which it is a slice.
+fn offset(whole: &[u8], part: &[u8]) -> usize {
+    part.as_ptr() as usize - whole.as_ptr() as usize
+}
+
+/// Checks what httparse lets pass: each line of the head `bytes[..len]`, and each empty line before it, must end in
+/// CR LF (RFC 9112 §2.2). httparse has made sure that CR and LF stand nowhere else.
+fn lines_end_in_crlf(bytes: &[u8], len: usize, start: usize, fields: &[httparse::Header<'_>]) -> bool {
+    bytes[..start].chunks(2).all(|pair| pair == b"\r\n")
+        && bytes[..len].ends_with(b"\r\n\r\n")
+        && fields.iter().all(|f| bytes[offset(bytes, f.name.as_bytes()) - 2] == b'\r')
+}

@@ -1,0 +1,188 @@
+//! Bytes to a request head (RFC 9112 §3).
+//!
+//! Here: [`RequestHead`], parsed by httparse and judged strictly. Not here: the head that is forwarded
+//! (`rewrite.rs`). Floor 1.
+
+use std::mem::MaybeUninit;
+
+use httparse::{Header, Status};
+
+use super::fields::Scan;
+use super::persistence::Persistence;
+use super::{BodyLength, HeadError, MAX_FIELDS, MAX_HEAD_BYTES, Version, lines_end_in_crlf, offset};
+
+/// Room for the fields of a head while it is looked at.
+pub type FieldSpace<'a> = [MaybeUninit<Header<'a>>; MAX_FIELDS];
+
+/// Uninitialised room for a head's fields; costs nothing.
+pub const fn field_space<'a>() -> FieldSpace<'a> {
+    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+}
+
+/// The request target, by its form (RFC 9112 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// `/path?query`, or `*` for OPTIONS.
+    Origin(&'a str),
+    /// `http://authority/path?query`; the path may be empty.
+    Absolute {
+        /// Host and port, which take the place of `Host` (RFC 9112 §3.2.2).
+        authority: &'a str,
+        /// Path and query as they came, possibly empty.
+        path: &'a str,
+    },
+}
+
+/// A complete request head that may be acted upon.
+pub struct RequestHead<'h, 'b> {
+    /// The bytes that were parsed; the head is the first [`RequestHead::len`] of them.
+    pub(super) bytes: &'b [u8],
+    /// Where the request line begins, after empty lines.
+    pub(super) start: usize,
+    /// Length of the head with its empty line, and of empty lines before it.
+    pub len: usize,
+    /// The method as it came.
+    pub method: &'b str,
+    /// The target by its form.
+    pub target: Target<'b>,
+    /// The client's version.
+    pub version: Version,
+    /// All fields in order.
+    pub fields: &'h [Header<'b>],
+    /// What delimits the body.
+    pub body: BodyLength,
+    /// Whether the client wants its connection kept.
+    pub persistence: Persistence,
+    pub(super) scan: Scan,
+}
+
+impl<'h, 'b> RequestHead<'h, 'b> {
+    /// Parses the head at the start of `bytes`; `None` if it is not complete yet.
+    ///
+    /// # Errors
+    /// What is wrong with the request; its connection must be closed after the answer, since the end of the request
+    /// is not known.
+    pub fn parse(
+        bytes: &'b [u8],
+        space: &'h mut FieldSpace<'b>,
+    ) -> Result<Option<RequestHead<'h, 'b>>, HeadError> {
+        let mut parsed = httparse::Request::new(&mut []);
+        let len = match parsed.parse_with_uninit_headers(bytes, space) {
+            Ok(Status::Complete(len)) if len > MAX_HEAD_BYTES => return Err(too_large(bytes)),
+            Ok(Status::Complete(len)) => len,
+            Ok(Status::Partial) if bytes.len() >= MAX_HEAD_BYTES => return Err(too_large(bytes)),
+            Ok(Status::Partial) => return Ok(None),
+            Err(e) => return Err(explain(e)),
+        };
+        let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+            return Err(HeadError::Malformed("incomplete request line"));
+        };
+        let fields: &'h [Header<'b>] = parsed.headers;
+        let start = offset(bytes, method.as_bytes());
+        if !lines_end_in_crlf(bytes, len, start, fields) {
+            return Err(HeadError::Malformed("a line does not end in CR LF"));
+        }
+        let version = if version == 0 { Version::Http10 } else { Version::Http11 };
+        let target = parse_target(method, target)?;
+        let scan = Scan::new(fields, version)?;
+        check_host(&scan, fields, version)?;
+        let body = scan.framing.of_request()?;
+        let persistence = Persistence::of_message(version, scan.close, scan.keep_alive);
+        Ok(Some(RequestHead { bytes, start, len, method, target, version, fields, body, persistence, scan }))
+    }
+
+    /// Whether the method is safe to send again although the first sending may have been acted upon
+    /// (RFC 9110 §9.2.2).
+    pub fn is_idempotent(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE")
+    }
+
+    /// Whether the response has no body whatever its fields say.
+    pub fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 §10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        let said = |i: usize| self.fields[i].value.eq_ignore_ascii_case(b"100-continue");
+        self.version == Version::Http11
+            && !self.scan.expect.is_empty()
+            && (0..self.fields.len()).any(|i| self.scan.expect.contains(i) && said(i))
+    }
+}
+
+fn too_large(bytes: &[u8]) -> HeadError {
+    match memchr::memchr(b'\n', &bytes[..bytes.len().min(MAX_HEAD_BYTES)]) {
+        Some(_) => HeadError::TooLarge,
+        None => HeadError::TargetTooLong,
+    }
+}
+
+pub(super) fn explain(error: httparse::Error) -> HeadError {
+    match error {
+        httparse::Error::TooManyHeaders => HeadError::TooLarge,
+        httparse::Error::Version => HeadError::Version,
+        httparse::Error::HeaderName => HeadError::Malformed("malformed field name"),
+        httparse::Error::HeaderValue => HeadError::Malformed("malformed field value"),
+        httparse::Error::NewLine => HeadError::Malformed("malformed line ending"),
+        httparse::Error::Status => HeadError::Malformed("malformed status line"),
+        httparse::Error::Token => HeadError::Malformed("malformed request line"),
+    }
+}
+
+fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, HeadError> {
+    if method == "CONNECT" {
+        return Err(HeadError::Connect);
+    }
+    if target.contains('#') {
+        return Err(HeadError::Malformed("a request target has no fragment"));
+    }
+    if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
+        return Ok(Target::Origin(target));
+    }
+    let scheme = target.get(..7).filter(|s| s.eq_ignore_ascii_case("http://"));
+    let rest = scheme.map(|s| &target[s.len()..]).ok_or(HeadError::Malformed("malformed request target"))?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if authority.is_empty() || !is_authority(authority.as_bytes()) {
+        return Err(HeadError::Malformed("malformed authority in the request target"));
+    }
+    Ok(Target::Absolute { authority, path })
+}
+
+/// RFC 9112 §3.2: exactly one valid `Host` in HTTP/1.1, at most one in HTTP/1.0.
+fn check_host(scan: &Scan, fields: &[Header<'_>], version: Version) -> Result<(), HeadError> {
+    match scan.host {
+        None if version == Version::Http11 => Err(HeadError::Malformed("no Host field")),
+        _ if scan.hosts > 1 => Err(HeadError::Malformed("more than one Host field")),
+        Some(i) if !is_authority(fields[i].value) => Err(HeadError::Malformed("malformed Host field")),
+        _ => Ok(()),
+    }
+}
+
+/// `uri-host [ ":" port ]` of RFC 3986 §3.2, loosely: no user information, no delimiter that would end it.
+fn is_authority(value: &[u8]) -> bool {
+    let (host, port) = match value.strip_prefix(b"[") {
+        Some(rest) => match rest.iter().position(|&b| b == b']') {
+            Some(end) => {
+                let literal = &rest[..end];
+                if literal.is_empty()
+                    || !literal.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+                {
+                    return false;
+                }
+                (&b""[..], &rest[end + 1..])
+            }
+            None => return false,
+        },
+        None => value.split_at(value.iter().position(|&b| b == b':').unwrap_or(value.len())),
+    };
+    host.iter().all(|&b| is_host_byte(b))
+        && port.strip_prefix(b":").map_or(port.is_empty(), |p| p.iter().all(u8::is_ascii_digit))
+}
+
+const fn is_host_byte(b: u8) -> bool {
+    // unreserved, percent-encoded, sub-delims
+    b.is_ascii_alphanumeric()
+        || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
+}

@@ -1,0 +1,196 @@
+//! A head as it is forwarded (RFC 9110 §7.6).
+//!
+//! Here: hop-by-hop fields out, `Via`, `X-Forwarded-*`, `Host`, `Date` and `Connection` in. What stays is copied in
+//! runs of whole lines, as it came: the parser has made sure that they are well-formed. Not here: heads of our own
+//! (`reply.rs`). Floor 1.
+
+use super::fields::FieldSet;
+use super::persistence::Persistence;
+use super::request::{RequestHead, Target};
+use super::response::ResponseHead;
+use super::{BodyLength, Version, offset};
+
+/// The pseudonym of this proxy in `Via` (RFC 9110 §7.6.3).
+pub const PSEUDONYM: &str = "tidegate";
+
+/// What the forwarded request needs beside the request itself.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext<'a> {
+    /// The client's address, without port.
+    pub client: &'a str,
+    /// The backend's `host:port`, for a request without `Host`.
+    pub authority: &'a str,
+    /// Whether the upstream connection ends with this exchange.
+    pub close: bool,
+}
+
+/// How a body is written to the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// The bytes as they are: the length is told, or the connection's end is the body's.
+    Identity,
+    /// The chunked coding.
+    Chunked,
+}
+
+impl Coding {
+    /// How a body of a length known so goes to a receiver of that version.
+    pub const fn of(body: BodyLength, receiver: Version) -> Coding {
+        match (body, receiver) {
+            (BodyLength::Chunked | BodyLength::UntilClose, Version::Http11) => Coding::Chunked,
+            _ => Coding::Identity,
+        }
+    }
+}
+
+/// Appends the request head to be sent upstream to `out`.
+pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &mut Vec<u8>) {
+    let scan = &head.scan;
+    let mut skipped = scan.dropped;
+    let via = scan.via.filter(|&i| !skipped.contains(i));
+    let forwarded_for = scan.forwarded_for.filter(|&i| !skipped.contains(i));
+    via.into_iter().chain(forwarded_for).for_each(|i| skipped.insert(i));
+    if head.version == Version::Http10 {
+        // An HTTP/1.0 client cannot wait for a 100 (RFC 9110 §10.1.1).
+        skipped = skipped.union(scan.expect);
+    }
+    let host = match head.target {
+        Target::Absolute { authority, .. } => {
+            scan.host.into_iter().for_each(|i| skipped.insert(i));
+            Some(authority.as_bytes())
+        }
+        Target::Origin(_) => scan.host.map(|i| head.fields[i].value),
+    };
+    let from = request_line(head, out);
+    if matches!(head.target, Target::Absolute { .. }) || host.is_none() {
+        put(out, &[b"Host: ", host.unwrap_or(context.authority.as_bytes()), b"\r\n"]);
+    }
+    copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
+    let received = if head.version == Version::Http10 { "1.0" } else { "1.1" };
+    out.extend_from_slice(b"Via: ");
+    element(via.map(|i| head.fields[i].value), &[received, " ", PSEUDONYM], out);
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    element(forwarded_for.map(|i| head.fields[i].value), &[context.client], out);
+    out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+    if let Some(host) = host {
+        put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);
+    }
+    out.extend_from_slice(if context.close { b"Connection: close\r\n\r\n" } else { b"\r\n" });
+}
+
+/// Writes the request line if it must change; returns from where the head can be copied as it came.
+fn request_line(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) -> usize {
+    let target = match head.target {
+        Target::Origin(_) if head.version == Version::Http11 => return head.start,
+        Target::Origin(target) => target,
+        // RFC 9112 §3.2.4: OPTIONS for a server as a whole.
+        Target::Absolute { path: "", .. } if head.method == "OPTIONS" => "*",
+        Target::Absolute { path, .. } => path,
+    };
+    put(out, &[head.method.as_bytes(), b" "]);
+    if !target.starts_with('/') && target != "*" {
+        out.push(b'/');
+    }
+    put(out, &[target.as_bytes(), b" HTTP/1.1\r\n"]);
+    fields_start(head.bytes, head.len, head.fields)
+}
+
+/// What the forwarded response needs beside the response itself.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseContext<'a> {
+    /// The client's version.
+    pub version: Version,
+    /// How the body is written to the client.
+    pub coding: Coding,
+    /// Whether the client's connection is kept after this exchange.
+    pub persistence: Persistence,
+    /// The time of receipt, in case the backend gave none (RFC 9110 §6.6.1).
+    pub date: &'a str,
+}
+
+/// Appends the final response head to be sent to the client to `out`.
+pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out: &mut Vec<u8>) {
+    let scan = &head.scan;
+    let mut skipped = scan.dropped;
+    if context.coding == Coding::Identity || head.body != BodyLength::Chunked {
+        skipped = skipped.union(scan.transfer_encoding);
+    }
+    if head.status == 204 {
+        skipped = skipped.union(scan.content_length);
+    }
+    let from = status_line(head, out);
+    copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
+    if context.coding == Coding::Chunked && head.body != BodyLength::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if !scan.date {
+        put(out, &[b"Date: ", context.date.as_bytes(), b"\r\n"]);
+    }
+    out.extend_from_slice(match (context.persistence, context.version) {
+        (Persistence::Close, _) => b"Connection: close\r\n\r\n",
+        (Persistence::KeepAlive, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
+        (Persistence::KeepAlive, Version::Http11) => b"\r\n",
+    });
+}
+
+/// Appends an interim response head (1xx) to be sent to the client to `out` (RFC 9110 §15.2).
+pub fn interim(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
+    let skipped = head.scan.dropped.union(head.scan.transfer_encoding).union(head.scan.content_length);
+    let from = status_line(head, out);
+    copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the status line if it must change: we answer under our own version (RFC 9110 §6.2).
+fn status_line(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) -> usize {
+    let well_formed = head.version == Version::Http11 && head.bytes.get(12) == Some(&b' ');
+    if well_formed {
+        return 0;
+    }
+    let status = [
+        b'0' + (head.status / 100) as u8,
+        b'0' + (head.status / 10 % 10) as u8,
+        b'0' + (head.status % 10) as u8,
+    ];
+    put(out, &[b"HTTP/1.1 ", &status, b" ", head.reason.as_bytes(), b"\r\n"]);
+    fields_start(head.bytes, head.len, head.fields)
+}
+
+fn fields_start(bytes: &[u8], len: usize, fields: &[httparse::Header<'_>]) -> usize {
+    fields.first().map_or(len - 2, |f| offset(bytes, f.name.as_bytes()))
+}
+
+/// Copies the lines from `from` to `end` except those of `skipped` fields.
+fn copy_fields(
+    bytes: &[u8],
+    from: usize,
+    end: usize,
+    fields: &[httparse::Header<'_>],
+    skipped: FieldSet,
+    out: &mut Vec<u8>,
+) {
+    let mut run = from;
+    if !skipped.is_empty() {
+        for i in (0..fields.len()).filter(|&i| skipped.contains(i)) {
+            out.extend_from_slice(&bytes[run..offset(bytes, fields[i].name.as_bytes())]);
+            run = fields.get(i + 1).map_or(end, |f| offset(bytes, f.name.as_bytes()));
+        }
+    }
+    out.extend_from_slice(&bytes[run..end]);
+}
+
+/// A list field's value: what came, then our own element.
+fn element(received: Option<&[u8]>, own: &[&str], out: &mut Vec<u8>) {
+    if let Some(received) = received.filter(|r| !r.is_empty()) {
+        put(out, &[received, b", "]);
+    }
+    own.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
+#[cfg(test)]
+mod tests;
