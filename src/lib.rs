@@ -33,5 +33,6 @@ pub mod proxy;
 pub mod reactor;
 pub mod record;
 pub mod slots;
+pub mod telemetry;
 pub mod time;
 pub mod wheel;

@@ -1,0 +1,240 @@
+//! What is known of the traffic, kept away from the reactor.
+//!
+//! Here: [`Telemetry`], which starts and stops two threads; [`Recorder`], the reactor's side, which never blocks,
+//! never writes and in steady state never allocates; [`Snapshot`], what pages and metrics read. Not here: what a
+//! record means (`record.rs`) and any page. The door starts it, the proxy records, admin reads. Floor 2.
+//!
+//! ```text
+//! reactor ──batches──▶ `telemetry`: figures ──the same Vecs──▶ `csv`: file
+//!    ▲                     │ Snapshot every 100 ms                │
+//!    └──────emptied Vecs───┴──────────────────────────────────────┘
+//! ```
+//!
+//! Every queue is bounded. A stalled disk costs rows, never figures; a stalled `telemetry` thread costs records,
+//! never a request; both are counted.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::record::Record;
+
+mod collector;
+pub mod console;
+mod counts;
+mod csv;
+mod figures;
+pub mod histogram;
+mod recorder;
+mod snapshot;
+
+pub use recorder::{BATCH, Counters, Gauge, Recorder};
+pub use snapshot::{BackendSnapshot, LatencySummary, Snapshot, Snapshots};
+
+use collector::{Collector, CsvLane};
+use counts::Counts;
+use figures::Figures;
+use snapshot::Published;
+
+/// What to keep and where.
+#[derive(Clone, Debug, Default)]
+pub struct TelemetryOptions {
+    /// URLs as configured, in order of `BackendId`.
+    pub backends: Vec<String>,
+    /// The CSV file, created or appended to; none writes no rows.
+    pub csv: Option<PathBuf>,
+}
+
+/// Why telemetry did not start.
+#[derive(Debug)]
+pub enum TelemetryError {
+    /// The CSV file cannot be opened or its header not be written.
+    Csv {
+        /// The path as configured.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The system gave no thread.
+    Thread {
+        /// Which one.
+        name: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl std::fmt::Display for TelemetryError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Csv { path, source } => write!(f, "cannot write the CSV file {}: {source}", path.display()),
+            Self::Thread { name, source } => write!(f, "cannot start the thread `{name}`: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for TelemetryError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Csv { source, .. } | Self::Thread { source, .. } => Some(source),
+        }
+    }
+}
+
+/// What became of everything recorded, at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows in the CSV file that this run wrote.
+    pub rows_written: u64,
+    /// Rows that are missing there: the disk was too slow or refused them.
+    pub rows_dropped: u64,
+    /// Records that not even the figures have seen.
+    pub records_dropped: u64,
+}
+
+/// How much may wait where. Tests make it small.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Batches between the reactor and the `telemetry` thread; as many emptied Vecs are made beforehand.
+    batches: usize,
+    /// Blocks of [`BATCH`] records that pile up in the recorder when that queue is full.
+    recorder_blocks: usize,
+    /// Batches between the `telemetry` and the `csv` thread.
+    csv_batches: usize,
+    /// Blocks of rows that pile up in the `telemetry` thread when that queue is full.
+    csv_blocks: usize,
+}
+
+const LIMITS: Limits = Limits { batches: 64, recorder_blocks: 64, csv_batches: 256, csv_blocks: 64 };
+
+/// Emptied Vecs that wait for reuse; what an overload made beyond them is freed.
+const SPARE_BLOCKS: usize = 128;
+
+/// The threads that aggregate and write.
+#[derive(Debug)]
+pub struct Telemetry {
+    published: Arc<Published>,
+    counts: Arc<Counts>,
+    thread: JoinHandle<()>,
+}
+
+impl Telemetry {
+    /// Opens the CSV file, if one is asked for, and starts the threads. Returns the reactor's side and the
+    /// handle of everyone else.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened for writing, its header cannot be written, or there is no thread to be had.
+    pub fn start(options: TelemetryOptions) -> Result<(Recorder, Telemetry), TelemetryError> {
+        let file = match &options.csv {
+            None => None,
+            Some(path) => {
+                Some(csv::open(path).map_err(|source| TelemetryError::Csv { path: path.clone(), source })?)
+            }
+        };
+        Self::start_with::<File>(options, file, LIMITS)
+    }
+
+    /// As [`Telemetry::start`], with any writer in the file's place.
+    fn start_with<W: io::Write + Send + 'static>(
+        options: TelemetryOptions,
+        sink: Option<W>,
+        limits: Limits,
+    ) -> Result<(Recorder, Telemetry), TelemetryError> {
+        let urls: Arc<[Arc<str>]> = options.backends.iter().map(|url| Arc::from(url.as_str())).collect();
+        let counts = Arc::new(Counts::default());
+        let (batches, incoming) = bounded(limits.batches);
+        let (records_back, spare_records) = bounded(SPARE_BLOCKS.max(limits.batches));
+        let (gauges_back, spare_gauges) = bounded(limits.batches + 1);
+        for _ in 0..limits.batches {
+            // A full pool is no error: it has what it needs.
+            let _ = records_back.try_send(Vec::with_capacity(BATCH));
+            let _ = gauges_back.try_send(Vec::with_capacity(urls.len()));
+        }
+        let figures = Figures::new(&urls);
+        let published = Arc::new(Published::new(figures.snapshot(&counts)));
+        let csv = match sink {
+            None => None,
+            Some(sink) => {
+                let path = options.csv.unwrap_or_default();
+                let sheet = csv::Sheet::new(sink, urls, path, Arc::clone(&counts));
+                Some(start_csv(sheet, limits, records_back.clone(), Arc::clone(&counts))?)
+            }
+        };
+        let collector = Collector::new(
+            incoming,
+            gauges_back,
+            records_back,
+            figures,
+            Arc::clone(&published),
+            Arc::clone(&counts),
+            csv,
+        );
+        let thread = spawn("telemetry", move || collector.run())?;
+        let recorder = Recorder::new(
+            batches,
+            spare_records,
+            spare_gauges,
+            options.backends.len(),
+            limits.recorder_blocks,
+            Arc::clone(&counts),
+        );
+        Ok((recorder, Telemetry { published, counts, thread }))
+    }
+
+    /// The latest figures, at most about 100 ms behind what was flushed. Costs a lock held for one pointer's copy
+    /// and nothing on the reactor.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.latest()
+    }
+
+    /// A handle that reads snapshots on its own, for another thread; it outlives [`Telemetry::stop`].
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots(Arc::clone(&self.published))
+    }
+
+    /// Waits until everything recorded is written, flushed and the threads are gone; returns what became of it.
+    ///
+    /// Drop the [`Recorder`] first: as long as it lives this waits for it.
+    pub fn stop(self) -> Summary {
+        if self.thread.join().is_err() {
+            log::error!("the thread `telemetry` panicked; figures and rows may be missing");
+        }
+        Summary {
+            rows_written: self.counts.rows_written.get(),
+            rows_dropped: self.counts.rows_dropped.get(),
+            records_dropped: self.counts.records_dropped.get(),
+        }
+    }
+}
+
+fn start_csv<W: io::Write + Send + 'static>(
+    sheet: csv::Sheet<W>,
+    limits: Limits,
+    records_back: Sender<Vec<Record>>,
+    counts: Arc<Counts>,
+) -> Result<CsvLane, TelemetryError> {
+    let (rows, incoming): (_, Receiver<Vec<Record>>) = bounded(limits.csv_batches);
+    let back = records_back.clone();
+    let thread = spawn("csv", move || csv::run(sheet, &incoming, &back))?;
+    Ok(CsvLane::new(rows, records_back, limits.csv_blocks, counts, thread))
+}
+
+fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, TelemetryError> {
+    Builder::new().name(name.into()).spawn(body).map_err(|source| TelemetryError::Thread { name, source })
+}
+
+/// Gives an emptied Vec back for reuse; one without a block (a batch of gauges only) or too many are freed.
+fn give_back(pool: &Sender<Vec<Record>>, mut records: Vec<Record>) {
+    if records.capacity() > 0 {
+        records.clear();
+        let _ = pool.try_send(records);
+    }
+}
+
+#[cfg(test)]
+mod tests;

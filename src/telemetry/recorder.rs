@@ -1,0 +1,188 @@
+//! The reactor's side of telemetry.
+//!
+//! Here: [`Recorder`], which gathers records into blocks and hands them over; [`Gauge`] and [`Counters`], what goes
+//! with them. Not here: anything that waits, writes or computes. The proxy pushes and flushes. Floor 2.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::counts::Counts;
+use crate::record::Record;
+
+/// Records in a full batch.
+pub const BATCH: usize = 1024;
+
+/// A backend's state at the time of a flush.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Gauge {
+    /// Exchanges that it has not finished.
+    pub in_flight: u32,
+    /// The estimate, in nanoseconds, by which the routing mode in force compares it; none if unmeasured or if the
+    /// mode compares nothing.
+    pub score_ns: Option<f64>,
+    /// Attempts it answered since the start, retries included.
+    pub answered: u64,
+    /// Attempts that failed on its side since the start, retries included.
+    pub failed: u64,
+}
+
+/// What the proxy counts as a whole. All but `clients_open` and `connections_open` only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Client connections accepted.
+    pub clients_accepted: u64,
+    /// Client connections open now.
+    pub clients_open: u64,
+    /// Upstream connections opened.
+    pub connections_opened: u64,
+    /// Upstream connections closed, by either side.
+    pub connections_closed: u64,
+    /// Upstream connections open now, idle ones included.
+    pub connections_open: u64,
+    /// Requests sent on an upstream connection that had served one before.
+    pub connections_reused: u64,
+    /// Reused upstream connections that turned out closed before any byte of an answer.
+    pub connections_stale: u64,
+    /// Requests sent again after a failed attempt.
+    pub retries: u64,
+}
+
+/// What one flush hands over; more than one if records have piled up.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) records: Vec<Record>,
+    /// In order of `BackendId`; empty if nothing is to be said of them.
+    pub(super) gauges: Vec<Gauge>,
+    pub(super) counters: Counters,
+}
+
+/// Takes records from the reactor. One per reactor; dropping it ends telemetry.
+#[derive(Debug)]
+pub struct Recorder {
+    current: Vec<Record>,
+    /// Blocks that were full before the queue had room, oldest first.
+    full: VecDeque<Vec<Record>>,
+    /// How many blocks may wait here, `current` included.
+    blocks: usize,
+    batches: Sender<Batch>,
+    spare_records: Receiver<Vec<Record>>,
+    spare_gauges: Receiver<Vec<Gauge>>,
+    backends: usize,
+    counters: Counters,
+    counts: Arc<Counts>,
+    pool_misses: u64,
+}
+
+impl Recorder {
+    pub(super) fn new(
+        batches: Sender<Batch>,
+        spare_records: Receiver<Vec<Record>>,
+        spare_gauges: Receiver<Vec<Gauge>>,
+        backends: usize,
+        blocks: usize,
+        counts: Arc<Counts>,
+    ) -> Recorder {
+        Recorder {
+            current: Vec::with_capacity(BATCH),
+            full: VecDeque::with_capacity(blocks),
+            blocks,
+            batches,
+            spare_records,
+            spare_gauges,
+            backends,
+            counters: Counters::default(),
+            counts,
+            pool_misses: 0,
+        }
+    }
+
+    /// Keeps a record for the next flush. If 65,536 of them wait already, telemetry is far behind: this one is
+    /// dropped and counted.
+    pub fn push(&mut self, record: Record) {
+        if self.current.len() >= BATCH {
+            if self.full.len() + 1 >= self.blocks {
+                self.counts.records_dropped.add(1);
+                return;
+            }
+            let block = self.take_current();
+            self.full.push_back(block);
+        }
+        self.current.push(record);
+    }
+
+    /// Whether records wait for a flush.
+    pub fn pending(&self) -> bool {
+        !self.current.is_empty() || !self.full.is_empty()
+    }
+
+    /// Whether a whole batch of [`BATCH`] records waits, so that a flush should not.
+    pub fn is_full(&self) -> bool {
+        self.current.len() >= BATCH || !self.full.is_empty()
+    }
+
+    /// Hands over what waits, with the state of the backends in order of `BackendId` and of the proxy; without
+    /// records the state alone. If the queue is full nothing is taken, not even from `gauges`: records wait for the
+    /// next flush.
+    ///
+    /// It may cost a wake-up of the other thread, so a flush per full batch and per few milliseconds is cheaper
+    /// than one per turn.
+    pub fn flush(&mut self, gauges: impl Iterator<Item = Gauge>, counters: Counters) {
+        self.counters = counters;
+        if self.batches.is_full() {
+            return;
+        }
+        let mut state = self.spare_gauges.try_recv().unwrap_or_else(|_| {
+            self.pool_misses += 1;
+            Vec::with_capacity(self.backends)
+        });
+        state.extend(gauges);
+        loop {
+            let records = self.take_oldest();
+            let batch = Batch { records, gauges: mem::take(&mut state), counters };
+            // Nobody else sends, so the room seen before is still there: an error means that the thread is gone.
+            if let Err(refused) = self.batches.try_send(batch) {
+                self.counts.records_dropped.add(refused.into_inner().records.len());
+            }
+            if !self.pending() || self.batches.is_full() {
+                return;
+            }
+        }
+    }
+
+    /// How many Vecs were made because none had come back; 0 while telemetry keeps up.
+    pub const fn pool_misses(&self) -> u64 {
+        self.pool_misses
+    }
+
+    fn take_oldest(&mut self) -> Vec<Record> {
+        match self.full.pop_front() {
+            Some(block) => block,
+            None if self.current.is_empty() => Vec::new(),
+            None => self.take_current(),
+        }
+    }
+
+    fn take_current(&mut self) -> Vec<Record> {
+        let fresh = self.spare_records.try_recv().unwrap_or_else(|_| {
+            self.pool_misses += 1;
+            Vec::with_capacity(BATCH)
+        });
+        mem::replace(&mut self.current, fresh)
+    }
+}
+
+impl Drop for Recorder {
+    /// Hands over the rest. Here alone it may wait: the loop has ended, and the other side waits for no disk
+    /// before it has taken everything.
+    fn drop(&mut self) {
+        while self.pending() {
+            let batch = Batch { records: self.take_oldest(), gauges: Vec::new(), counters: self.counters };
+            if let Err(refused) = self.batches.send(batch) {
+                self.counts.records_dropped.add(refused.into_inner().records.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What others may know of the traffic.
+//!
+//! Here: [`Snapshot`], plain and immutable; [`Snapshots`], how any thread gets the latest. Not here: how figures
+//! come about (`figures.rs`) and any rendering. Pages, metrics and the lab read it. Floor 2.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::histogram::Histogram;
+use super::recorder::Counters;
+use crate::record::Record;
+
+/// The figures at one moment, since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Finished requests, with or without a backend.
+    pub requests: u64,
+    /// Those that failed on a backend's side.
+    pub failed: u64,
+    /// Requests by the status that the client got.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Rows that are in the CSV file.
+    pub rows_written: u64,
+    /// Rows that are not, because the disk was too slow or refused them.
+    pub rows_dropped: u64,
+    /// Records that telemetry was too slow to take; they are in no figure.
+    pub records_dropped: u64,
+    /// In order of `BackendId`.
+    pub backends: Vec<BackendSnapshot>,
+    /// What the proxy counts as a whole, as of the last flush.
+    pub counters: Counters,
+    /// The last 1,000 records, oldest first.
+    pub recent: Vec<Record>,
+}
+
+/// One backend's figures.
+#[derive(Clone, Debug)]
+pub struct BackendSnapshot {
+    /// As configured.
+    pub url: Arc<str>,
+    /// Finished requests that tried it last.
+    pub requests: u64,
+    /// Those that failed on its side.
+    pub failed: u64,
+    /// Those requests by the status that the client got.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Exchanges it had not finished at the last flush.
+    pub in_flight: u32,
+    /// The estimate in nanoseconds at the last flush; none if unmeasured or not used by the routing mode.
+    pub score_ns: Option<f64>,
+    /// Attempts it answered, as of the last flush; with retries there are more attempts than requests.
+    pub attempts_answered: u64,
+    /// Attempts that failed on its side, as of the last flush.
+    pub attempts_failed: u64,
+    /// The histogram in a few numbers.
+    pub latency: LatencySummary,
+    /// Latencies of all its requests that were sent, failed ones too.
+    pub histogram: Arc<Histogram>,
+}
+
+/// A distribution of latencies in a few numbers, all in nanoseconds and 0 if there is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LatencySummary {
+    /// Half took at most this long (three digits).
+    pub p50_ns: u64,
+    /// 95 % took at most this long (three digits).
+    pub p95_ns: u64,
+    /// 99 % took at most this long (three digits).
+    pub p99_ns: u64,
+    /// Exact mean, rounded down.
+    pub mean_ns: u64,
+    /// Exact maximum.
+    pub max_ns: u64,
+}
+
+impl From<&Histogram> for LatencySummary {
+    fn from(histogram: &Histogram) -> LatencySummary {
+        LatencySummary {
+            p50_ns: histogram.quantile_ns(0.50),
+            p95_ns: histogram.quantile_ns(0.95),
+            p99_ns: histogram.quantile_ns(0.99),
+            mean_ns: histogram.mean_ns(),
+            max_ns: histogram.max_ns(),
+        }
+    }
+}
+
+/// Where the latest snapshot lies.
+#[derive(Debug)]
+pub(super) struct Published {
+    latest: Mutex<Arc<Snapshot>>,
+    renewed: Condvar,
+}
+
+impl Published {
+    pub(super) fn new(first: Snapshot) -> Published {
+        Published { latest: Mutex::new(Arc::new(first)), renewed: Condvar::new() }
+    }
+
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        let snapshot = Arc::new(snapshot);
+        let old =
+            std::mem::replace(&mut *self.latest.lock().unwrap_or_else(PoisonError::into_inner), snapshot);
+        self.renewed.notify_all();
+        // Freed after the lock is open again.
+        drop(old);
+    }
+
+    pub(super) fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Reads the latest snapshot from any thread; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Snapshots(pub(super) Arc<Published>);
+
+impl Snapshots {
+    /// The latest figures, at most about 100 ms behind what was flushed.
+    pub fn latest(&self) -> Arc<Snapshot> {
+        self.0.latest()
+    }
+
+    /// Waits until `condition` holds of a snapshot, for at most `limit`. Returns the latest then; whether the
+    /// condition holds of it is for the caller to see.
+    pub fn wait_for(&self, limit: Duration, mut condition: impl FnMut(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let latest = self.0.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let (latest, _) = self
+            .0
+            .renewed
+            .wait_timeout_while(latest, limit, |snapshot| !condition(snapshot))
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&latest)
+    }
+}
