@@ -28,6 +28,8 @@
 pub mod balance;
 pub mod buffer;
 pub mod h1;
+pub mod cli;
+pub mod config;
 pub mod net;
 pub mod proxy;
 pub mod reactor;

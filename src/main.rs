@@ -1,3 +1,5 @@
 //! The program: parses arguments, runs a command, chooses the exit code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tidegate::cli::main()
+}

@@ -1,0 +1,158 @@
+//! How a command ends.
+//!
+//! Here: exit codes, and the errors that end a command, each of them one line. Not here: printing (`cli/mod.rs`).
+//! Floor 5.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{ConfigError, ResolveError};
+
+/// The program's exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// A clean stop, also when the drain limit cut requests off.
+    Clean = 0,
+    /// It failed at start or while running.
+    Failed = 1,
+    /// The command line or the configuration cannot be used.
+    Usage = 2,
+    /// A second signal ended it at once.
+    SecondSignal = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub enum CliError {
+    /// The settings are wrong.
+    Config(ConfigError),
+    /// A backend's name has no address.
+    Resolve(ResolveError),
+    /// An address cannot be listened on.
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// Who wanted it: `the proxy`.
+        who: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file for the rows cannot be written.
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Something else that the system refused.
+    System {
+        /// What was tried, after "cannot": `start the event loop`.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl CliError {
+    /// The exit code that tells of it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            CliError::Config(_) => Exit::Usage,
+            CliError::Resolve(_)
+            | CliError::Listen { .. }
+            | CliError::Csv { .. }
+            | CliError::System { .. } => Exit::Failed,
+        }
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CliError::Config(e) => e.fmt(f),
+            CliError::Resolve(e) => e.fmt(f),
+            CliError::Listen { addr, who, source } => {
+                write!(f, "cannot listen on {addr} for {who}: {}", reason(source))?;
+                if source.kind() == io::ErrorKind::AddrInUse {
+                    write!(f, " (who has it: ss -ltnp 'sport = :{}')", addr.port())?;
+                }
+                Ok(())
+            }
+            CliError::Csv { path, source } => write!(
+                f,
+                "cannot write the CSV file {}: {} (--csv PATH names another, --csv off writes none)",
+                path.display(),
+                reason(source)
+            ),
+            CliError::System { what, source } => write!(f, "cannot {what}: {}", reason(source)),
+        }
+    }
+}
+
+impl std::error::Error for CliError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            CliError::Config(e) => Some(e),
+            CliError::Resolve(e) => Some(e),
+            CliError::Listen { source, .. }
+            | CliError::Csv { source, .. }
+            | CliError::System { source, .. } => Some(source),
+        }
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(e: ConfigError) -> CliError {
+        CliError::Config(e)
+    }
+}
+
+impl From<ResolveError> for CliError {
+    fn from(e: ResolveError) -> CliError {
+        CliError::Resolve(e)
+    }
+}
+
+/// `Address already in use (os error 98)` as the second half of a sentence.
+fn reason(e: &io::Error) -> String {
+    let full = e.to_string();
+    let bare = full.split(" (os error").next().unwrap_or(&full);
+    let mut letters = bare.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_names_the_port_its_user_and_the_remedy() {
+        let error = CliError::Listen {
+            addr: "0.0.0.0:9090".parse().unwrap(),
+            who: "the proxy".to_owned(),
+            source: io::Error::from_raw_os_error(98),
+        };
+        assert_eq!(
+            error.to_string(),
+            "cannot listen on 0.0.0.0:9090 for the proxy: address already in use \
+             (who has it: ss -ltnp 'sport = :9090')"
+        );
+        assert_eq!(error.exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn the_csv_file_is_named() {
+        let source = io::Error::from_raw_os_error(13);
+        let error = CliError::Csv { path: "/x/log.csv".into(), source }.to_string();
+        assert!(error.starts_with("cannot write the CSV file /x/log.csv: permission denied ("), "{error}");
+    }
+}

@@ -1,0 +1,114 @@
+//! The commands.
+//!
+//! Here: what the command line looks like, which command runs, what is said and which exit code is given at its
+//! end. Not here: settings (`config/`), the work itself (the rooms below). `main.rs` calls [`main`]. Floor 5.
+
+mod backend;
+mod check;
+mod error;
+mod proxy;
+mod start;
+mod testbed;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Audience, ConfigError, Effective, Settings, load};
+use crate::net::raise_descriptor_limit;
+
+pub use error::{CliError, Exit};
+
+#[derive(Parser)]
+#[command(name = "tidegate", version, about = "An event-loop HTTP/1.1 load balancer and its testbed", long_about = None)]
+#[command(after_help = "Example:\n  tidegate testbed --routing adaptive_sma\n  curl http://localhost:9090/")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Balance requests over backends
+    #[command(after_help = proxy::EXAMPLE)]
+    Proxy(ServerArgs),
+    /// Run three simulated backends and the proxy in one process
+    #[command(after_help = testbed::EXAMPLE)]
+    Testbed(ServerArgs),
+    /// Run one simulated backend
+    #[command(after_help = backend::EXAMPLE)]
+    Backend(backend::BackendArgs),
+    /// Check a configuration and show the values in force
+    #[command(after_help = check::EXAMPLE)]
+    Check(ServerArgs),
+}
+
+/// What `proxy`, `testbed` and `check` take.
+#[derive(Args)]
+struct ServerArgs {
+    /// A TOML file whose keys are the options below without the dashes in front; flags and environment beat it
+    #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl ServerArgs {
+    fn load(self, matches: &ArgMatches, audience: Audience) -> Result<Effective, ConfigError> {
+        load(self.settings, matches, self.config.as_deref(), audience, raise_descriptor_limit())
+    }
+}
+
+/// The command line, each command without the options that it refuses.
+fn command() -> clap::Command {
+    Cli::command()
+        .mut_subcommand("proxy", |proxy| proxy.mut_arg("backend_listen", |flag| flag.hide(true)))
+        .mut_subcommand("testbed", |testbed| testbed.mut_arg("backend", |flag| flag.hide(true)))
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    // clap itself ends the program after --help (0), --version (0) and a line that it cannot read (2).
+    let matches = command().get_matches();
+    match dispatch(&matches) {
+        Ok(exit) => exit.into(),
+        Err(e) => {
+            eprintln!("tidegate: {}", one_line(&e.to_string()));
+            e.exit().into()
+        }
+    }
+}
+
+fn dispatch(matches: &ArgMatches) -> Result<Exit, CliError> {
+    let cli = Cli::from_arg_matches(matches).unwrap_or_else(|e| e.exit());
+    let matches = matches.subcommand().map_or(matches, |(_, of_command)| of_command);
+    match cli.command {
+        Command::Proxy(args) => proxy::run(args, matches),
+        Command::Testbed(args) => testbed::run(args, matches),
+        Command::Backend(args) => backend::run(args),
+        Command::Check(args) => check::run(args, matches),
+    }
+}
+
+/// What a user typed may hold line breaks and escape sequences; the message is one line all the same.
+fn one_line(message: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    message.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_message_stays_one_line() {
+        assert_eq!(one_line("a\nb\u{1b}[1m é"), "a\\nb\\u{1b}[1m é");
+    }
+}

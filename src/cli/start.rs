@@ -1,0 +1,48 @@
+//! What every server does before it serves.
+//!
+//! Here: the log, the network with its signals, the listeners. Not here: what runs on them (the commands' own
+//! files, which call this). Floor 5.
+
+use std::net::SocketAddr;
+
+use log::LevelFilter;
+use simple_logger::SimpleLogger;
+
+use super::CliError;
+use crate::net::OsNet;
+
+/// A socket that clients can connect to already; they wait in its backlog.
+pub(super) struct Bound {
+    pub(super) listener: mio::net::TcpListener,
+    /// The actual address, also when port 0 was asked for.
+    pub(super) addr: SocketAddr,
+}
+
+/// Listens on `addr` for `who`, a server's name in the middle of a sentence.
+pub(super) fn bind(addr: SocketAddr, who: &str) -> Result<Bound, CliError> {
+    let failed = |source| CliError::Listen { addr, who: who.to_owned(), source };
+    let listener = OsNet::listen(addr).map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    log::info!("{who} listens on {addr}");
+    Ok(Bound { listener, addr })
+}
+
+/// The network of the thread that stops on signals. Made before anything listens, so that no signal is lost once
+/// the program can be seen.
+pub(super) fn network_with_signals() -> Result<OsNet, CliError> {
+    let failed = |source| CliError::System { what: "start the event loop".to_owned(), source };
+    let mut net = OsNet::new().map_err(failed)?;
+    net.watch_signals().map_err(failed)?;
+    Ok(net)
+}
+
+/// Writes the log to stderr from now on.
+pub(super) fn start_log(level: LevelFilter) {
+    // mio tells of every registration at trace level, which would drown our own lines.
+    let of_mio = level.min(LevelFilter::Warn);
+    let logger =
+        SimpleLogger::new().with_level(level).with_module_level("mio", of_mio).with_local_timestamps();
+    if logger.init().is_err() {
+        log::debug!("the log was started before");
+    }
+}

@@ -1,0 +1,199 @@
+//! Settings: from flags, environment and file to the options of the rooms.
+//!
+//! Here: [`Settings`], every setting of the servers under one name for flag and file; [`load`]. Not here: what a
+//! setting does (the rooms' `Options`), the commands (`cli/`), which call this. Floor 5.
+
+mod diagnose;
+mod effective;
+mod file;
+mod origin;
+mod profile;
+mod url;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use clap::{ArgMatches, Args, Command};
+use log::LevelFilter;
+use serde::Deserialize;
+
+use crate::balance::RoutingMode;
+use crate::proxy::ConnectionMode;
+
+pub use diagnose::{ConfigError, Place, nearest};
+pub use effective::{Effective, Setup};
+pub use origin::{Origin, Sourced};
+pub use profile::Profile;
+pub use url::{BackendUrl, ResolveError};
+pub use values::{BackendListen, Count, CsvTarget, Form, Grace, Period, Switch, Value, Weight, parse};
+
+/// What one origin says; `None` where it is silent. Each key has one name: `sma-window` in a file, `--sma-window`
+/// as a flag, `TIDEGATE_SMA_WINDOW` in the environment.
+// The sentences below are the help texts; `effective.rs` holds the defaults, and a test compares them.
+#[derive(Args, Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where clients connect [default: 0.0.0.0:9090]
+    #[arg(long, value_name = "ADDR:PORT", env = "TIDEGATE_LISTEN", value_parser = parse::<SocketAddr>)]
+    #[serde(deserialize_with = "values::read")]
+    pub listen: Option<SocketAddr>,
+
+    /// A backend, repeatable or with commas; `host:port` means http
+    /// [default: http://localhost:8081,http://localhost:8082,http://localhost:8083]
+    #[arg(long, value_name = "URL", env = "TIDEGATE_BACKEND", value_delimiter = ',', value_parser = parse::<BackendUrl>)]
+    #[serde(deserialize_with = "values::read_list")]
+    pub backend: Option<Vec<BackendUrl>>,
+
+    /// Where the simulated backends A, B and C listen; port 0 takes a free one
+    /// [default: 0.0.0.0:8081,0.0.0.0:8082,0.0.0.0:8083]
+    #[arg(long, value_name = "ADDR,ADDR,ADDR", env = "TIDEGATE_BACKEND_LISTEN", value_parser = parse::<BackendListen>)]
+    #[serde(deserialize_with = "values::read")]
+    pub backend_listen: Option<BackendListen>,
+
+    /// Keep connections to backends, or open one for each request: persistent, non-persistent [default: persistent]
+    #[arg(long, value_name = "MODE", env = "TIDEGATE_CONNECTIONS", value_parser = parse::<ConnectionMode>)]
+    #[serde(deserialize_with = "values::read")]
+    pub connections: Option<ConnectionMode>,
+
+    /// How the backend is chosen: round-robin, adaptive_sma, adaptive_ewma [default: round-robin]
+    #[arg(long, value_name = "MODE", env = "TIDEGATE_ROUTING", value_parser = parse::<RoutingMode>)]
+    #[serde(deserialize_with = "values::read")]
+    pub routing: Option<RoutingMode>,
+
+    /// How many latencies adaptive_sma averages [default: 3]
+    #[arg(long, value_name = "N", env = "TIDEGATE_SMA_WINDOW", value_parser = parse::<Count>)]
+    #[serde(deserialize_with = "values::read")]
+    pub sma_window: Option<Count>,
+
+    /// Weight of the newest latency in adaptive_ewma, above 0 and at most 1 [default: 0.2]
+    #[arg(long, value_name = "ALPHA", env = "TIDEGATE_EWMA_ALPHA", value_parser = parse::<Weight>)]
+    #[serde(deserialize_with = "values::read")]
+    pub ewma_alpha: Option<Weight>,
+
+    /// Longest wait for a response head, and for each gap in the response [default: 10s]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_UPSTREAM_TIMEOUT", value_parser = parse::<Period>)]
+    #[serde(deserialize_with = "values::read")]
+    pub upstream_timeout: Option<Period>,
+
+    /// Longest wait for a connection to a backend [default: 2s]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_CONNECT_TIMEOUT", value_parser = parse::<Period>)]
+    #[serde(deserialize_with = "values::read")]
+    pub connect_timeout: Option<Period>,
+
+    /// How long a client may take to send a request head [default: 10s]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_HEADER_TIMEOUT", value_parser = parse::<Period>)]
+    #[serde(deserialize_with = "values::read")]
+    pub header_timeout: Option<Period>,
+
+    /// How long a body may stand still [default: 30s]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_BODY_TIMEOUT", value_parser = parse::<Period>)]
+    #[serde(deserialize_with = "values::read")]
+    pub body_timeout: Option<Period>,
+
+    /// How long a client's connection may rest between requests [default: 75s]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_IDLE_TIMEOUT", value_parser = parse::<Period>)]
+    #[serde(deserialize_with = "values::read")]
+    pub idle_timeout: Option<Period>,
+
+    /// How long a connection to a backend may rest [default: 60s]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_POOL_IDLE_TIMEOUT", value_parser = parse::<Period>)]
+    #[serde(deserialize_with = "values::read")]
+    pub pool_idle_timeout: Option<Period>,
+
+    /// How long requests in flight may take after a stop signal [default: 30s]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_TIMEOUT", value_parser = parse::<Grace>)]
+    #[serde(deserialize_with = "values::read")]
+    pub drain_timeout: Option<Grace>,
+
+    /// Keep a client's connection after a response: on, off [default: on]
+    #[arg(long, value_name = "ON|OFF", env = "TIDEGATE_CLIENT_KEEPALIVE", value_parser = parse::<Switch>)]
+    #[serde(deserialize_with = "values::read")]
+    pub client_keepalive: Option<Switch>,
+
+    /// How many client connections may be open at once [default: four fifths of the descriptor limit]
+    #[arg(long, value_name = "N", env = "TIDEGATE_MAX_CONNECTIONS", value_parser = parse::<Count>)]
+    #[serde(deserialize_with = "values::read")]
+    pub max_connections: Option<Count>,
+
+    /// The file that gets a row for each request, or off [default: proxy_log.csv]
+    #[arg(long, value_name = "PATH|off", env = "TIDEGATE_CSV", value_parser = parse::<CsvTarget>)]
+    #[serde(deserialize_with = "values::read")]
+    pub csv: Option<CsvTarget>,
+
+    /// What is told on stderr: error, warn, info, debug, trace, off [default: info]
+    #[arg(long, value_name = "LEVEL", env = "TIDEGATE_LOG_LEVEL", value_parser = parse::<LevelFilter>)]
+    #[serde(deserialize_with = "values::read")]
+    pub log_level: Option<LevelFilter>,
+}
+
+impl Settings {
+    /// The names of all settings.
+    pub fn keys() -> Vec<String> {
+        let flags = Settings::augment_args(Command::new("keys"));
+        flags.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned)).collect()
+    }
+}
+
+/// Who will use the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// `tidegate proxy`: it has backends elsewhere.
+    Proxy,
+    /// `tidegate testbed`: it starts its own backends.
+    Testbed,
+    /// `tidegate check`: a file for either.
+    Either,
+}
+
+impl Audience {
+    /// Why `key`, which is known, is not for this command.
+    fn refuses(self, key: &str) -> Option<&'static str> {
+        match (self, key) {
+            (Audience::Testbed, "backend") => {
+                Some("the testbed starts its own backends; see --backend-listen")
+            }
+            (Audience::Proxy, "backend-listen") => Some("only the testbed has backends of its own"),
+            _ => None,
+        }
+    }
+}
+
+/// Merges what the command line and the environment say (`given`, told apart by `matches`) with a file and the
+/// defaults. `descriptors` is how many the process may open.
+///
+/// # Errors
+/// The first thing that is wrong, with its place if that is in the file.
+pub fn load(
+    given: Settings,
+    matches: &ArgMatches,
+    file: Option<&Path>,
+    audience: Audience,
+    descriptors: u64,
+) -> Result<Effective, ConfigError> {
+    refuse_foreign(&given, matches, audience)?;
+    let from_file = file.map(|path| file::read(path, audience)).transpose()?.unwrap_or_default();
+    let effective = Effective::merge(given, matches, from_file, descriptors);
+    if effective.backend.origin != Origin::Default && effective.backend_listen.origin != Origin::Default {
+        return Err(ConfigError::new("`backend` and `backend-listen` exclude each other")
+            .hint("the first is for the proxy, the second for the testbed"));
+    }
+    Ok(effective)
+}
+
+fn refuse_foreign(given: &Settings, matches: &ArgMatches, audience: Audience) -> Result<(), ConfigError> {
+    let given = [("backend", given.backend.is_some()), ("backend-listen", given.backend_listen.is_some())];
+    for (key, _) in given.into_iter().filter(|&(_, is_given)| is_given) {
+        if let Some(why) = audience.refuses(key) {
+            let name = match effective::origin_of(matches, key) {
+                Origin::Environment => format!("TIDEGATE_{}", key.to_uppercase().replace('-', "_")),
+                Origin::Flag | Origin::File | Origin::Default => format!("--{key}"),
+            };
+            return Err(ConfigError::new(format!("{name} cannot be used here")).hint(why));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Tests of merging: who wins, what the defaults are, what the rooms get.
+
+use std::io::Write;
+use std::net::Ipv4Addr;
+
+use clap::FromArgMatches;
+
+use super::*;
+
+/// Loads as a command line would; a key of the environment is set by the binary's own tests (`tests/cli.rs`).
+fn load_from(flags: &[&str], toml: Option<&str>, audience: Audience) -> Result<Effective, ConfigError> {
+    let command = Settings::augment_args(Command::new("t").no_binary_name(true));
+    let matches = command.try_get_matches_from(flags).expect("flags");
+    let given = Settings::from_arg_matches(&matches).expect("flags");
+    let file = toml.map(|text| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    });
+    load(given, &matches, file.as_ref().map(tempfile::NamedTempFile::path), audience, 1000)
+}
+
+fn shown(effective: &Effective) -> String {
+    effective.lines().join("\n")
+}
+
+#[test]
+fn each_setting_has_the_default_that_its_help_tells() {
+    let effective = load_from(&[], None, Audience::Either).unwrap();
+    let lines = shown(&effective);
+    for flag in Settings::augment_args(Command::new("t")).get_arguments() {
+        let key = flag.get_long().unwrap();
+        let help = flag.get_help().unwrap().to_string();
+        let told = help.rsplit_once("[default: ").unwrap().1.trim_end_matches(']');
+        let expected = match key {
+            "max-connections" => "max-connections = 800  # default".to_owned(),
+            "backend-listen" => {
+                assert_eq!(told, effective.backend_listen.value.show());
+                continue;
+            }
+            "backend" => format!("backend = [\"{}\"]  # default", told.replace(',', "\", \"")),
+            "sma-window" | "ewma-alpha" => format!("{key} = {told}  # default"),
+            _ => format!("{key} = \"{told}\"  # default"),
+        };
+        assert!(lines.lines().any(|line| line == expected), "{expected}\n{lines}");
+    }
+}
+
+#[test]
+fn every_flag_has_an_environment_variable_of_its_name() {
+    for flag in Settings::augment_args(Command::new("t")).get_arguments() {
+        let name = format!("TIDEGATE_{}", flag.get_long().unwrap().to_uppercase().replace('-', "_"));
+        assert_eq!(flag.get_env().and_then(|name| name.to_str()), Some(name.as_str()));
+    }
+}
+
+#[test]
+fn what_is_shown_is_a_file_that_says_the_same() {
+    let flags = [
+        "--listen=:8000",
+        "--backend=a:1,b",
+        "--backend=a:1",
+        "--connections=non-persistent",
+        "--routing=adaptive_ewma",
+        "--sma-window=5",
+        "--ewma-alpha=1",
+        "--upstream-timeout=1.5s",
+        "--connect-timeout=2us",
+        "--header-timeout=1h",
+        "--body-timeout=2ns",
+        "--idle-timeout=3m",
+        "--pool-idle-timeout=4s",
+        "--drain-timeout=0s",
+        "--client-keepalive=off",
+        "--max-connections=7",
+        "--csv=a \"b\"\\.csv",
+        "--log-level=off",
+    ];
+    let by_flags = load_from(&flags, None, Audience::Proxy).unwrap();
+    let by_file = load_from(&[], Some(&shown(&by_flags)), Audience::Proxy).unwrap();
+    assert_eq!(shown(&by_flags).replace("# flag", "# file"), shown(&by_file));
+    assert_eq!(shown(&by_file).matches("# file").count(), flags.len() - 1);
+
+    let testbed = load_from(&["--backend-listen=:0,:0,:0"], None, Audience::Testbed).unwrap();
+    assert!(load_from(&[], Some(&shown(&testbed)), Audience::Testbed).is_ok());
+}
+
+#[test]
+fn a_flag_beats_the_file_and_the_file_the_default() {
+    let file = Some("sma-window = 7\nrouting = \"adaptive_sma\"");
+    let effective = load_from(&["--sma-window", "9"], file, Audience::Proxy).unwrap();
+    assert_eq!(effective.sma_window, Sourced { value: Count(9), origin: Origin::Flag });
+    assert_eq!(effective.routing, Sourced { value: RoutingMode::AdaptiveSma, origin: Origin::File });
+    assert_eq!(effective.ewma_alpha, Sourced { value: Weight(0.2), origin: Origin::Default });
+}
+
+#[test]
+fn an_empty_list_of_the_file_stays_empty() {
+    let effective = load_from(&[], Some("backend = []"), Audience::Proxy).unwrap();
+    let backends = effective.resolve_backends().unwrap();
+    assert_eq!(effective.into_options(backends).unwrap().options.backends, []);
+}
+
+#[test]
+fn backends_of_both_kinds_are_refused() {
+    let error = load_from(&["--backend=a"], None, Audience::Testbed).unwrap_err().to_string();
+    assert!(error.starts_with("--backend cannot be used here; the testbed"), "{error}");
+    let error = load_from(&["--backend-listen=:0,:0,:0"], None, Audience::Proxy).unwrap_err().to_string();
+    assert!(error.starts_with("--backend-listen cannot be used here"), "{error}");
+    let error = load_from(&["--backend-listen=:0,:0,:0"], Some("backend=[]"), Audience::Either).unwrap_err();
+    assert!(error.to_string().contains("exclude each other"), "{error}");
+}
+
+#[test]
+fn the_proxy_gets_what_was_set() {
+    let effective =
+        load_from(&["--csv=off", "--client-keepalive=off", "--drain-timeout=0s"], None, Audience::Proxy);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8081));
+    let setup = effective.unwrap().into_options(vec![BackendUrl::local(8081).at(address)]).unwrap();
+    assert_eq!(setup.csv, None);
+    assert_eq!(setup.listen.to_string(), "0.0.0.0:9090");
+    assert!(!setup.options.client_keepalive);
+    assert!(setup.options.drain_timeout.is_zero());
+    assert_eq!(setup.options.backends[0].url, "http://localhost:8081");
+    assert_eq!(setup.options.backends[0].authority, "localhost:8081");
+}
+
+#[test]
+fn descriptors_bound_the_connections() {
+    let connections = |descriptors| {
+        let matches = Settings::augment_args(Command::new("t")).get_matches_from(["t"]);
+        let none = Settings::default();
+        load(none, &matches, None, Audience::Proxy, descriptors).unwrap().max_connections.value.0
+    };
+    assert_eq!((connections(0), connections(1024), connections(u64::MAX)), (1, 816, Count::MOST));
+}

@@ -1,0 +1,404 @@
+//! The kinds of values that settings have.
+//!
+//! Here: parsing and showing durations, switches, numbers, addresses, names; one rule for flags, environment and
+//! file. Not here: backend URLs (`config/url.rs`), which setting has which kind (`config/mod.rs`). Floor 5.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
+
+use crate::balance::RoutingMode;
+use crate::proxy::ConnectionMode;
+
+/// How a value stands in a TOML file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A string.
+    Text,
+    /// A number.
+    Number,
+    /// A string with a unit; a bare number is refused with a reason.
+    Quantity,
+    /// `"on"` or `"off"`; `true` and `false` will do.
+    Switch,
+}
+
+/// A value that is written the same way in a flag, in the environment and in a file.
+pub trait Value: Sized {
+    /// What is expected, for error messages.
+    const EXPECTED: &'static str;
+    /// How it stands in a file.
+    const FORM: Form = Form::Text;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// One sentence that shows the text and says what is wrong with it.
+    fn parse(text: &str) -> Result<Self, String>;
+
+    /// Writes it so that [`Value::parse`] reads it back.
+    fn show(&self) -> String;
+
+    /// Writes it as TOML.
+    fn to_toml(&self) -> String {
+        match Self::FORM {
+            Form::Number => self.show(),
+            Form::Text | Form::Quantity | Form::Switch => toml::Value::String(self.show()).to_string(),
+        }
+    }
+}
+
+/// [`Value::parse`] as a function, for clap.
+///
+/// # Errors
+/// Those of [`Value::parse`].
+pub fn parse<T: Value>(text: &str) -> Result<T, String> {
+    T::parse(text)
+}
+
+/// Reads a setting of a file, for serde.
+pub(super) fn read<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<Option<T>, D::Error> {
+    Parsed::deserialize(from).map(|Parsed(value)| Some(value))
+}
+
+/// Reads a list of a file, or a string with commas, for serde.
+pub(super) fn read_list<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<Option<Vec<T>>, D::Error> {
+    from.deserialize_any(ListVisitor(PhantomData)).map(Some)
+}
+
+struct Parsed<T>(T);
+
+impl<'de, T: Value> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ValueVisitor(PhantomData)).map(Parsed)
+    }
+}
+
+struct ValueVisitor<T>(PhantomData<T>);
+
+impl<T: Value> ValueVisitor<T> {
+    fn number<E: Error>(&self, shown: &str, kind: Unexpected<'_>) -> Result<T, E> {
+        match T::FORM {
+            Form::Number | Form::Quantity => T::parse(shown).map_err(E::custom),
+            Form::Text | Form::Switch => Err(E::invalid_type(kind, self)),
+        }
+    }
+}
+
+impl<T: Value> Visitor<'_> for ValueVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        match T::FORM {
+            Form::Number => Err(E::invalid_type(Unexpected::Str(text), &self)),
+            Form::Text | Form::Quantity | Form::Switch => T::parse(text).map_err(E::custom),
+        }
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+        self.number(&number.to_string(), Unexpected::Signed(number))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
+        self.number(&number.to_string(), Unexpected::Unsigned(number))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+        self.number(&number.to_string(), Unexpected::Float(number))
+    }
+
+    fn visit_bool<E: Error>(self, on: bool) -> Result<T, E> {
+        match T::FORM {
+            Form::Switch => T::parse(if on { "on" } else { "off" }).map_err(E::custom),
+            Form::Text | Form::Number | Form::Quantity => Err(E::invalid_type(Unexpected::Bool(on), &self)),
+        }
+    }
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Value> Visitor<'de> for ListVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, or a list of them", T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
+        text.split(',').map(|one| T::parse(one).map_err(E::custom)).collect()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Parsed(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(values)
+    }
+}
+
+/// A time span above zero: a timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period(pub Duration);
+
+/// A time span that may be zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grace(pub Duration);
+
+/// More than a year is a slip of the unit, and would come near the end of the clock's range.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let malformed = || format!("`{text}` is not a duration; write it like 250ms, 10s, 1.5s, 2m or 1h");
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |part: &str| (1..=18).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err(malformed());
+    }
+    let unit_ns: u128 = match unit {
+        "ns" => 1,
+        "us" | "µs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        "" => return Err(format!("`{text}` needs a unit: {text}s or {text}ms, for instance")),
+        _ => return Err(malformed()),
+    };
+    let parts = |digits: &str| digits.parse::<u128>().map_err(|_| malformed());
+    let nanos = parts(whole)? * unit_ns + parts(fraction)? * unit_ns / 10_u128.pow(fraction.len() as u32);
+    match u64::try_from(nanos).map(Duration::from_nanos) {
+        Ok(span) if span <= LONGEST => Ok(span),
+        _ => Err(format!("`{text}` is longer than a year")),
+    }
+}
+
+impl Value for Period {
+    const EXPECTED: &'static str = "a duration such as \"10s\"";
+    const FORM: Form = Form::Quantity;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match duration(text)? {
+            Duration::ZERO => Err(format!("`{text}` is no time at all; it must be above zero")),
+            span => Ok(Period(span)),
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+impl Value for Grace {
+    const EXPECTED: &'static str = Period::EXPECTED;
+    const FORM: Form = Form::Quantity;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        duration(text).map(Grace)
+    }
+
+    fn show(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switch(pub bool);
+
+impl Value for Switch {
+    const EXPECTED: &'static str = "\"on\" or \"off\"";
+    const FORM: Form = Form::Switch;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "on" => Ok(Switch(true)),
+            "off" => Ok(Switch(false)),
+            _ => Err(format!("`{text}` is neither on nor off")),
+        }
+    }
+
+    fn show(&self) -> String {
+        if self.0 { "on" } else { "off" }.to_owned()
+    }
+}
+
+/// A number of things, from 1 to a million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub usize);
+
+impl Count {
+    /// The largest count; memory is set aside for some of them.
+    pub const MOST: usize = 1_000_000;
+}
+
+impl Value for Count {
+    const EXPECTED: &'static str = "a whole number from 1 to 1000000";
+    const FORM: Form = Form::Number;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(count @ 1..=Count::MOST) => Ok(Count(count)),
+            _ => Err(format!("`{text}` is not {}", Count::EXPECTED)),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// A weight above 0 and at most 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weight(pub f64);
+
+impl Value for Weight {
+    const EXPECTED: &'static str = "a number above 0 and at most 1";
+    const FORM: Form = Form::Number;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse::<f64>() {
+            Ok(weight) if weight > 0.0 && weight <= 1.0 => Ok(Weight(weight)),
+            _ => Err(format!("`{text}` is not {}", Weight::EXPECTED)),
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+impl Value for SocketAddr {
+    const EXPECTED: &'static str = "an address and a port such as \"0.0.0.0:9090\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let port = |after: &str| after.parse::<u16>().ok();
+        let short = match text.rsplit_once(':') {
+            Some(("", after)) => port(after).map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+            Some(("localhost", after)) => {
+                port(after).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+            }
+            _ => None,
+        };
+        short.or_else(|| text.parse().ok()).ok_or_else(|| {
+            format!("`{text}` is not an address and a port; write it like 0.0.0.0:9090, localhost:9090 or [::1]:9090")
+        })
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Where the simulated backends A, B and C listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackendListen(pub [SocketAddr; 3]);
+
+impl Value for BackendListen {
+    const EXPECTED: &'static str = "three addresses, with commas between them";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let addresses = text.split(',').map(SocketAddr::parse).collect::<Result<Vec<_>, _>>()?;
+        let three = <[SocketAddr; 3]>::try_from(addresses.as_slice());
+        three.map(BackendListen).map_err(|_| {
+            format!(
+                "`{text}` must be three addresses, for the backends A, B and C; here are {}",
+                addresses.len()
+            )
+        })
+    }
+
+    fn show(&self) -> String {
+        self.0.map(|addr| addr.to_string()).join(",")
+    }
+}
+
+/// Where the rows go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CsvTarget {
+    /// Nowhere.
+    Off,
+    /// To the end of this file.
+    Path(PathBuf),
+}
+
+impl CsvTarget {
+    /// The file, if there is to be one.
+    pub fn into_path(self) -> Option<PathBuf> {
+        match self {
+            CsvTarget::Off => None,
+            CsvTarget::Path(path) => Some(path),
+        }
+    }
+}
+
+impl Value for CsvTarget {
+    const EXPECTED: &'static str = "a path or \"off\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("the path is empty; write off for no CSV file".to_owned()),
+            "off" => Ok(CsvTarget::Off),
+            path => Ok(CsvTarget::Path(path.into())),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            CsvTarget::Off => "off".to_owned(),
+            CsvTarget::Path(path) => path.display().to_string(),
+        }
+    }
+}
+
+impl Value for RoutingMode {
+    const EXPECTED: &'static str = "a routing mode";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for ConnectionMode {
+    const EXPECTED: &'static str = "a connection mode";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for LevelFilter {
+    const EXPECTED: &'static str = "a log level";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        LevelFilter::iter().find(|level| level.show() == text).ok_or_else(|| {
+            format!("unknown log level `{text}`; expected error, warn, info, debug, trace or off")
+        })
+    }
+
+    fn show(&self) -> String {
+        self.as_str().to_lowercase()
+    }
+}
+
+#[cfg(test)]
+mod tests;
