@@ -55,7 +55,8 @@ pub fn scores<I>(mode: RoutingMode, labels: &[String], scores: impl FnOnce() -> 
 where
     I: IntoIterator<Item = Option<f64>>,
 {
-    if mode != RoutingMode::RoundRobin && log::log_enabled!(log::Level::Debug) {
+    if mode != RoutingMode::RoundRobin {
+        // The macro evaluates its arguments only if the level is on.
         log::debug!("{}", scores_line(mode, labels, scores()));
     }
 }
