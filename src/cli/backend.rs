@@ -62,8 +62,9 @@ pub(super) fn run(args: BackendArgs) -> Result<Exit, CliError> {
 
 /// Runs the backend until it is told to stop.
 fn serve(net: OsNet, bound: Bound, setup: Setup) -> Result<Exit, CliError> {
+    log::info!("the backend {} listens on {}", setup.id, bound.addr);
     // WIRE: build the handler from setup.id and setup.profile, run the reactor on `net.with_fine_timer()`.
-    log::debug!("nothing runs on {} yet: {setup:?}", bound.addr);
+    log::debug!("nothing runs yet: {setup:?}");
     drop((net, bound.listener));
     Ok(Exit::Clean)
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{ConfigError, ResolveError};
+use crate::config::{ConfigError, ResolveError, reason};
 
 /// The program's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,14 +120,6 @@ impl From<ResolveError> for CliError {
     fn from(e: ResolveError) -> CliError {
         CliError::Resolve(e)
     }
-}
-
-/// `Address already in use (os error 98)` as the second half of a sentence.
-fn reason(e: &io::Error) -> String {
-    let full = e.to_string();
-    let bare = full.split(" (os error").next().unwrap_or(&full);
-    let mut letters = bare.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@ mod proxy;
 mod start;
 mod testbed;
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Audience, ConfigError, Effective, Settings, load};
@@ -70,9 +72,8 @@ fn command() -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    // clap itself ends the program after --help (0), --version (0) and a line that it cannot read (2).
-    let matches = command().get_matches();
-    match dispatch(&matches) {
+    let matches = command().try_get_matches().map_err(|e| bad_value(&e).unwrap_or_else(|| e.exit()));
+    match matches.map_err(CliError::from).and_then(|matches| dispatch(&matches)) {
         Ok(exit) => exit.into(),
         Err(e) => {
             eprintln!("tidegate: {}", one_line(&e.to_string()));
@@ -90,6 +91,21 @@ fn dispatch(matches: &ArgMatches) -> Result<Exit, CliError> {
         Command::Backend(args) => backend::run(args),
         Command::Check(args) => check::run(args, matches),
     }
+}
+
+/// A value that one of our parsers refused, told as everything else that is wrong with a configuration. All other
+/// errors, and help, are clap's own: it ends the program with 2, or 0 after --help and --version.
+fn bad_value(e: &clap::Error) -> Option<ConfigError> {
+    let (ErrorKind::ValueValidation, Some(ContextValue::String(usage)), Some(why)) =
+        (e.kind(), e.get(ContextKind::InvalidArg), e.source())
+    else {
+        return None;
+    };
+    let flag = usage.split(' ').next().unwrap_or(usage);
+    let typed = std::env::args().any(|argument| argument.starts_with(flag));
+    let variable = format!("TIDEGATE{}", flag.to_uppercase().replace("--", "_").replace('-', "_"));
+    let name = if typed { flag } else { &variable };
+    Some(ConfigError::new(format!("{name}: {why}")))
 }
 
 /// What a user typed may hold line breaks and escape sequences; the message is one line all the same.

@@ -30,8 +30,9 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
 
 /// Runs the proxy until it is told to stop.
 pub(super) fn serve(net: OsNet, bound: Bound, setup: Setup) -> Result<Exit, CliError> {
+    log::info!("the proxy listens on {}", bound.addr);
     // WIRE: open setup.csv (CliError::Csv), build the handler from setup.options, run the reactor on `net`.
-    log::debug!("nothing runs on {} yet: {setup:?}", bound.addr);
+    log::debug!("nothing runs yet: {setup:?}");
     drop((net, bound.listener));
     Ok(Exit::Clean)
 }

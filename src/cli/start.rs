@@ -23,7 +23,6 @@ pub(super) fn bind(addr: SocketAddr, who: &str) -> Result<Bound, CliError> {
     let failed = |source| CliError::Listen { addr, who: who.to_owned(), source };
     let listener = OsNet::listen(addr).map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
-    log::info!("{who} listens on {addr}");
     Ok(Bound { listener, addr })
 }
 

@@ -49,7 +49,8 @@ struct Simulated {
 fn start_backends(simulated: Vec<Simulated>) -> Result<(), CliError> {
     // WIRE: a thread and an `OsNet::with_fine_timer` for each; keep the wakers, and join after `proxy::serve`.
     for Simulated { id, profile, bound } in simulated {
-        log::debug!("nothing runs on {} yet: backend {id}, {} steps", bound.addr, profile.0.len());
+        log::info!("the backend {id} listens on {}", bound.addr);
+        log::debug!("nothing runs yet: {profile:?}");
         drop(bound.listener);
     }
     Ok(())

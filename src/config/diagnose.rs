@@ -4,6 +4,7 @@
 //! the checks themselves. Whoever reads settings makes these; `cli/` prints them. Floor 5.
 
 use std::fmt;
+use std::io;
 
 /// A place in a file, counted from 1; columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +91,14 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// `Address already in use (os error 98)` as the second half of a sentence.
+pub fn reason(e: &io::Error) -> String {
+    let full = e.to_string();
+    let bare = full.split(" (os error").next().unwrap_or(&full);
+    let mut letters = bare.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +114,12 @@ mod tests {
         assert_eq!(at(text.find("bé").unwrap()), (3, 1));
         assert_eq!(at(text.find(" = 2").unwrap()), (3, 3));
         assert_eq!(at(usize::MAX), (4, 1));
+    }
+
+    #[test]
+    fn a_reason_can_end_a_sentence() {
+        assert_eq!(reason(&io::Error::from_raw_os_error(98)), "address already in use");
+        assert_eq!(reason(&io::Error::other("Odd")), "odd");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::de::DeTable;
 
-use super::diagnose::{ConfigError, Place, nearest};
+use super::diagnose::{ConfigError, Place, nearest, reason};
 use super::{Audience, Settings};
 
 /// Reads the file.
@@ -15,7 +15,7 @@ pub(super) fn read(path: &Path, audience: Audience) -> Result<Settings, ConfigEr
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => parse(&name, &text, audience),
-        Err(e) => Err(ConfigError::new(format!("cannot read the configuration file {name}: {e}"))),
+        Err(e) => Err(ConfigError::new(format!("cannot read the configuration file {name}: {}", reason(&e)))),
     }
 }
 

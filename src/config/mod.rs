@@ -8,6 +8,7 @@ mod effective;
 mod file;
 mod origin;
 mod profile;
+mod read;
 mod url;
 mod values;
 
@@ -21,7 +22,7 @@ use serde::Deserialize;
 use crate::balance::RoutingMode;
 use crate::proxy::ConnectionMode;
 
-pub use diagnose::{ConfigError, Place, nearest};
+pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{Effective, Setup};
 pub use origin::{Origin, Sourced};
 pub use profile::Profile;
@@ -36,94 +37,94 @@ pub use values::{BackendListen, Count, CsvTarget, Form, Grace, Period, Switch, V
 pub struct Settings {
     /// Where clients connect [default: 0.0.0.0:9090]
     #[arg(long, value_name = "ADDR:PORT", env = "TIDEGATE_LISTEN", value_parser = parse::<SocketAddr>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub listen: Option<SocketAddr>,
 
     /// A backend, repeatable or with commas; `host:port` means http
     /// [default: http://localhost:8081,http://localhost:8082,http://localhost:8083]
     #[arg(long, value_name = "URL", env = "TIDEGATE_BACKEND", value_delimiter = ',', value_parser = parse::<BackendUrl>)]
-    #[serde(deserialize_with = "values::read_list")]
+    #[serde(deserialize_with = "read::list")]
     pub backend: Option<Vec<BackendUrl>>,
 
     /// Where the simulated backends A, B and C listen; port 0 takes a free one
     /// [default: 0.0.0.0:8081,0.0.0.0:8082,0.0.0.0:8083]
     #[arg(long, value_name = "ADDR,ADDR,ADDR", env = "TIDEGATE_BACKEND_LISTEN", value_parser = parse::<BackendListen>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub backend_listen: Option<BackendListen>,
 
     /// Keep connections to backends, or open one for each request: persistent, non-persistent [default: persistent]
     #[arg(long, value_name = "MODE", env = "TIDEGATE_CONNECTIONS", value_parser = parse::<ConnectionMode>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub connections: Option<ConnectionMode>,
 
     /// How the backend is chosen: round-robin, adaptive_sma, adaptive_ewma [default: round-robin]
     #[arg(long, value_name = "MODE", env = "TIDEGATE_ROUTING", value_parser = parse::<RoutingMode>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub routing: Option<RoutingMode>,
 
     /// How many latencies adaptive_sma averages [default: 3]
     #[arg(long, value_name = "N", env = "TIDEGATE_SMA_WINDOW", value_parser = parse::<Count>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub sma_window: Option<Count>,
 
     /// Weight of the newest latency in adaptive_ewma, above 0 and at most 1 [default: 0.2]
     #[arg(long, value_name = "ALPHA", env = "TIDEGATE_EWMA_ALPHA", value_parser = parse::<Weight>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub ewma_alpha: Option<Weight>,
 
     /// Longest wait for a response head, and for each gap in the response [default: 10s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_UPSTREAM_TIMEOUT", value_parser = parse::<Period>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub upstream_timeout: Option<Period>,
 
     /// Longest wait for a connection to a backend [default: 2s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_CONNECT_TIMEOUT", value_parser = parse::<Period>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub connect_timeout: Option<Period>,
 
     /// How long a client may take to send a request head [default: 10s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_HEADER_TIMEOUT", value_parser = parse::<Period>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub header_timeout: Option<Period>,
 
     /// How long a body may stand still [default: 30s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_BODY_TIMEOUT", value_parser = parse::<Period>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub body_timeout: Option<Period>,
 
     /// How long a client's connection may rest between requests [default: 75s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_IDLE_TIMEOUT", value_parser = parse::<Period>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub idle_timeout: Option<Period>,
 
     /// How long a connection to a backend may rest [default: 60s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_POOL_IDLE_TIMEOUT", value_parser = parse::<Period>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub pool_idle_timeout: Option<Period>,
 
     /// How long requests in flight may take after a stop signal [default: 30s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_TIMEOUT", value_parser = parse::<Grace>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub drain_timeout: Option<Grace>,
 
     /// Keep a client's connection after a response: on, off [default: on]
     #[arg(long, value_name = "ON|OFF", env = "TIDEGATE_CLIENT_KEEPALIVE", value_parser = parse::<Switch>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub client_keepalive: Option<Switch>,
 
     /// How many client connections may be open at once [default: four fifths of the descriptor limit]
     #[arg(long, value_name = "N", env = "TIDEGATE_MAX_CONNECTIONS", value_parser = parse::<Count>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub max_connections: Option<Count>,
 
     /// The file that gets a row for each request, or off [default: proxy_log.csv]
     #[arg(long, value_name = "PATH|off", env = "TIDEGATE_CSV", value_parser = parse::<CsvTarget>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub csv: Option<CsvTarget>,
 
     /// What is told on stderr: error, warn, info, debug, trace, off [default: info]
     #[arg(long, value_name = "LEVEL", env = "TIDEGATE_LOG_LEVEL", value_parser = parse::<LevelFilter>)]
-    #[serde(deserialize_with = "values::read")]
+    #[serde(deserialize_with = "read::one")]
     pub log_level: Option<LevelFilter>,
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
+use super::diagnose::reason;
 use super::values::Value;
 use crate::proxy::Backend;
 
@@ -34,7 +35,7 @@ impl fmt::Display for ResolveError {
         let ResolveError { url, host, .. } = self;
         write!(f, "cannot find the address of `{host}` for the backend {url}: ")?;
         match &self.source {
-            Some(e) => write!(f, "{e}"),
+            Some(e) => f.write_str(&reason(e)),
             None => f.write_str("the name has none"),
         }
     }

@@ -3,14 +3,11 @@
 //! Here: parsing and showing durations, switches, numbers, addresses, names; one rule for flags, environment and
 //! file. Not here: backend URLs (`config/url.rs`), which setting has which kind (`config/mod.rs`). Floor 5.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
 use crate::balance::RoutingMode;
 use crate::proxy::ConnectionMode;
@@ -59,91 +56,6 @@ pub trait Value: Sized {
 /// Those of [`Value::parse`].
 pub fn parse<T: Value>(text: &str) -> Result<T, String> {
     T::parse(text)
-}
-
-/// Reads a setting of a file, for serde.
-pub(super) fn read<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<Option<T>, D::Error> {
-    Parsed::deserialize(from).map(|Parsed(value)| Some(value))
-}
-
-/// Reads a list of a file, or a string with commas, for serde.
-pub(super) fn read_list<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<Option<Vec<T>>, D::Error> {
-    from.deserialize_any(ListVisitor(PhantomData)).map(Some)
-}
-
-struct Parsed<T>(T);
-
-impl<'de, T: Value> Deserialize<'de> for Parsed<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(ValueVisitor(PhantomData)).map(Parsed)
-    }
-}
-
-struct ValueVisitor<T>(PhantomData<T>);
-
-impl<T: Value> ValueVisitor<T> {
-    fn number<E: Error>(&self, shown: &str, kind: Unexpected<'_>) -> Result<T, E> {
-        match T::FORM {
-            Form::Number | Form::Quantity => T::parse(shown).map_err(E::custom),
-            Form::Text | Form::Switch => Err(E::invalid_type(kind, self)),
-        }
-    }
-}
-
-impl<T: Value> Visitor<'_> for ValueVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(T::EXPECTED)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        match T::FORM {
-            Form::Number => Err(E::invalid_type(Unexpected::Str(text), &self)),
-            Form::Text | Form::Quantity | Form::Switch => T::parse(text).map_err(E::custom),
-        }
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
-        self.number(&number.to_string(), Unexpected::Signed(number))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
-        self.number(&number.to_string(), Unexpected::Unsigned(number))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
-        self.number(&number.to_string(), Unexpected::Float(number))
-    }
-
-    fn visit_bool<E: Error>(self, on: bool) -> Result<T, E> {
-        match T::FORM {
-            Form::Switch => T::parse(if on { "on" } else { "off" }).map_err(E::custom),
-            Form::Text | Form::Number | Form::Quantity => Err(E::invalid_type(Unexpected::Bool(on), &self)),
-        }
-    }
-}
-
-struct ListVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Value> Visitor<'de> for ListVisitor<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, or a list of them", T::EXPECTED)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
-        text.split(',').map(|one| T::parse(one).map_err(E::custom)).collect()
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
-        let mut values = Vec::new();
-        while let Some(Parsed(value)) = list.next_element()? {
-            values.push(value);
-        }
-        Ok(values)
-    }
 }
 
 /// A time span above zero: a timeout.

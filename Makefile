@@ -1,0 +1,45 @@
+# The verbs of this repository. `make help` lists them.
+
+ROUTING ?= round-robin
+CONNECTIONS ?= persistent
+DURATION ?= 120s
+URL ?= http://localhost:9090
+ARGS ?=
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt doc bench wrk
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Start the testbed (ROUTING=round-robin|adaptive_sma|adaptive_ewma CONNECTIONS=persistent|non-persistent ARGS=...)
+	$(CARGO) run --release --locked -- testbed --routing $(ROUTING) --connections $(CONNECTIONS) $(ARGS)
+
+test: check ## All that CI checks: format, clippy, every test, documentation
+	$(CARGO) test --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+check: ## The quick half of `test`: format and clippy
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+fmt: ## Format the sources
+	$(CARGO) fmt
+
+doc: ## Build and name the documentation
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	@echo "open $${CARGO_TARGET_DIR:-target}/doc/tidegate/index.html"
+
+bench: ## Measure the small parts (criterion, ns per operation)
+	$(CARGO) bench --locked
+
+wrk: ## Load a running testbed as the contract says (DURATION=120s URL=http://localhost:9090)
+	@command -v wrk >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq wrk; \
+		else \
+			echo "wrk is missing; install it (Debian, Ubuntu: sudo apt-get install wrk; macOS: brew install wrk)" >&2; \
+			exit 1; \
+		fi; }
+	wrk -t4 -c100 -d$(DURATION) --latency $(URL)
