@@ -27,9 +27,9 @@
 
 pub mod balance;
 pub mod buffer;
-pub mod h1;
 pub mod cli;
 pub mod config;
+pub mod h1;
 pub mod net;
 pub mod proxy;
 pub mod reactor;

@@ -164,19 +164,32 @@ fn leftovers(source: &Source) -> Vec<String> {
     found.map(|leftover| format!("{}: `{leftover}` was left behind", source.path)).collect()
 }
 
-/// The files that `mod name;` in this source may mean.
+/// The files that the `mod name;` of this source may mean.
 fn declared(source: &Source) -> Vec<String> {
     let folder = match source.path.rsplit_once('/') {
         Some((folder, "lib.rs" | "main.rs" | "mod.rs")) => folder.to_owned(),
         _ => source.path.trim_end_matches(".rs").to_owned(),
     };
-    let name = |line: &str| {
-        let (before, name) = line.trim().strip_suffix(';')?.rsplit_once("mod ")?;
-        let declares = before.is_empty() || before.starts_with("pub");
-        (declares && name.chars().all(is_name)).then(|| name.to_owned())
-    };
-    let names = source.text.lines().filter_map(name);
-    names.flat_map(|name| [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")]).collect()
+    let mut files = Vec::new();
+    let mut named: Option<&str> = None;
+    for line in source.text.lines().map(str::trim) {
+        if let Some(path) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
+            named = Some(path);
+        } else if let Some(name) = declared_name(line) {
+            match (named.take(), source.path.rsplit_once('/')) {
+                (Some(path), Some((beside, _))) => files.push(format!("{beside}/{path}")),
+                _ => files.extend([format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")]),
+            }
+        }
+    }
+    files
+}
+
+/// The name in `mod name;`.
+fn declared_name(line: &str) -> Option<&str> {
+    let (before, name) = line.strip_suffix(';')?.rsplit_once("mod ")?;
+    let declares = before.is_empty() || before.starts_with("pub");
+    (declares && name.chars().all(is_name)).then_some(name)
 }
 
 /// Files below `src` that no `mod` leads to, so that the compiler never sees them.
@@ -289,7 +302,8 @@ fn the_other_checks_find_violations() {
         Source::new("src/a/mod.rs", "pub(crate) mod inner;"),
         Source::new("src/a/inner.rs", ""),
         Source::new("src/b.rs", "#[cfg(test)]\nmod tests;"),
-        Source::new("src/b/tests.rs", ""),
+        Source::new("src/b/tests.rs", "#[path = \"beside.rs\"]\nmod other;"),
+        Source::new("src/b/beside.rs", ""),
         Source::new("src/dead.rs", ""),
         Source::new("src/a/dead.rs", ""),
         Source::new("tests/free.rs", ""),

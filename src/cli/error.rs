@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{ConfigError, ResolveError, reason};
+use crate::config::{ConfigError, ResolveError};
 
 /// The program's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl fmt::Display for CliError {
             CliError::Config(e) => e.fmt(f),
             CliError::Resolve(e) => e.fmt(f),
             CliError::Listen { addr, who, source } => {
-                write!(f, "cannot listen on {addr} for {who}: {}", reason(source))?;
+                write!(f, "cannot listen on {addr} for {who}: {}", crate::config::reason(source))?;
                 if source.kind() == io::ErrorKind::AddrInUse {
                     write!(f, " (who has it: ss -ltnp 'sport = :{}')", addr.port())?;
                 }
@@ -91,9 +91,11 @@ impl fmt::Display for CliError {
                 f,
                 "cannot write the CSV file {}: {} (--csv PATH names another, --csv off writes none)",
                 path.display(),
-                reason(source)
+                crate::config::reason(source)
             ),
-            CliError::System { what, source } => write!(f, "cannot {what}: {}", reason(source)),
+            CliError::System { what, source } => {
+                write!(f, "cannot {what}: {}", crate::config::reason(source))
+            }
         }
     }
 }

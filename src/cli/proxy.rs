@@ -25,14 +25,14 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     let setup = effective.into_options(backends)?;
     let net = network_with_signals()?;
     let bound = bind(setup.listen, "the proxy")?;
+    log::info!("the proxy listens on {}", bound.addr);
     serve(net, bound, setup)
 }
 
 /// Runs the proxy until it is told to stop.
 pub(super) fn serve(net: OsNet, bound: Bound, setup: Setup) -> Result<Exit, CliError> {
-    log::info!("the proxy listens on {}", bound.addr);
     // WIRE: open setup.csv (CliError::Csv), build the handler from setup.options, run the reactor on `net`.
-    log::debug!("nothing runs yet: {setup:?}");
+    log::debug!("nothing runs on {} yet: {setup:?}", bound.addr);
     drop((net, bound.listener));
     Ok(Exit::Clean)
 }

@@ -35,6 +35,7 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     let setup = effective.into_options(backends)?;
     let bound = bind(setup.listen, "the proxy")?;
     start_backends(simulated)?;
+    log::info!("the proxy listens on {}", bound.addr);
     proxy::serve(net, bound, setup)
 }
 

@@ -1,3 +1,5 @@
+//! Tests of the CSV file.
+
 use std::cell::Cell;
 use std::fs;
 use std::rc::Rc;

@@ -1,3 +1,5 @@
+//! Tests of the recorder, the figures and the thread.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
