@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{ConfigError, ResolveError};
+use crate::telemetry::TelemetryError;
 
 /// The program's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,17 @@ pub enum CliError {
         /// Why not.
         source: io::Error,
     },
+}
+
+impl From<TelemetryError> for CliError {
+    fn from(error: TelemetryError) -> CliError {
+        match error {
+            TelemetryError::Csv { path, source } => CliError::Csv { path, source },
+            TelemetryError::Thread { name, source } => {
+                CliError::System { what: format!("start the thread `{name}`"), source }
+            }
+        }
+    }
 }
 
 impl CliError {

@@ -8,6 +8,9 @@ use super::start::{Bound, bind, network_with_signals, start_log};
 use super::{CliError, Exit, ServerArgs};
 use crate::config::{Audience, Setup};
 use crate::net::OsNet;
+use crate::proxy::{Options, Proxy, TICK_SHIFT};
+use crate::reactor::Reactor;
+use crate::telemetry::{Recorder, Telemetry, TelemetryOptions};
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
@@ -29,10 +32,29 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     serve(net, bound, setup)
 }
 
-/// Runs the proxy until it is told to stop.
+/// Runs the proxy until it is told to stop; every row is written then.
 pub(super) fn serve(net: OsNet, bound: Bound, setup: Setup) -> Result<Exit, CliError> {
-    // WIRE: open setup.csv (CliError::Csv), build the handler from setup.options, run the reactor on `net`.
-    log::debug!("nothing runs on {} yet: {setup:?}", bound.addr);
-    drop((net, bound.listener));
-    Ok(Exit::Clean)
+    let backends = setup.options.backends.iter().map(|b| b.url.clone()).collect();
+    let (recorder, telemetry) = Telemetry::start(TelemetryOptions { backends, csv: setup.csv })?;
+    let forced = run_reactor(net, bound, setup.options, recorder);
+    let summary = telemetry.stop();
+    if summary.rows_dropped + summary.records_dropped > 0 {
+        log::warn!(
+            "{} rows were dropped because the CSV file could not keep up, and {} records because telemetry could not; {} rows were written",
+            summary.rows_dropped,
+            summary.records_dropped,
+            summary.rows_written
+        );
+    }
+    Ok(if forced? { Exit::SecondSignal } else { Exit::Clean })
+}
+
+/// Whether a second signal cut the run short.
+fn run_reactor(net: OsNet, bound: Bound, options: Options, recorder: Recorder) -> Result<bool, CliError> {
+    let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
+    let mut reactor = Reactor::new(net, TICK_SHIFT);
+    let mut proxy = Proxy::new(options, bound.listener, recorder);
+    reactor.begin(|turn| proxy.open(turn)).map_err(failed)?;
+    reactor.run(&mut proxy).map_err(failed)?;
+    Ok(proxy.forced())
 }

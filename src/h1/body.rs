@@ -1,7 +1,6 @@
 //! How many of these bytes are body (RFC 9112 §6, §7.1)?
 //!
-//! Here: [`BodyReader`], which delimits and decodes a body piece by piece, and the chunk lines we write. Not here:
-//! where the bytes come from and go to (`proxy/relay.rs`). Floor 1.
+//! Here: [`BodyReader`], which delimits and decodes a body piece by piece. Not here: writing one (`coding.rs`). Floor 1.
 
 use std::fmt;
 use std::ops::Range;
@@ -215,43 +214,10 @@ fn ignore(byte: u8, ignored: u32) -> Result<u32, ChunkError> {
     Ok(ignored + 1)
 }
 
-/// The line before a chunk's data.
-#[derive(Clone, Copy, Debug)]
-pub struct ChunkLine {
-    text: [u8; 18],
-    start: u8,
-}
-
-impl ChunkLine {
-    /// The line for a chunk of `size` bytes, which must not be 0: that would end the body.
-    pub fn new(size: usize) -> ChunkLine {
-        let mut text = [0; 18];
-        text[16..].copy_from_slice(b"\r\n");
-        let (mut start, mut left) = (16, size);
-        while left > 0 {
-            start -= 1;
-            text[start] = b"0123456789abcdef"[left & 15];
-            left >>= 4;
-        }
-        ChunkLine { text, start: start as u8 }
-    }
-
-    /// The line with its CR LF.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.text[self.start as usize..]
-    }
-}
-
-/// What follows a chunk's data.
-pub const CHUNK_END: &[u8] = b"\r\n";
-/// What follows the data of the last chunk that has any: its end, and the end of the body.
-pub const CHUNK_AND_BODY_END: &[u8] = b"\r\n0\r\n\r\n";
-/// The end of a chunked body.
-pub const BODY_END: &[u8] = b"0\r\n\r\n";
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::h1::coding::{BODY_END, CHUNK_END, ChunkLine};
     use proptest::prelude::*;
 
     /// Feeds `wire` in pieces that end at `cuts`; returns the data, what was consumed, and whether the body ended.
@@ -313,13 +279,6 @@ mod tests {
         }
         let endless = [b"5;".to_vec(), vec![b'x'; 20_000]].concat();
         assert!(feed(BodyLength::Chunked, &endless, &[]).is_err());
-    }
-
-    #[test]
-    fn chunk_lines_are_lower_case_hex() {
-        for size in [1, 9, 10, 255, 256, 65_536, usize::MAX] {
-            assert_eq!(ChunkLine::new(size).as_bytes(), format!("{size:x}\r\n").as_bytes());
-        }
     }
 
     proptest! {

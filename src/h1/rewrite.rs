@@ -4,6 +4,7 @@
 //! runs of whole lines, as it came: the parser has made sure that they are well-formed. Not here: heads of our own
 //! (`reply.rs`). Floor 1.
 
+use super::coding::Coding;
 use super::fields::FieldSet;
 use super::persistence::Persistence;
 use super::request::{RequestHead, Target};
@@ -22,25 +23,6 @@ pub struct RequestContext<'a> {
     pub authority: &'a str,
     /// Whether the upstream connection ends with this exchange.
     pub close: bool,
-}
-
-/// How a body is written to the receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
-    /// The bytes as they are: the length is told, or the connection's end is the body's.
-    Identity,
-    /// The chunked coding.
-    Chunked,
-}
-
-impl Coding {
-    /// How a body of a length known so goes to a receiver of that version.
-    pub const fn of(body: BodyLength, receiver: Version) -> Coding {
-        match (body, receiver) {
-            (BodyLength::Chunked | BodyLength::UntilClose, Version::Http11) => Coding::Chunked,
-            _ => Coding::Identity,
-        }
-    }
 }
 
 /// Appends the request head to be sent upstream to `out`.

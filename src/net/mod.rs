@@ -10,6 +10,7 @@
 //! a generation, so that it can be refused.
 
 mod os;
+mod send;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -18,6 +19,7 @@ use crate::slots::SlotId;
 use crate::time::{Instant, WallTime};
 
 pub use os::{OsNet, Waker, raise_descriptor_limit};
+pub use send::{Broken, flush, send};
 
 /// Names the owner of an event: a role that the handler chooses, and a generation-checked slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

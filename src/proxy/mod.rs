@@ -1,7 +1,206 @@
-//! The proxy: clients on one side, backends on the other.
+//! The proxy: clients on one side, backends on the other, exchanges in between.
 //!
-//! Floor 3.
+//! Here: [`Proxy`], which holds the tables and routes each event to the file that knows what it means. Not here: any
+//! decision. `client.rs` reads requests, `forward.rs` sends them on, `upstream.rs` and `response.rs` read
+//! responses, `exchange.rs` ends exchanges; `cli/` starts it on a reactor. Floor 3.
 
+mod client;
+mod drain;
+mod exchange;
+mod failure;
+mod forward;
+mod listen;
 mod options;
+mod pool;
+mod response;
+mod upstream;
+
+use std::time::Duration;
+
+use crate::balance::{BackendId, Balance};
+use crate::buffer::BufferPool;
+use crate::h1::HttpDate;
+use crate::net::{Net, Readiness, Token, Wake};
+use crate::reactor::{Flow, Handler};
+use crate::slots::{SlotId, Slots};
+use crate::telemetry::{Counters, Gauge, Recorder, console};
+
+use client::Client;
+use drain::Phase;
+use exchange::Exchange;
+use listen::Door;
+use pool::Pool;
+use upstream::{Target, Upstream};
 
 pub use options::{Backend, ConnectionMode, Options};
+
+/// What one read takes at most, and what may wait for a slow receiver.
+const INPUT_BLOCK_BYTES: usize = 64 * 1024;
+
+/// How long records and gauges gather before telemetry gets them.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The grain of the proxy's deadlines for [`crate::reactor::Reactor::new`]: 2^20 ns, about epoll's own.
+pub const TICK_SHIFT: u32 = 20;
+
+type Turn<'a, N> = crate::reactor::Turn<'a, N, Timer>;
+type ClientId = SlotId;
+type UpstreamId = SlotId;
+type ExchangeId = SlotId;
+
+const LISTENER: u8 = 0;
+const CLIENT: u8 = 1;
+const UPSTREAM: u8 = 2;
+
+/// The token of the one listener.
+const DOOR: Token = Token::new(LISTENER, SlotId::new(0, 0));
+
+/// What a deadline of the proxy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// A client's connection.
+    Client(SlotId),
+    /// A connection to a backend.
+    Upstream(SlotId),
+    /// Accepting again after the process ran out of descriptors.
+    Accept,
+    /// Handing records to telemetry.
+    Flush,
+    /// The end of draining.
+    Drain,
+}
+
+/// The proxy, as a handler of a reactor.
+pub struct Proxy<N: Net> {
+    options: Options,
+    door: Door<N::Listener>,
+    clients: Slots<Client<N::Stream>>,
+    upstreams: Slots<Upstream<N::Stream>>,
+    exchanges: Slots<Exchange>,
+    balance: Balance,
+    targets: Vec<Target>,
+    pools: Vec<Pool>,
+    buffers: BufferPool,
+    /// The reactor's input block; moved out while an event is handled, so that heads may borrow from it.
+    input: Box<[u8]>,
+    /// The head being written.
+    head: Vec<u8>,
+    date: HttpDate,
+    recorder: Recorder,
+    flush_armed: bool,
+    counters: Counters,
+    phase: Phase,
+    told: failure::Told,
+    /// What the console calls each backend.
+    labels: Vec<String>,
+}
+
+impl<N: Net> Proxy<N> {
+    /// A proxy that will accept from `listener`. Finished exchanges go to `recorder`.
+    pub fn new(options: Options, listener: N::Listener, recorder: Recorder) -> Proxy<N> {
+        let backends = options.backends.len();
+        Proxy {
+            door: Door::new(listener),
+            clients: Slots::default(),
+            upstreams: Slots::default(),
+            exchanges: Slots::default(),
+            balance: Balance::new(options.routing, backends, options.sma_window, options.ewma_alpha),
+            targets: options.backends.iter().map(Target::new).collect(),
+            pools: (0..backends).map(|_| Pool::default()).collect(),
+            buffers: BufferPool::default(),
+            input: vec![0; INPUT_BLOCK_BYTES].into_boxed_slice(),
+            head: Vec::with_capacity(INPUT_BLOCK_BYTES),
+            date: HttpDate::default(),
+            recorder,
+            flush_armed: false,
+            counters: Counters::default(),
+            phase: Phase::Serving,
+            told: failure::Told::default(),
+            labels: console::labels(&options.backends.iter().map(|b| &b.url).collect::<Vec<_>>()),
+            options,
+        }
+    }
+
+    /// Begins to accept. To be called once, before the reactor runs.
+    ///
+    /// # Errors
+    /// When the listener cannot be registered.
+    pub fn open(&mut self, turn: &mut Turn<'_, N>) -> std::io::Result<()> {
+        self.door.register(turn)
+    }
+
+    /// Whether a second stop signal ended the run before everything was finished.
+    pub fn forced(&self) -> bool {
+        self.phase == Phase::Forced
+    }
+
+    /// Hands what is recorded to telemetry.
+    fn flush_records(&mut self) {
+        self.counters.clients_open = self.clients.len() as u64;
+        self.counters.connections_open = self.upstreams.len() as u64;
+        let (balance, mode) = (&self.balance, self.balance.mode());
+        let gauges = (0..self.targets.len()).map(|i| {
+            let backend = balance.backend(BackendId(i as u16));
+            Gauge {
+                in_flight: backend.in_flight(),
+                score_ns: backend.score_ns(mode),
+                answered: backend.answered(),
+                failed: backend.failed(),
+            }
+        });
+        self.recorder.flush(gauges, self.counters);
+    }
+
+    /// Makes sure that telemetry hears of what has changed.
+    fn arm_flush(&mut self, turn: &mut Turn<'_, N>, now: crate::time::Instant) {
+        if !self.flush_armed {
+            self.flush_armed = true;
+            turn.timers.insert(now + FLUSH_INTERVAL, Timer::Flush);
+        }
+    }
+}
+
+impl<N: Net> Handler<N> for Proxy<N> {
+    type Timer = Timer;
+
+    fn ready(&mut self, turn: &mut Turn<'_, N>, token: Token, readiness: Readiness) {
+        let mut input = std::mem::take(&mut self.input);
+        match token.role {
+            LISTENER => self.accept(turn, readiness),
+            CLIENT => self.client_ready(turn, token.slot, readiness, &mut input),
+            _ => self.upstream_ready(turn, token.slot, readiness, &mut input),
+        }
+        self.input = input;
+    }
+
+    fn expired(&mut self, turn: &mut Turn<'_, N>, timer: Timer) {
+        match timer {
+            Timer::Client(id) => self.client_expired(turn, id),
+            Timer::Upstream(id) => self.upstream_expired(turn, id),
+            Timer::Accept => self.accept(turn, Readiness { readable: true, ..Readiness::default() }),
+            Timer::Flush => {
+                self.flush_armed = false;
+                self.flush_records();
+                if !self.exchanges.is_empty() {
+                    let now = turn.now();
+                    self.arm_flush(turn, now);
+                }
+            }
+            Timer::Drain => self.cut_off(turn),
+        }
+    }
+
+    fn woken(&mut self, turn: &mut Turn<'_, N>, wake: Wake) {
+        match wake {
+            Wake::StopSignal => self.stop(turn),
+            Wake::Waker => {}
+        }
+    }
+
+    fn turn_ended(&mut self, turn: &mut Turn<'_, N>) -> Flow {
+        if self.recorder.is_full() {
+            self.flush_records();
+        }
+        self.drained(turn)
+    }
+}

@@ -1,0 +1,385 @@
+//! A client's connection: reading request heads and bodies.
+//!
+//! Here: the connection's states, what arrives on it, and how it is left. Not here: where a request goes
+//! (`forward.rs`) and how its response comes back (`upstream.rs`). Floor 3.
+
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use super::exchange::RequestSide;
+use super::failure::Failure;
+use super::{CLIENT, ClientId, ExchangeId, Proxy, Timer, Turn};
+use crate::buffer::Buffer;
+use crate::h1::HeadError;
+use crate::h1::Version;
+use crate::h1::persistence::Persistence;
+use crate::h1::reply::Reply;
+use crate::h1::request::{RequestHead, field_space};
+use crate::net::{Net, Readiness, Stream, Token, flush, send};
+use crate::wheel::Deadline;
+
+/// How many reads or pipelined requests one client gets before the others have their turn.
+const STEPS_PER_TURN: usize = 4;
+
+/// How long we wait for a client to take our last response and close, while we pass over what it still sends. A
+/// plain close would reset the connection and could take the response with it (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What becomes of a client's connection after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// The next request may come.
+    KeepAlive,
+    /// It is closed.
+    Close,
+    /// It is closed, but the client may still be sending.
+    Linger,
+}
+
+/// What a client's connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientState {
+    /// Between requests. What is pending has not been looked at.
+    Idle,
+    /// Part of a head has arrived; it is pending.
+    Head,
+    /// An exchange is in flight.
+    Busy(ExchangeId),
+    /// The exchange is over, but not all of the response has been taken.
+    Flushing(After),
+    /// We have said all and pass over what still comes.
+    Lingering,
+}
+
+/// A connection from the user.
+pub(super) struct Client<S> {
+    pub(super) stream: S,
+    pub(super) address: AddressText,
+    pub(super) state: ClientState,
+    /// Bytes may be waiting in the socket.
+    pub(super) readable: bool,
+    /// The client sends no more.
+    pub(super) read_closed: bool,
+    /// Received, but not consumed: part of a head, or pipelined requests.
+    pub(super) pending: Option<Buffer>,
+    /// Not yet taken by the socket.
+    pub(super) unsent: Option<Buffer>,
+    pub(super) deadline: Deadline,
+}
+
+/// A client's address as text, formatted once per connection.
+pub(super) struct AddressText {
+    text: [u8; 45],
+    len: u8,
+}
+
+impl AddressText {
+    fn new(address: SocketAddr) -> AddressText {
+        let mut text = [0; 45];
+        let mut rest = &mut text[..];
+        // 45 bytes hold the longest form of an IPv6 address.
+        let written = io::Write::write_fmt(&mut rest, format_args!("{}", address.ip().to_canonical()));
+        let len = 45 - rest.len();
+        debug_assert!(written.is_ok());
+        AddressText { text, len: len as u8 }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.len as usize]).unwrap_or_default()
+    }
+}
+
+impl<S> Client<S> {
+    pub(super) fn new(stream: S, address: SocketAddr) -> Client<S> {
+        Client {
+            stream,
+            address: AddressText::new(address),
+            state: ClientState::Idle,
+            readable: false,
+            read_closed: false,
+            pending: None,
+            unsent: None,
+            deadline: Deadline::default(),
+        }
+    }
+}
+
+impl<N: Net> Proxy<N> {
+    pub(super) fn client_ready(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ClientId,
+        readiness: Readiness,
+        input: &mut [u8],
+    ) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.readable |= readiness.readable || readiness.read_closed;
+        client.read_closed |= readiness.read_closed;
+        if readiness.broken {
+            return self.client_gone(turn, id);
+        }
+        if readiness.writable && client.unsent.is_some() {
+            self.flush_client(turn, id, input);
+        }
+        self.client_progress(turn, id, input);
+    }
+
+    /// The client takes bytes again.
+    fn flush_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId, input: &mut [u8]) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if flush(&mut client.stream, &mut client.unsent, &mut self.buffers).is_err() {
+            return self.client_gone(turn, id);
+        }
+        if client.unsent.is_some() {
+            let limit = turn.now() + self.options.body_timeout;
+            client.deadline.set(turn.timers, limit, Timer::Client(id));
+            return;
+        }
+        match client.state {
+            ClientState::Flushing(after) => self.conclude(turn, id, after),
+            ClientState::Busy(exchange) => self.resume_response(turn, exchange, input),
+            _ => {}
+        }
+    }
+
+    /// Does what can be done with what has arrived, until nothing is left or the turn's share is used up.
+    pub(super) fn client_progress(&mut self, turn: &mut Turn<'_, N>, id: ClientId, input: &mut [u8]) {
+        for _ in 0..STEPS_PER_TURN {
+            let Some(client) = self.clients.get_mut(id) else { return };
+            let (readable, wanted) = match client.state {
+                ClientState::Idle => match client.pending.take() {
+                    Some(pipelined) => {
+                        self.buffered_request(turn, id, pipelined);
+                        continue;
+                    }
+                    None => (client.readable, true),
+                },
+                ClientState::Head | ClientState::Lingering => (client.readable, true),
+                ClientState::Busy(exchange) => (client.readable, self.wants_body(exchange)),
+                ClientState::Flushing(_) => (client.readable, false),
+            };
+            if !readable || !wanted || !self.read_client(turn, id, input) {
+                return;
+            }
+        }
+        turn.again(Token::new(CLIENT, id));
+    }
+
+    /// Reads once; whether it is worth to go on.
+    ///
+    /// A short read means that the socket is drained, and no second read is needed to be told so (epoll(7)), unless
+    /// the client has closed its side: then the end of the stream is still to be read.
+    fn read_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId, input: &mut [u8]) -> bool {
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        match client.stream.read(input) {
+            Ok(0) => self.client_ended(turn, id),
+            Ok(n) => {
+                client.readable = n == input.len() || client.read_closed;
+                self.client_bytes(turn, id, &mut input[..n]);
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => client.readable = false,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => self.client_gone(turn, id),
+        }
+        true
+    }
+
+    fn client_bytes(&mut self, turn: &mut Turn<'_, N>, id: ClientId, bytes: &mut [u8]) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        match client.state {
+            ClientState::Lingering => {}
+            ClientState::Busy(exchange) => {
+                let consumed = self.body_bytes(turn, exchange, bytes);
+                self.keep_pending(id, &bytes[consumed..]);
+            }
+            _ => match client.pending.take() {
+                Some(mut head) => {
+                    head.push(bytes);
+                    self.buffered_request(turn, id, head);
+                }
+                None => match self.request_bytes(turn, id, bytes) {
+                    Some(consumed) => self.keep_pending(id, &bytes[consumed..]),
+                    None => {
+                        self.keep_pending(id, bytes);
+                        self.head_is_partial(turn, id);
+                    }
+                },
+            },
+        }
+    }
+
+    /// A request whose beginning waits in a buffer.
+    fn buffered_request(&mut self, turn: &mut Turn<'_, N>, id: ClientId, mut buffer: Buffer) {
+        let consumed = self.request_bytes(turn, id, buffer.as_mut_slice());
+        buffer.consume(consumed.unwrap_or(0));
+        match self.clients.get_mut(id) {
+            Some(client) if !buffer.is_empty() && client.state != ClientState::Lingering => {
+                client.pending = Some(buffer);
+            }
+            _ => self.buffers.put(buffer),
+        }
+        if consumed.is_none() {
+            self.head_is_partial(turn, id);
+        }
+    }
+
+    fn keep_pending(&mut self, id: ClientId, bytes: &[u8]) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if !bytes.is_empty() && client.state != ClientState::Lingering {
+            client.pending = Some(self.buffers.copy(bytes));
+        }
+    }
+
+    fn head_is_partial(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.state == ClientState::Idle {
+            client.state = ClientState::Head;
+            let limit = turn.net.now() + self.options.header_timeout;
+            client.deadline.set(turn.timers, limit, Timer::Client(id));
+        }
+    }
+
+    /// Takes one request from the start of `bytes`; returns how many of them belong to it, or `None` if its head is
+    /// not complete.
+    fn request_bytes(&mut self, turn: &mut Turn<'_, N>, id: ClientId, bytes: &mut [u8]) -> Option<usize> {
+        let mut space = field_space();
+        let plan = match RequestHead::parse(bytes, &mut space) {
+            Ok(None) => return None,
+            Ok(Some(head)) => self.plan(turn, id, &head),
+            Err(error) => {
+                self.refuse(turn, id, error);
+                return Some(bytes.len());
+            }
+        };
+        let (head, rest) = bytes.split_at_mut(plan.len);
+        Some(head.len() + self.forward(turn, id, plan, rest))
+    }
+
+    /// Answers a request that is never forwarded. Where the next one would begin is not known, so the connection
+    /// closes.
+    pub(super) fn refuse(&mut self, turn: &mut Turn<'_, N>, id: ClientId, error: HeadError) {
+        log::debug!("refused a request with {}: {error}", error.status());
+        let detail = error.to_string();
+        let reply = Reply {
+            status: error.status(),
+            reason: None,
+            detail: &detail,
+            to_head: false,
+            version: Version::Http11,
+            persistence: Persistence::Close,
+        };
+        self.reply(turn, id, &reply, After::Linger);
+    }
+
+    /// Sends a response of our own and concludes.
+    pub(super) fn reply(&mut self, turn: &mut Turn<'_, N>, id: ClientId, reply: &Reply<'_>, after: After) {
+        let wall = turn.net.wall(turn.now());
+        self.head.clear();
+        reply.write(self.date.at(wall), &mut self.head);
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let parts = [&self.head[..], &[], &[], &[]];
+        match send(&mut client.stream, &mut client.unsent, &mut self.buffers, parts) {
+            Ok(()) => self.conclude(turn, id, after),
+            Err(_) => self.close_client(turn, id),
+        }
+    }
+
+    /// The response has been handed over: what becomes of the connection?
+    pub(super) fn conclude(&mut self, turn: &mut Turn<'_, N>, id: ClientId, after: After) {
+        let draining = self.is_draining();
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let now = turn.net.now();
+        if client.unsent.is_some() {
+            client.state = ClientState::Flushing(after);
+            client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
+            return;
+        }
+        match after {
+            After::KeepAlive if !draining => {
+                client.state = ClientState::Idle;
+                client.deadline.set(turn.timers, now + self.options.idle_timeout, Timer::Client(id));
+                if client.readable || client.pending.is_some() {
+                    turn.again(Token::new(CLIENT, id));
+                }
+            }
+            After::Close | After::KeepAlive if !client.readable && client.pending.is_none() => {
+                self.close_client(turn, id);
+            }
+            _ => self.linger(turn, id),
+        }
+    }
+
+    fn linger(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.stream.shutdown(Shutdown::Write).is_err() {
+            return self.close_client(turn, id);
+        }
+        client.state = ClientState::Lingering;
+        client.pending.take().into_iter().for_each(|b| self.buffers.put(b));
+        let limit = turn.net.now() + LINGER;
+        client.deadline.set(turn.timers, limit, Timer::Client(id));
+        if client.readable {
+            turn.again(Token::new(CLIENT, id));
+        }
+    }
+
+    /// The client has closed its sending side.
+    fn client_ended(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        match self.clients.get(id).map(|c| c.state) {
+            // Only a body is read while an exchange is in flight: this one will never be complete.
+            Some(ClientState::Busy(_)) => self.client_gone(turn, id),
+            _ => self.close_client(turn, id),
+        }
+    }
+
+    /// The client's connection is lost.
+    pub(super) fn client_gone(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        if let Some(ClientState::Busy(exchange)) = self.clients.get(id).map(|c| c.state) {
+            self.fail(turn, exchange, Failure::ClientGone);
+        }
+        self.close_client(turn, id);
+    }
+
+    /// Closes the connection; no exchange is in flight on it.
+    pub(super) fn close_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let Some(mut client) = self.clients.remove(id) else { return };
+        client.deadline.disarm(turn.timers);
+        client.pending.into_iter().chain(client.unsent).for_each(|b| self.buffers.put(b));
+        self.room_for_one(turn);
+    }
+
+    pub(super) fn client_expired(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let now = turn.now();
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if !client.deadline.has_passed(turn.timers, now, Timer::Client(id)) {
+            return;
+        }
+        match client.state {
+            ClientState::Head => {
+                let reply = Reply {
+                    status: 408,
+                    reason: None,
+                    detail: "the request head did not arrive in time",
+                    to_head: false,
+                    version: Version::Http11,
+                    persistence: Persistence::Close,
+                };
+                self.reply(turn, id, &reply, After::Linger);
+            }
+            ClientState::Busy(_) if client.unsent.is_some() => self.client_gone(turn, id),
+            ClientState::Busy(exchange) => self.fail(turn, exchange, Failure::ClientBodyTimeout),
+            ClientState::Idle | ClientState::Flushing(_) | ClientState::Lingering => {
+                self.close_client(turn, id);
+            }
+        }
+    }
+
+    /// Whether bytes of a request body can be passed on now.
+    fn wants_body(&self, exchange: ExchangeId) -> bool {
+        let Some(exchange) = self.exchanges.get(exchange) else { return false };
+        let upstream = exchange.upstream.and_then(|id| self.upstreams.get(id));
+        matches!(exchange.request, RequestSide::Body { .. })
+            && upstream.is_some_and(|u| u.is_connected() && u.unsent.is_none())
+    }
+}

@@ -1,0 +1,82 @@
+//! Stopping: serving, draining, done.
+//!
+//! Here: what the stop signals do. Floor 3.
+
+use super::client::ClientState;
+use super::failure::Failure;
+use super::{Proxy, Timer, Turn};
+use crate::net::{Net, Readiness};
+use crate::reactor::Flow;
+
+/// Where the proxy stands between start and end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Serving,
+    /// No new connections; each response is its connection's last.
+    Draining,
+    /// A second signal came.
+    Forced,
+}
+
+impl<N: Net> Proxy<N> {
+    /// A stop signal: the first begins to drain, the second ends at once.
+    pub(super) fn stop(&mut self, turn: &mut Turn<'_, N>) {
+        if self.phase != Phase::Serving {
+            self.phase = Phase::Forced;
+            return;
+        }
+        log::info!(
+            "stopping: {} requests in flight have {:?} to finish; a second signal ends at once",
+            self.exchanges.len(),
+            self.options.drain_timeout
+        );
+        self.phase = Phase::Draining;
+        // Who is in the backlog has connected before the signal.
+        self.accept(turn, Readiness { readable: true, ..Readiness::default() });
+        self.door.shut();
+        let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
+        let mut input = std::mem::take(&mut self.input);
+        for id in ids {
+            // A request may have arrived that no event has told of yet.
+            self.client_ready(turn, id, Readiness { readable: true, ..Readiness::default() }, &mut input);
+            let idle = self.clients.get(id).is_some_and(|c| matches!(c.state, ClientState::Idle));
+            if idle {
+                self.close_client(turn, id);
+            }
+        }
+        self.input = input;
+        let limit = turn.now() + self.options.drain_timeout;
+        turn.timers.insert(limit, Timer::Drain);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.phase != Phase::Serving
+    }
+
+    /// The drain limit: what is still in flight is cut off.
+    pub(super) fn cut_off(&mut self, turn: &mut Turn<'_, N>) {
+        log::warn!("the drain limit has passed: cutting off {} requests in flight", self.exchanges.len());
+        let ids: Vec<_> = self.exchanges.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.fail(turn, id, Failure::DrainLimit);
+        }
+        let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.close_client(turn, id);
+        }
+    }
+
+    /// Whether the loop goes on.
+    pub(super) fn drained(&mut self, _turn: &mut Turn<'_, N>) -> Flow {
+        let done = match self.phase {
+            Phase::Serving => false,
+            Phase::Draining => self.clients.is_empty() && self.exchanges.is_empty(),
+            Phase::Forced => true,
+        };
+        if !done {
+            return Flow::Continue;
+        }
+        self.flush_records();
+        Flow::Stop
+    }
+}

@@ -1,0 +1,169 @@
+//! Exchanges: a request with its response, and how they end.
+//!
+//! Here: what is known of an exchange in flight, and the two ways out of it, through which all ends go: complete and
+//! failed. So in-flight counters, records, connections and buffers cannot drift. Not here: noticing the end
+//! (`client.rs`, `upstream.rs`). Floor 3.
+
+use super::client::After;
+use super::failure::Failure;
+use super::{ClientId, ExchangeId, Proxy, Turn, UpstreamId};
+use crate::balance::{BackendId, Outcome, RoutingMode};
+use crate::buffer::Buffer;
+use crate::h1::Version;
+use crate::h1::body::BodyReader;
+use crate::h1::coding::Coding;
+use crate::h1::persistence::Persistence;
+use crate::h1::reply::Reply;
+use crate::net::{Net, Stream};
+use crate::record::Record;
+use crate::time::Instant;
+
+/// The request on its way to the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestSide {
+    /// The head is sent; the body is coming.
+    Body { reader: BodyReader, coding: Coding },
+    /// All of it has been read from the client.
+    Done,
+    /// The backend takes no more of it; it may have responded already.
+    Abandoned,
+}
+
+/// The response on its way to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ResponseSide {
+    /// No final head has come.
+    Pending,
+    /// The head has gone to the client; the body is coming.
+    Body(ResponseBody),
+}
+
+/// What the response head has settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ResponseBody {
+    pub(super) reader: BodyReader,
+    pub(super) coding: Coding,
+    pub(super) status: u16,
+    /// The end of the client's connection is the end of the body.
+    pub(super) ends_at_close: bool,
+    pub(super) keep_upstream: bool,
+    pub(super) after: After,
+}
+
+/// A request in flight.
+pub(super) struct Exchange {
+    pub(super) client: ClientId,
+    /// The connection that carries it, once there is one.
+    pub(super) upstream: Option<UpstreamId>,
+    pub(super) backend: BackendId,
+    pub(super) mode: RoutingMode,
+    /// When it was first sent, or the first connection for it begun.
+    pub(super) begun: Instant,
+    /// The same of the present attempt.
+    pub(super) attempted: Instant,
+    pub(super) request: RequestSide,
+    pub(super) response: ResponseSide,
+    pub(super) version: Version,
+    pub(super) to_head: bool,
+    /// Whether the client's connection may be kept.
+    pub(super) persistence: Persistence,
+    /// The whole request as it was sent, for one more sending.
+    pub(super) replay: Option<Buffer>,
+}
+
+impl<N: Net> Proxy<N> {
+    /// The response has been passed on whole. `surplus`: the backend sent more than it said.
+    pub(super) fn complete(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, surplus: bool, now: Instant) {
+        let Some(exchange) = self.exchanges.remove(id) else { return };
+        let ResponseSide::Body(body) = exchange.response else { return };
+        let latency_ns = now.nanos_since(exchange.attempted);
+        self.balance.finished(exchange.backend, Outcome::Answered { latency_ns }, now);
+        let keep = body.keep_upstream && exchange.request == RequestSide::Done && !surplus;
+        let reused = self.release_upstream(turn, exchange.upstream, keep, now);
+        self.record(turn, &exchange, body.status, false, reused, now);
+        let after = match exchange.request {
+            RequestSide::Done => body.after,
+            RequestSide::Body { .. } | RequestSide::Abandoned => After::Linger,
+        };
+        exchange.replay.into_iter().for_each(|b| self.buffers.put(b));
+        self.conclude(turn, exchange.client, after);
+    }
+
+    /// The exchange has failed: the upstream connection is closed, and the client is told if it still can be.
+    pub(super) fn fail(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, failure: Failure) {
+        let Some(exchange) = self.exchanges.remove(id) else { return };
+        let (now, row) = (turn.now(), failure.consequence());
+        log::debug!("{}: {}", self.url(exchange.backend), row.detail);
+        let elapsed_ns = now.nanos_since(exchange.attempted);
+        let outcome = if row.blames_backend { Outcome::Failed { elapsed_ns } } else { Outcome::Cancelled };
+        self.balance.finished(exchange.backend, outcome, now);
+        let reused = self.release_upstream(turn, exchange.upstream, false, now);
+        let status = match exchange.response {
+            ResponseSide::Body(body) if failure != Failure::ClientGone => body.status,
+            _ => row.status,
+        };
+        self.record(turn, &exchange, status, row.blames_backend, reused, now);
+        match exchange.response {
+            _ if failure == Failure::ClientGone => {}
+            ResponseSide::Pending => self.reply_failure(turn, &exchange, failure),
+            ResponseSide::Body(body) => self.cut_short(turn, &exchange, &body),
+        }
+        exchange.replay.into_iter().for_each(|b| self.buffers.put(b));
+    }
+
+    fn reply_failure(&mut self, turn: &mut Turn<'_, N>, exchange: &Exchange, failure: Failure) {
+        let row = failure.consequence();
+        let keep = exchange.persistence == Persistence::KeepAlive
+            && exchange.request == RequestSide::Done
+            && !self.is_draining();
+        let reply = Reply {
+            status: row.status,
+            reason: row.reason,
+            detail: row.detail,
+            to_head: exchange.to_head,
+            version: exchange.version,
+            persistence: if keep { Persistence::KeepAlive } else { Persistence::Close },
+        };
+        let after = match exchange.request {
+            _ if keep => After::KeepAlive,
+            RequestSide::Done => After::Close,
+            RequestSide::Body { .. } | RequestSide::Abandoned => After::Linger,
+        };
+        self.reply(turn, exchange.client, &reply, after);
+    }
+
+    /// Part of the response is with the client already: the connection ends without the end of the body, which is
+    /// how the client learns of it (RFC 9112 §8). Where the end of the connection would be the end of the body, it
+    /// must be a reset.
+    fn cut_short(&mut self, turn: &mut Turn<'_, N>, exchange: &Exchange, body: &ResponseBody) {
+        if body.ends_at_close {
+            if let Some(client) = self.clients.get_mut(exchange.client) {
+                client.stream.reset_on_close();
+            }
+            return self.close_client(turn, exchange.client);
+        }
+        self.conclude(turn, exchange.client, After::Close);
+    }
+
+    /// Notes the end of an exchange.
+    pub(super) fn record(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        exchange: &Exchange,
+        status: u16,
+        failed: bool,
+        reused: bool,
+        now: Instant,
+    ) {
+        self.recorder.push(Record {
+            ended: turn.net.wall(now),
+            latency_ns: now.nanos_since(exchange.begun).max(1),
+            backend: Some(exchange.backend),
+            status,
+            mode: exchange.mode,
+            failed,
+            reused,
+        });
+        self.arm_flush(turn, now);
+    }
+}

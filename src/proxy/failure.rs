@@ -1,0 +1,129 @@
+//! Why an exchange went wrong, and what follows: one row per failure.
+//!
+//! Here: status, reason word, blame, and log lines that must not flood. Not here: when a failure is noticed
+//! (`upstream.rs`, `client.rs`) and what ends with it (`exchange.rs`). Floor 3.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// Why an exchange went wrong: who, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    NoBackend,
+    NoSocket,
+    UpstreamRefused,
+    ConnectTimeout,
+    UpstreamResetBeforeHead,
+    UpstreamHeadMalformed,
+    UpstreamTimeout,
+    UpstreamTruncatedBody,
+    UpstreamBodyMalformed,
+    ClientBodyMalformed,
+    ClientBodyTimeout,
+    ClientGone,
+    DrainLimit,
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Consequence {
+    /// What the client gets if no byte of a response has gone to it, and what the record says then.
+    pub(super) status: u16,
+    /// The word in `X-Tidegate-Reason`.
+    pub(super) reason: Option<&'static str>,
+    pub(super) detail: &'static str,
+    /// Whether the attempt enters the backend's averages as failed.
+    pub(super) blames_backend: bool,
+}
+
+impl Failure {
+    pub(super) const fn consequence(self) -> Consequence {
+        let (status, reason, blames_backend, detail) = match self {
+            Failure::NoBackend => (503, Some("no-backend"), false, "no backend is configured"),
+            Failure::NoSocket => (503, Some("no-backend"), false, "no socket to a backend can be had"),
+            Failure::UpstreamRefused => {
+                (502, Some("upstream-refused"), true, "the backend cannot be reached")
+            }
+            Failure::ConnectTimeout => {
+                (504, Some("upstream-timeout"), true, "the backend did not accept a connection in time")
+            }
+            Failure::UpstreamResetBeforeHead => {
+                (502, Some("upstream-reset"), true, "the backend closed the connection without a response")
+            }
+            Failure::UpstreamHeadMalformed => {
+                (502, Some("upstream-malformed"), true, "the backend's response is malformed")
+            }
+            Failure::UpstreamTimeout => {
+                (504, Some("upstream-timeout"), true, "the backend did not respond in time")
+            }
+            Failure::UpstreamTruncatedBody => {
+                (502, Some("upstream-reset"), true, "the backend closed the connection in mid-response")
+            }
+            Failure::UpstreamBodyMalformed => {
+                (502, Some("upstream-malformed"), true, "the backend's response body is malformed")
+            }
+            Failure::ClientBodyMalformed => (400, None, false, "the chunked body is malformed"),
+            Failure::ClientBodyTimeout => (408, None, false, "the request body did not arrive in time"),
+            Failure::ClientGone => (499, None, false, "the client left"),
+            Failure::DrainLimit => (503, Some("draining"), false, "the proxy is stopping"),
+        };
+        Consequence { status, reason, detail, blames_backend }
+    }
+}
+
+/// When a complaint was last logged, so that trouble at full load is told once a second and not once a request.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    last: Option<Instant>,
+    kept_back: u64,
+}
+
+impl Told {
+    /// Logs `what` as an error, unless the last one is less than a second ago.
+    pub(super) fn error(&mut self, now: Instant, what: impl FnOnce() -> String) {
+        if self.last.is_some_and(|last| now - last < Duration::from_secs(1)) {
+            self.kept_back += 1;
+            return;
+        }
+        match self.kept_back {
+            0 => log::error!("{}", what()),
+            n => log::error!("{} ({n} more of this kind since the last line)", what()),
+        }
+        (self.last, self.kept_back) = (Some(now), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The contract's table: a change of any row must be meant.
+    #[test]
+    fn the_table_of_failures() {
+        use Failure::*;
+        let rows = [
+            (NoBackend, 503, Some("no-backend"), false),
+            (NoSocket, 503, Some("no-backend"), false),
+            (UpstreamRefused, 502, Some("upstream-refused"), true),
+            (ConnectTimeout, 504, Some("upstream-timeout"), true),
+            (UpstreamResetBeforeHead, 502, Some("upstream-reset"), true),
+            (UpstreamHeadMalformed, 502, Some("upstream-malformed"), true),
+            (UpstreamTimeout, 504, Some("upstream-timeout"), true),
+            (UpstreamTruncatedBody, 502, Some("upstream-reset"), true),
+            (UpstreamBodyMalformed, 502, Some("upstream-malformed"), true),
+            (ClientBodyMalformed, 400, None, false),
+            (ClientBodyTimeout, 408, None, false),
+            (ClientGone, 499, None, false),
+            (DrainLimit, 503, Some("draining"), false),
+        ];
+        for (failure, status, reason, blames_backend) in rows {
+            let c = failure.consequence();
+            assert_eq!(
+                (c.status, c.reason, c.blames_backend),
+                (status, reason, blames_backend),
+                "{failure:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! A request on its way: selection, pool, connect or reuse, send.
+//!
+//! The hot path, to be read from top to bottom. Here: everything between a complete request head and its first bytes
+//! on an upstream connection, and the rest of its body. Not here: reading it (`client.rs`) and what comes back
+//! (`upstream.rs`). Floor 3.
+
+use std::io;
+
+use super::client::{After, ClientState};
+use super::exchange::{Exchange, RequestSide, ResponseSide};
+use super::failure::Failure;
+use super::upstream::{Upstream, UpstreamState};
+use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Timer, Turn, UPSTREAM};
+use crate::balance::{BackendId, Choice, Reason};
+use crate::buffer::Buffer;
+use crate::h1::body::BodyReader;
+use crate::h1::coding::{ChunkLine, Coding, parts};
+use crate::h1::persistence::Persistence;
+use crate::h1::reply::Reply;
+use crate::h1::request::RequestHead;
+use crate::h1::rewrite::{self, RequestContext};
+use crate::h1::{BodyLength, HeadError, Version};
+use crate::net::{Net, Token, send};
+use crate::record::Record;
+use crate::telemetry::console::{self, ConnectionEvent};
+use crate::time::Instant;
+
+/// A request that is at most this long is kept while it may have to be sent again.
+const MAX_REPLAY_BYTES: usize = 16 * 1024;
+
+/// What is left of a request head once the head to be forwarded is written.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) len: usize,
+    choice: Option<Choice>,
+    body: BodyLength,
+    idempotent: bool,
+    to_head: bool,
+    version: Version,
+    persistence: Persistence,
+    now: Instant,
+}
+
+impl<N: Net> Proxy<N> {
+    /// Chooses the backend and writes the head that it gets.
+    pub(super) fn plan(&mut self, turn: &mut Turn<'_, N>, id: ClientId, head: &RequestHead<'_, '_>) -> Plan {
+        let now = turn.now();
+        let choice = self.balance.select(now);
+        self.head.clear();
+        if let (Some(choice), Some(client)) = (choice, self.clients.get(id)) {
+            self.tell(choice);
+            let context = RequestContext {
+                client: client.address.as_str(),
+                authority: &self.targets[choice.backend.0 as usize].authority,
+                close: self.options.connections == ConnectionMode::NonPersistent,
+            };
+            rewrite::request(head, &context, &mut self.head);
+        }
+        let keep = self.options.client_keepalive && !self.is_draining();
+        Plan {
+            len: head.len,
+            choice,
+            body: head.body,
+            idempotent: head.is_idempotent(),
+            to_head: head.is_head(),
+            version: head.version,
+            persistence: if keep { head.persistence } else { Persistence::Close },
+            now,
+        }
+    }
+
+    /// The contract's console lines for a choice.
+    fn tell(&self, choice: Choice) {
+        let mode = self.balance.mode();
+        let scores =
+            || (0..self.targets.len()).map(|i| self.balance.backend(BackendId(i as u16)).score_ns(mode));
+        match choice.reason {
+            Reason::Unmeasured => console::probing(mode, self.url(choice.backend)),
+            Reason::Rotation | Reason::LowestMean => {
+                console::scores(mode, &self.labels, scores);
+                console::chosen(mode, self.url(choice.backend));
+            }
+        }
+    }
+
+    /// A backend's URL as configured.
+    pub(super) fn url(&self, id: BackendId) -> &str {
+        &self.options.backends[id.0 as usize].url
+    }
+
+    /// Sends the request whose head is written, with what has come of its body in `rest`. Returns how many bytes of
+    /// `rest` were body.
+    pub(super) fn forward(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        client: ClientId,
+        plan: Plan,
+        rest: &mut [u8],
+    ) -> usize {
+        let Some(choice) = plan.choice else {
+            self.no_backend(turn, client, &plan);
+            return rest.len();
+        };
+        let mut reader = BodyReader::new(plan.body);
+        let Ok(piece) = reader.read(rest) else {
+            self.refuse(turn, client, HeadError::Malformed("the chunked body is malformed"));
+            return rest.len();
+        };
+        let coding = if plan.body == BodyLength::Chunked { Coding::Chunked } else { Coding::Identity };
+        let done = reader.is_done();
+        let exchange = self.begin(turn, client, &plan, choice.backend);
+        if !done {
+            self.set_request(exchange, RequestSide::Body { reader, coding });
+            self.await_body(turn, client);
+        }
+        let data = &rest[piece.data.clone()];
+        let line = ChunkLine::new(data.len());
+        // A request that could not be sent again must not meet a connection that the backend has just closed.
+        let may_reuse = self.options.connections == ConnectionMode::Persistent && (done || !plan.idempotent);
+        if !(may_reuse && self.send_reused(turn, exchange, &plan, coding, &line, data, done)) {
+            let mut request = self.buffers.take(self.head.len() + data.len() + line.as_bytes().len());
+            parts(&self.head, coding, &line, data, done).iter().for_each(|part| request.push(part));
+            self.connect(turn, exchange, request, 0);
+        }
+        piece.consumed
+    }
+
+    fn begin(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        client: ClientId,
+        plan: &Plan,
+        backend: BackendId,
+    ) -> ExchangeId {
+        let id = self.exchanges.insert(Exchange {
+            client,
+            upstream: None,
+            backend,
+            mode: self.balance.mode(),
+            begun: plan.now,
+            attempted: plan.now,
+            request: RequestSide::Done,
+            response: ResponseSide::Pending,
+            version: plan.version,
+            to_head: plan.to_head,
+            persistence: plan.persistence,
+            replay: None,
+        });
+        self.balance.started(backend);
+        self.arm_flush(turn, plan.now);
+        if let Some(client) = self.clients.get_mut(client) {
+            client.state = ClientState::Busy(id);
+            client.deadline.clear();
+        }
+        id
+    }
+
+    /// Sends on the newest idle connection that still takes it; `false` if there is none.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one message, borrowed from different places")]
+    fn send_reused(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ExchangeId,
+        plan: &Plan,
+        coding: Coding,
+        line: &ChunkLine,
+        data: &[u8],
+        done: bool,
+    ) -> bool {
+        let Some(backend) = self.exchanges.get(id).map(|e| e.backend) else { return true };
+        while let Some(upstream_id) = self.pools[backend.0 as usize].take() {
+            let Some(upstream) = self.upstreams.get_mut(upstream_id) else { continue };
+            let message = parts(&self.head, coding, line, data, done);
+            let sent = send(&mut upstream.stream, &mut upstream.unsent, &mut self.buffers, message);
+            if let Err(broken) = sent {
+                self.counters.connections_stale += 1;
+                self.close_upstream(turn, upstream_id);
+                if broken.taken > 0 && !plan.idempotent {
+                    self.fail(turn, id, Failure::UpstreamResetBeforeHead);
+                    return true;
+                }
+                continue;
+            }
+            self.counters.connections_reused += 1;
+            let url = &self.options.backends[backend.0 as usize].url;
+            console::connection(ConnectionEvent::Reused, url);
+            upstream.state = UpstreamState::Carrying(id);
+            upstream.reused = true;
+            let Some(exchange) = self.exchanges.get_mut(id) else { return true };
+            exchange.upstream = Some(upstream_id);
+            let length: usize = message.iter().map(|p| p.len()).sum();
+            if plan.idempotent && done && length <= MAX_REPLAY_BYTES {
+                let mut replay = self.buffers.take(length);
+                message.iter().for_each(|part| replay.push(part));
+                exchange.replay = Some(replay);
+            }
+            let limit = plan.now + self.options.upstream_timeout;
+            upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
+            return true;
+        }
+        false
+    }
+
+    /// Opens a connection to the exchange's backend; `request` goes out when it stands. `tried`: how many of the
+    /// backend's addresses have failed in this attempt.
+    pub(super) fn connect(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, request: Buffer, tried: usize) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return self.buffers.put(request) };
+        let backend = exchange.backend;
+        let target = &self.targets[backend.0 as usize];
+        let mut failed = Failure::UpstreamRefused;
+        for tried in tried..target.addresses.len() {
+            let opened = turn.net.connect(target.address(tried)).and_then(|stream| {
+                let upstream = Upstream::connecting(stream, backend, id, tried);
+                let upstream_id = self.upstreams.insert(upstream);
+                let upstream = self.upstreams.get_mut(upstream_id).ok_or(io::ErrorKind::NotFound)?;
+                turn.net.register(&mut upstream.stream, Token::new(UPSTREAM, upstream_id))?;
+                Ok(upstream_id)
+            });
+            match opened {
+                Ok(upstream_id) => {
+                    self.counters.connections_opened += 1;
+                    let url = &self.options.backends[backend.0 as usize].url;
+                    console::connection(ConnectionEvent::Opened, url);
+                    exchange.upstream = Some(upstream_id);
+                    let limit = turn.now() + self.options.connect_timeout;
+                    if let Some(upstream) = self.upstreams.get_mut(upstream_id) {
+                        upstream.unsent = Some(request);
+                        upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
+                    }
+                    return;
+                }
+                Err(e) if is_exhaustion(&e) => {
+                    let (now, url) = (turn.now(), &self.options.backends[backend.0 as usize].url);
+                    self.told.error(now, || format!("no socket to {url} can be had: {e} ({})", advice(&e)));
+                    failed = Failure::NoSocket;
+                    break;
+                }
+                Err(_) => {}
+            }
+        }
+        self.buffers.put(request);
+        self.fail(turn, id, failed);
+    }
+
+    /// Further bytes of a request body. Returns how many of them belong to it.
+    pub(super) fn body_bytes(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, bytes: &mut [u8]) -> usize {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return bytes.len() };
+        let RequestSide::Body { reader, coding } = &mut exchange.request else { return 0 };
+        let Ok(piece) = reader.read(bytes) else {
+            self.fail(turn, id, Failure::ClientBodyMalformed);
+            return bytes.len();
+        };
+        let (done, coding, client) = (reader.is_done(), *coding, exchange.client);
+        let Some(upstream_id) = exchange.upstream else { return bytes.len() };
+        let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return bytes.len() };
+        let data = &bytes[piece.data];
+        let line = ChunkLine::new(data.len());
+        let message = parts(&[], coding, &line, data, done);
+        let sent = send(&mut upstream.stream, &mut upstream.unsent, &mut self.buffers, message);
+        let waiting = upstream.unsent.is_some();
+        if done {
+            exchange.request = RequestSide::Done;
+        }
+        if sent.is_err() {
+            exchange.request = RequestSide::Abandoned;
+            upstream.lost_for_writing(&mut self.buffers);
+            turn.again(Token::new(UPSTREAM, upstream_id));
+        }
+        if done || waiting || sent.is_err() {
+            let limit = turn.now() + self.options.upstream_timeout;
+            upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
+            self.clients.get_mut(client).into_iter().for_each(|c| c.deadline.clear());
+        } else {
+            upstream.deadline.clear();
+            self.await_body(turn, client);
+        }
+        piece.consumed
+    }
+
+    /// The next bytes of the body must come in time.
+    pub(super) fn await_body(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let limit = turn.now() + self.options.body_timeout;
+        if let Some(client) = self.clients.get_mut(id) {
+            client.deadline.set(turn.timers, limit, Timer::Client(id));
+        }
+    }
+
+    pub(super) fn set_request(&mut self, id: ExchangeId, request: RequestSide) {
+        if let Some(exchange) = self.exchanges.get_mut(id) {
+            exchange.request = request;
+        }
+    }
+
+    /// There is nothing to choose from.
+    fn no_backend(&mut self, turn: &mut Turn<'_, N>, client: ClientId, plan: &Plan) {
+        let row = Failure::NoBackend.consequence();
+        self.recorder.push(Record {
+            ended: turn.net.wall(plan.now),
+            latency_ns: 1,
+            backend: None,
+            status: row.status,
+            mode: self.balance.mode(),
+            failed: false,
+            reused: false,
+        });
+        self.arm_flush(turn, plan.now);
+        let keep = plan.persistence == Persistence::KeepAlive && plan.body == BodyLength::None;
+        let reply = Reply {
+            status: row.status,
+            reason: row.reason,
+            detail: row.detail,
+            to_head: plan.to_head,
+            version: plan.version,
+            persistence: if keep { Persistence::KeepAlive } else { Persistence::Close },
+        };
+        self.reply(turn, client, &reply, if keep { After::KeepAlive } else { After::Linger });
+    }
+}
+
+/// Whether the error says that this machine has run out of something, rather than that the backend is not there.
+fn is_exhaustion(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let ours = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM, Errno::NOSPC];
+    error.raw_os_error().is_some_and(|code| ours.iter().any(|e| e.raw_os_error() == code))
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            "no free local port: use --connections persistent or widen net.ipv4.ip_local_port_range"
+        }
+        _ => "raise the descriptor limit or lower --max-connections",
+    }
+}

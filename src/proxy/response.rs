@@ -1,0 +1,220 @@
+//! The response on its way back.
+//!
+//! Here: what arrives on an upstream connection that carries an exchange, and what its loss means. Not here: the
+//! connection itself (`upstream.rs`) and how the exchange ends (`exchange.rs`). Floor 3.
+
+use super::client::After;
+use super::exchange::{RequestSide, ResponseBody, ResponseSide};
+use super::failure::Failure;
+use super::{ConnectionMode, ExchangeId, Proxy, Timer, Turn, UpstreamId};
+use crate::h1::body::BodyReader;
+use crate::h1::coding::{ChunkLine, Coding, parts};
+use crate::h1::persistence::Persistence;
+use crate::h1::request::field_space;
+use crate::h1::response::ResponseHead;
+use crate::h1::rewrite::{self, ResponseContext};
+use crate::h1::{BodyLength, Version};
+use crate::net::{Net, send};
+use crate::time::Instant;
+
+/// What became of bytes that arrived on an upstream connection.
+enum Fed {
+    /// They are used up and the exchange goes on.
+    All,
+    /// From here on they are an incomplete head.
+    Partial(usize),
+    /// The exchange is over.
+    Over,
+}
+
+impl<N: Net> Proxy<N> {
+    pub(super) fn upstream_bytes(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: UpstreamId,
+        exchange: ExchangeId,
+        bytes: &mut [u8],
+        now: Instant,
+    ) {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        let (fed, buffer) = match upstream.pending.take() {
+            Some(mut head) => {
+                head.push(bytes);
+                (self.response_bytes(turn, exchange, head.as_mut_slice(), now), Some(head))
+            }
+            None => (self.response_bytes(turn, exchange, bytes, now), None),
+        };
+        let upstream = self.upstreams.get_mut(id);
+        match (fed, buffer, upstream) {
+            (Fed::Partial(from), Some(mut head), Some(upstream)) => {
+                head.consume(from);
+                upstream.pending = Some(head);
+            }
+            (Fed::Partial(from), None, Some(upstream)) => {
+                upstream.pending = Some(self.buffers.copy(&bytes[from..]));
+            }
+            (_, head, _) => head.into_iter().for_each(|b| self.buffers.put(b)),
+        }
+    }
+
+    /// Takes interim heads, the final head and body bytes as they come.
+    fn response_bytes(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ExchangeId,
+        bytes: &mut [u8],
+        now: Instant,
+    ) -> Fed {
+        let mut at = 0;
+        loop {
+            let Some(exchange) = self.exchanges.get_mut(id) else { return Fed::Over };
+            // The backend has read the request: it is never sent again.
+            exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
+            if let ResponseSide::Body(body) = exchange.response {
+                self.head.clear();
+                return self.relay_body(turn, id, body, &mut bytes[at..], now);
+            }
+            let mut space = field_space();
+            let (len, body) = match ResponseHead::parse(&bytes[at..], exchange.to_head, &mut space) {
+                Ok(None) => return Fed::Partial(at),
+                Ok(Some(head)) if head.status < 200 && head.status != 101 => {
+                    at += head.len;
+                    if !self.pass_interim(turn, id, &head) {
+                        return Fed::Over;
+                    }
+                    continue;
+                }
+                Ok(Some(head)) if head.status >= 200 => (head.len, self.begin_response(turn, id, &head, now)),
+                // 101 answers an Upgrade that was never forwarded.
+                Ok(Some(_)) | Err(_) => {
+                    self.fail(turn, id, Failure::UpstreamHeadMalformed);
+                    return Fed::Over;
+                }
+            };
+            let Some(body) = body else { return Fed::Over };
+            return self.relay_body(turn, id, body, &mut bytes[at + len..], now);
+        }
+    }
+
+    /// 1xx: passed on, except to HTTP/1.0, which knows none (RFC 9110 §15.2). `false` if the client has gone.
+    fn pass_interim(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, head: &ResponseHead<'_, '_>) -> bool {
+        let Some(exchange) = self.exchanges.get(id) else { return false };
+        if exchange.version == Version::Http10 {
+            return true;
+        }
+        let client_id = exchange.client;
+        let Some(client) = self.clients.get_mut(client_id) else { return false };
+        self.head.clear();
+        rewrite::interim(head, &mut self.head);
+        let parts = [&self.head[..], &[], &[], &[]];
+        let sent = send(&mut client.stream, &mut client.unsent, &mut self.buffers, parts);
+        if sent.is_err() {
+            self.client_gone(turn, client_id);
+        }
+        sent.is_ok()
+    }
+
+    /// Writes the head for the client and settles how the body goes on and what follows.
+    fn begin_response(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ExchangeId,
+        head: &ResponseHead<'_, '_>,
+        now: Instant,
+    ) -> Option<ResponseBody> {
+        let draining = self.is_draining();
+        let exchange = self.exchanges.get(id)?;
+        let coding = Coding::of(head.body, exchange.version);
+        let unframed =
+            coding == Coding::Identity && matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
+        let request_done = exchange.request == RequestSide::Done;
+        let keep = exchange.persistence == Persistence::KeepAlive && request_done && !unframed && !draining;
+        let persistence = if keep { Persistence::KeepAlive } else { Persistence::Close };
+        let date = self.date.at(turn.net.wall(now));
+        let context = ResponseContext { version: exchange.version, coding, persistence, date };
+        self.head.clear();
+        rewrite::response(head, &context, &mut self.head);
+        Some(ResponseBody {
+            reader: BodyReader::new(head.body),
+            coding,
+            status: head.status,
+            ends_at_close: unframed,
+            keep_upstream: head.persistence == Persistence::KeepAlive
+                && self.options.connections == ConnectionMode::Persistent,
+            after: match (keep, request_done) {
+                (true, _) => After::KeepAlive,
+                (false, true) => After::Close,
+                (false, false) => After::Linger,
+            },
+        })
+    }
+
+    /// Passes on what is in `self.head` and the body bytes behind it.
+    fn relay_body(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ExchangeId,
+        mut body: ResponseBody,
+        bytes: &mut [u8],
+        now: Instant,
+    ) -> Fed {
+        let Ok(piece) = body.reader.read(bytes) else {
+            self.fail(turn, id, Failure::UpstreamBodyMalformed);
+            return Fed::Over;
+        };
+        let Some(exchange) = self.exchanges.get_mut(id) else { return Fed::Over };
+        exchange.response = ResponseSide::Body(body);
+        let (client_id, upstream_id) = (exchange.client, exchange.upstream);
+        let Some(client) = self.clients.get_mut(client_id) else { return Fed::Over };
+        let (surplus, data) = (piece.consumed < bytes.len(), &bytes[piece.data]);
+        let line = ChunkLine::new(data.len());
+        let message = parts(&self.head, body.coding, &line, data, body.reader.is_done());
+        if send(&mut client.stream, &mut client.unsent, &mut self.buffers, message).is_err() {
+            self.client_gone(turn, client_id);
+            return Fed::Over;
+        }
+        if body.reader.is_done() {
+            self.complete(turn, id, surplus, now);
+            return Fed::Over;
+        }
+        if client.unsent.is_some() {
+            // It is the client's turn now: its deadline runs, the upstream's rests.
+            client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(client_id));
+            let upstream = upstream_id.and_then(|u| self.upstreams.get_mut(u));
+            upstream.into_iter().for_each(|u| u.deadline.clear());
+        }
+        Fed::All
+    }
+
+    /// The backend has closed (`orderly`) or reset the connection under an exchange.
+    pub(super) fn upstream_ended(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: UpstreamId,
+        exchange_id: ExchangeId,
+        orderly: bool,
+    ) {
+        let Some(exchange) = self.exchanges.get_mut(exchange_id) else { return };
+        match exchange.response {
+            ResponseSide::Body(mut body) if orderly && body.reader.ends_at_close() => {
+                let now = turn.now();
+                body.reader = BodyReader::new(BodyLength::None);
+                self.head.clear();
+                self.relay_body(turn, exchange_id, body, &mut [], now);
+            }
+            ResponseSide::Body(_) => self.fail(turn, exchange_id, Failure::UpstreamTruncatedBody),
+            ResponseSide::Pending => match exchange.replay.take() {
+                // RFC 9112 §9.3.1: the backend may have closed the idle connection just as the request was sent.
+                Some(request) => {
+                    self.counters.connections_stale += 1;
+                    self.counters.retries += 1;
+                    exchange.upstream = None;
+                    exchange.attempted = turn.now();
+                    self.close_upstream(turn, id);
+                    self.connect(turn, exchange_id, request, 0);
+                }
+                None => self.fail(turn, exchange_id, Failure::UpstreamResetBeforeHead),
+            },
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! A connection to a backend: connecting, idle, carrying.
+//!
+//! Here: the connection's states and when it is read. Not here: what it says (`response.rs`), choosing the backend and
+//! sending (`forward.rs`), the order of reuse (`pool.rs`). Floor 3.
+
+use std::io::{self, Read};
+use std::net::SocketAddr;
+
+use super::exchange::RequestSide;
+use super::failure::Failure;
+use super::{Backend, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
+use crate::balance::BackendId;
+use crate::buffer::{Buffer, BufferPool};
+use crate::net::{Net, Readiness, Stream, Token, flush};
+use crate::telemetry::console::{self, ConnectionEvent};
+use crate::time::Instant;
+use crate::wheel::Deadline;
+
+/// How many reads one upstream gets before the others have their turn.
+const READS_PER_TURN: usize = 4;
+
+/// Where a backend is.
+pub(super) struct Target {
+    pub(super) authority: String,
+    pub(super) addresses: Vec<SocketAddr>,
+    /// The address that connected last: the first to be tried.
+    preferred: usize,
+}
+
+impl Target {
+    pub(super) fn new(backend: &Backend) -> Target {
+        let (authority, addresses) = (backend.authority.clone(), backend.addresses.clone());
+        Target { authority, addresses, preferred: 0 }
+    }
+
+    /// The address to try after `tried` others have failed.
+    pub(super) fn address(&self, tried: usize) -> SocketAddr {
+        self.addresses[(self.preferred + tried) % self.addresses.len()]
+    }
+}
+
+/// What an upstream connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UpstreamState {
+    /// Opening for this exchange; so many of the backend's addresses have failed before.
+    Connecting { exchange: ExchangeId, tried: usize },
+    /// This exchange is on it.
+    Carrying(ExchangeId),
+    /// In the pool.
+    Idle,
+}
+
+/// A connection to a backend.
+pub(super) struct Upstream<S> {
+    pub(super) stream: S,
+    backend: BackendId,
+    pub(super) state: UpstreamState,
+    /// It has served an exchange before.
+    pub(super) reused: bool,
+    /// Bytes may be waiting in the socket.
+    readable: bool,
+    /// The backend sends no more.
+    read_closed: bool,
+    /// Part of a response head.
+    pub(super) pending: Option<Buffer>,
+    /// Not yet taken by the socket.
+    pub(super) unsent: Option<Buffer>,
+    pub(super) deadline: Deadline,
+}
+
+impl<S: Stream> Upstream<S> {
+    pub(super) fn connecting(
+        stream: S,
+        backend: BackendId,
+        exchange: ExchangeId,
+        tried: usize,
+    ) -> Upstream<S> {
+        Upstream {
+            stream,
+            backend,
+            state: UpstreamState::Connecting { exchange, tried },
+            reused: false,
+            readable: false,
+            read_closed: false,
+            pending: None,
+            unsent: None,
+            deadline: Deadline::default(),
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        !matches!(self.state, UpstreamState::Connecting { .. })
+    }
+
+    /// Writes the request that waits. Returns how much of it is still to be written; if not even its first byte
+    /// could be, the error and the request.
+    fn flush_first(&mut self, buffers: &mut BufferPool) -> Result<usize, (io::Error, Buffer)> {
+        let Some(mut request) = self.unsent.take() else { return Ok(0) };
+        let whole = request.len();
+        while !request.is_empty() {
+            match self.stream.write(request.as_slice()) {
+                Ok(n) => request.consume(n),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    let left = request.len();
+                    self.unsent = Some(request);
+                    return Ok(left);
+                }
+                Err(e) if request.len() == whole => return Err((e, request)),
+                Err(_) => {
+                    self.unsent = Some(request);
+                    self.lost_for_writing(buffers);
+                    return Ok(0);
+                }
+            }
+        }
+        buffers.put(request);
+        Ok(0)
+    }
+
+    /// The backend takes no more bytes. A response that it sent before may still be read.
+    pub(super) fn lost_for_writing(&mut self, buffers: &mut BufferPool) {
+        self.unsent.take().into_iter().for_each(|b| buffers.put(b));
+        self.readable = true;
+        self.read_closed = true;
+    }
+}
+
+impl<N: Net> Proxy<N> {
+    pub(super) fn upstream_ready(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: UpstreamId,
+        readiness: Readiness,
+        input: &mut [u8],
+    ) {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        // What broke the connection is told by reading it, after the bytes that came before.
+        upstream.readable |= readiness.readable || readiness.read_closed || readiness.broken;
+        upstream.read_closed |= readiness.read_closed || readiness.broken;
+        match upstream.state {
+            UpstreamState::Connecting { exchange, tried } => {
+                if readiness.writable || readiness.broken {
+                    self.connected(turn, id, exchange, tried, input);
+                }
+            }
+            UpstreamState::Idle => self.check_idle(turn, id, input),
+            UpstreamState::Carrying(exchange) => {
+                if readiness.writable && upstream.unsent.is_some() {
+                    self.flush_upstream(turn, id, exchange, input);
+                }
+                self.upstream_progress(turn, id, input);
+            }
+        }
+    }
+
+    /// The attempt to connect has ended: the first write tells how.
+    fn connected(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: UpstreamId,
+        exchange: ExchangeId,
+        tried: usize,
+        input: &mut [u8],
+    ) {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        let before = upstream.unsent.as_ref().map_or(0, Buffer::len);
+        let backend = upstream.backend;
+        match upstream.flush_first(&mut self.buffers) {
+            Ok(left) if left == before => return,
+            Ok(_) => {}
+            Err((error, request)) => {
+                log::debug!("connecting to {} failed: {error}", self.url(backend));
+                self.close_upstream(turn, id);
+                return self.connect(turn, exchange, request, tried + 1);
+            }
+        }
+        upstream.state = UpstreamState::Carrying(exchange);
+        let target = &mut self.targets[backend.0 as usize];
+        target.preferred = (target.preferred + tried) % target.addresses.len();
+        self.upstream_awaits(turn, id, exchange);
+        self.resume_request(turn, exchange, input);
+        self.upstream_progress(turn, id, input);
+    }
+
+    /// Sets the upstream's deadline, unless it is the client's turn to send.
+    fn upstream_awaits(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId, exchange: ExchangeId) {
+        let Some(exchange) = self.exchanges.get(exchange) else { return };
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        if matches!(exchange.request, RequestSide::Body { .. }) && upstream.unsent.is_none() {
+            upstream.deadline.clear();
+        } else {
+            let limit = turn.net.now() + self.options.upstream_timeout;
+            upstream.deadline.set(turn.timers, limit, Timer::Upstream(id));
+        }
+    }
+
+    /// The backend takes bytes again.
+    fn flush_upstream(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: UpstreamId,
+        exchange: ExchangeId,
+        input: &mut [u8],
+    ) {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        if flush(&mut upstream.stream, &mut upstream.unsent, &mut self.buffers).is_err() {
+            upstream.lost_for_writing(&mut self.buffers);
+            self.set_request(exchange, RequestSide::Abandoned);
+        }
+        self.upstream_awaits(turn, id, exchange);
+        self.resume_request(turn, exchange, input);
+    }
+
+    /// The upstream has room: reads on from the client, if a body is under way.
+    fn resume_request(&mut self, turn: &mut Turn<'_, N>, exchange: ExchangeId, input: &mut [u8]) {
+        let Some(exchange) = self.exchanges.get(exchange) else { return };
+        if matches!(exchange.request, RequestSide::Body { .. }) {
+            let client = exchange.client;
+            self.await_body(turn, client);
+            self.client_progress(turn, client, input);
+        }
+    }
+
+    /// The client has room: reads on from the upstream.
+    pub(super) fn resume_response(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, input: &mut [u8]) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let (client, Some(upstream)) = (exchange.client, exchange.upstream) else { return };
+        if exchange.request == RequestSide::Done {
+            self.clients.get_mut(client).into_iter().for_each(|c| c.deadline.clear());
+        }
+        self.upstream_awaits(turn, upstream, id);
+        self.upstream_progress(turn, upstream, input);
+    }
+
+    /// An idle connection must say nothing. Whatever it says, even the end, it cannot be used again.
+    fn check_idle(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId, input: &mut [u8]) {
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        if !upstream.readable {
+            return;
+        }
+        match upstream.stream.read(input) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => upstream.readable = false,
+            _ => {
+                let backend = upstream.backend;
+                self.pools[backend.0 as usize].remove(id);
+                self.close_upstream(turn, id);
+            }
+        }
+    }
+
+    /// Reads the response until nothing is left, the client has no room, or the turn's share is used up.
+    pub(super) fn upstream_progress(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId, input: &mut [u8]) {
+        for _ in 0..READS_PER_TURN {
+            let Some(upstream) = self.upstreams.get_mut(id) else { return };
+            let UpstreamState::Carrying(exchange_id) = upstream.state else { return };
+            let Some(exchange) = self.exchanges.get(exchange_id) else { return };
+            let client_full = self.clients.get(exchange.client).is_none_or(|c| c.unsent.is_some());
+            if !upstream.readable || client_full {
+                return;
+            }
+            match upstream.stream.read(input) {
+                Ok(0) => return self.upstream_ended(turn, id, exchange_id, true),
+                Ok(n) => {
+                    // As in `read_client`: a short read has drained the socket, unless its end is still to be read.
+                    upstream.readable = n == input.len() || upstream.read_closed;
+                    let now = turn.now();
+                    upstream.deadline.set(
+                        turn.timers,
+                        now + self.options.upstream_timeout,
+                        Timer::Upstream(id),
+                    );
+                    self.upstream_bytes(turn, id, exchange_id, &mut input[..n], now);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => upstream.readable = false,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.upstream_ended(turn, id, exchange_id, false),
+            }
+        }
+        turn.again(Token::new(UPSTREAM, id));
+    }
+
+    /// The exchange on it is over: into the pool if it may be used again, else closed. Returns whether it had served
+    /// an exchange before.
+    pub(super) fn release_upstream(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: Option<UpstreamId>,
+        keep: bool,
+        now: Instant,
+    ) -> bool {
+        let Some((id, upstream)) = id.and_then(|id| Some((id, self.upstreams.get_mut(id)?))) else {
+            return false;
+        };
+        let reused = upstream.reused;
+        if keep && !upstream.read_closed && upstream.unsent.is_none() && !upstream.readable {
+            upstream.state = UpstreamState::Idle;
+            upstream.deadline.set(turn.timers, now + self.options.pool_idle_timeout, Timer::Upstream(id));
+            let backend = upstream.backend;
+            self.pools[backend.0 as usize].put(id);
+        } else {
+            self.close_upstream(turn, id);
+        }
+        reused
+    }
+
+    pub(super) fn close_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) {
+        let Some(mut upstream) = self.upstreams.remove(id) else { return };
+        self.counters.connections_closed += 1;
+        console::connection(ConnectionEvent::Closed, self.url(upstream.backend));
+        upstream.deadline.disarm(turn.timers);
+        upstream.pending.into_iter().chain(upstream.unsent).for_each(|b| self.buffers.put(b));
+    }
+
+    pub(super) fn upstream_expired(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) {
+        let now = turn.now();
+        let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        if !upstream.deadline.has_passed(turn.timers, now, Timer::Upstream(id)) {
+            return;
+        }
+        match upstream.state {
+            UpstreamState::Connecting { exchange, .. } => self.fail(turn, exchange, Failure::ConnectTimeout),
+            UpstreamState::Carrying(exchange) => self.fail(turn, exchange, Failure::UpstreamTimeout),
+            UpstreamState::Idle => {
+                let backend = upstream.backend;
+                self.pools[backend.0 as usize].remove(id);
+                self.close_upstream(turn, id);
+            }
+        }
+    }
+}
