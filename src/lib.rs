@@ -36,5 +36,6 @@ pub mod reactor;
 pub mod record;
 pub mod slots;
 pub mod telemetry;
+pub mod testbed;
 pub mod time;
 pub mod wheel;

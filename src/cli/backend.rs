@@ -3,14 +3,17 @@
 //! Here: its options, from flags and environment. Not here: the backend (`testbed/`). Floor 5.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use clap::Args;
 use log::LevelFilter;
 
 use super::start::{Bound, bind, network_with_signals, start_log};
 use super::{CliError, Exit};
-use crate::config::{ConfigError, Profile, parse};
+use crate::config::{ConfigError, parse};
 use crate::net::{OsNet, raise_descriptor_limit};
+use crate::reactor::Reactor;
+use crate::testbed::{Control, Profile, SimulatedBackend, TICK_SHIFT};
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
@@ -62,11 +65,13 @@ pub(super) fn run(args: BackendArgs) -> Result<Exit, CliError> {
 
 /// Runs the backend until it is told to stop.
 fn serve(net: OsNet, bound: Bound, setup: Setup) -> Result<Exit, CliError> {
-    log::info!("the backend {} listens on {}", setup.id, bound.addr);
-    // WIRE: build the handler from setup.id and setup.profile, run the reactor on `net.with_fine_timer()`.
-    log::debug!("nothing runs yet: {setup:?}");
-    drop((net, bound.listener));
-    Ok(Exit::Clean)
+    let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
+    let mut reactor = Reactor::new(net.with_fine_timer().map_err(failed)?, TICK_SHIFT);
+    let control = Arc::new(Control::default());
+    let mut backend = SimulatedBackend::new(setup.id, setup.profile, bound.listener, control);
+    reactor.begin(|turn| backend.open(turn)).map_err(failed)?;
+    reactor.run(&mut backend).map_err(failed)?;
+    Ok(if backend.forced() { Exit::SecondSignal } else { Exit::Clean })
 }
 
 impl BackendArgs {

@@ -27,20 +27,30 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     let backends = effective.resolve_backends()?;
     let setup = effective.into_options(backends)?;
     let net = network_with_signals()?;
-    let bound = bind(setup.listen, "the proxy")?;
-    log::info!("the proxy listens on {}", bound.addr);
-    serve(net, bound, setup)
+    let door = bind(setup.listen, "the proxy")?;
+    let telemetry = start_telemetry(&setup)?;
+    serve(net, door, setup.options, telemetry)
+}
+
+/// Opens the CSV file and starts what writes it: before anything is logged, so that a failure is one line.
+pub(super) fn start_telemetry(setup: &Setup) -> Result<(Recorder, Telemetry), CliError> {
+    let backends = setup.options.backends.iter().map(|b| b.url.clone()).collect();
+    Ok(Telemetry::start(TelemetryOptions { backends, csv: setup.csv.clone() })?)
 }
 
 /// Runs the proxy until it is told to stop; every row is written then.
-pub(super) fn serve(net: OsNet, bound: Bound, setup: Setup) -> Result<Exit, CliError> {
-    let backends = setup.options.backends.iter().map(|b| b.url.clone()).collect();
-    let (recorder, telemetry) = Telemetry::start(TelemetryOptions { backends, csv: setup.csv })?;
-    let forced = run_reactor(net, bound, setup.options, recorder);
+pub(super) fn serve(
+    net: OsNet,
+    door: Bound,
+    options: Options,
+    (recorder, telemetry): (Recorder, Telemetry),
+) -> Result<Exit, CliError> {
+    log::info!("the proxy listens on {}", door.addr);
+    let forced = run_reactor(net, door, options, recorder);
     let summary = telemetry.stop();
     if summary.rows_dropped + summary.records_dropped > 0 {
         log::warn!(
-            "{} rows were dropped because the CSV file could not keep up, and {} records because telemetry could not; {} rows were written",
+            "{} rows are missing in the CSV file, which could not keep up, and {} records in the figures; {} rows were written",
             summary.rows_dropped,
             summary.records_dropped,
             summary.rows_written
@@ -50,10 +60,10 @@ pub(super) fn serve(net: OsNet, bound: Bound, setup: Setup) -> Result<Exit, CliE
 }
 
 /// Whether a second signal cut the run short.
-fn run_reactor(net: OsNet, bound: Bound, options: Options, recorder: Recorder) -> Result<bool, CliError> {
+fn run_reactor(net: OsNet, door: Bound, options: Options, recorder: Recorder) -> Result<bool, CliError> {
     let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
     let mut reactor = Reactor::new(net, TICK_SHIFT);
-    let mut proxy = Proxy::new(options, bound.listener, recorder);
+    let mut proxy = Proxy::new(options, door.listener, recorder);
     reactor.begin(|turn| proxy.open(turn)).map_err(failed)?;
     reactor.run(&mut proxy).map_err(failed)?;
     Ok(proxy.forced())

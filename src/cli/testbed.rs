@@ -6,10 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::ArgMatches;
 
-use super::start::{Bound, bind, network_with_signals, start_log};
+use super::start::{bind, network_with_signals, start_log};
 use super::{CliError, Exit, ServerArgs, proxy};
-use crate::config::{Audience, BackendUrl, Profile};
+use crate::config::{Audience, BackendUrl};
 use crate::proxy::Backend;
+use crate::testbed::{Profile, spawn};
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
@@ -25,36 +26,27 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     let effective = args.load(matches, Audience::Testbed)?;
     start_log(effective.log_level.value);
     let net = network_with_signals()?;
-    let addresses = effective.backend_listen.value.0;
-    let mut simulated = Vec::with_capacity(addresses.len());
-    for (id, addr) in ['A', 'B', 'C'].into_iter().zip(addresses) {
-        let bound = bind(addr, &format!("the backend {id}"))?;
-        simulated.push(Simulated { id, profile: Profile::of(id), bound });
+    let mut sockets = Vec::new();
+    for (id, addr) in ['A', 'B', 'C'].into_iter().zip(effective.backend_listen.value.0) {
+        sockets.push((id, bind(addr, &format!("the backend {id}"))?));
     }
-    let backends = simulated.iter().map(|backend| seen_from_here(backend.bound.addr)).collect();
+    let backends = sockets.iter().map(|(_, socket)| seen_from_here(socket.addr)).collect();
     let setup = effective.into_options(backends)?;
-    let bound = bind(setup.listen, "the proxy")?;
-    start_backends(simulated)?;
-    log::info!("the proxy listens on {}", bound.addr);
-    proxy::serve(net, bound, setup)
-}
-
-/// A simulated backend that has its socket, and not yet a thread.
-struct Simulated {
-    id: char,
-    profile: Profile,
-    bound: Bound,
-}
-
-/// Starts a thread for each backend.
-fn start_backends(simulated: Vec<Simulated>) -> Result<(), CliError> {
-    // WIRE: a thread and an `OsNet::with_fine_timer` for each; keep the wakers, and join after `proxy::serve`.
-    for Simulated { id, profile, bound } in simulated {
-        log::info!("the backend {id} listens on {}", bound.addr);
-        log::debug!("nothing runs yet: {profile:?}");
-        drop(bound.listener);
+    let door = bind(setup.listen, "the proxy")?;
+    let telemetry = proxy::start_telemetry(&setup)?;
+    let mut running = Vec::new();
+    for (id, socket) in sockets {
+        log::info!("the backend {id} listens on {}", socket.addr);
+        let what = |source| CliError::System { what: format!("start the backend {id}"), source };
+        running.push((id, spawn(socket.listener, id, Profile::of(id)).map_err(what)?));
     }
-    Ok(())
+    let exit = proxy::serve(net, door, setup.options, telemetry)?;
+    // The backends outlive the proxy, so that what it has in flight is answered.
+    for (id, backend) in running {
+        let what = |source| CliError::System { what: format!("keep the backend {id} running"), source };
+        backend.stop().map_err(what)?;
+    }
+    Ok(exit)
 }
 
 /// A backend of this process as the proxy sees it: called localhost in the rows, reached where it listens.

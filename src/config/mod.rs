@@ -25,7 +25,7 @@ use crate::proxy::ConnectionMode;
 pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{Effective, Setup};
 pub use origin::{Origin, Sourced};
-pub use profile::Profile;
+
 pub use url::{BackendUrl, ResolveError};
 pub use values::{BackendListen, Count, CsvTarget, Form, Grace, Period, Switch, Value, Weight, parse};
 

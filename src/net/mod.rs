@@ -9,6 +9,7 @@
 //! remembers that it did not; likewise `writable`. A token may arrive after its stream was closed: it carries
 //! a generation, so that it can be refused.
 
+mod door;
 mod os;
 mod send;
 
@@ -18,6 +19,7 @@ use std::net::{Shutdown, SocketAddr};
 use crate::slots::SlotId;
 use crate::time::{Instant, WallTime};
 
+pub use door::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door};
 pub use os::{OsNet, Waker, raise_descriptor_limit};
 pub use send::{Broken, flush, send};
 

@@ -32,7 +32,8 @@ impl<N: Net> Proxy<N> {
         );
         self.phase = Phase::Draining;
         // Who is in the backlog has connected before the signal.
-        self.accept(turn, Readiness { readable: true, ..Readiness::default() });
+        self.door.knocked();
+        self.accept(turn);
         self.door.shut();
         let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
         let mut input = std::mem::take(&mut self.input);

@@ -1,70 +1,25 @@
-//! The door: accepting clients.
+//! Letting clients in.
 //!
-//! Here: bounded batches, the limit on connections, pausing when descriptors run out. Not here: what a client says
-//! (`client.rs`). Floor 3.
+//! Here: bounded batches, the limit on connections, the pause when descriptors run out. Not here: the listener
+//! (`net/door.rs`) and what a client says (`client.rs`). Floor 3.
 
 use std::io;
-use std::time::Duration;
 
 use super::client::Client;
 use super::{CLIENT, DOOR, Proxy, Timer, Turn};
-use crate::net::{Net, Readiness, Token};
-
-/// How many connections are accepted before other events get their turn.
-const ACCEPT_BATCH: usize = 64;
-
-/// How long accepting rests when the process has no descriptor left; the backlog holds who waits.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The listener and what is known of it.
-pub(super) struct Door<L> {
-    /// `None` once the proxy drains.
-    listener: Option<L>,
-    /// Connections may be waiting in the backlog.
-    waiting: bool,
-    /// A timer will try again.
-    paused: bool,
-}
-
-impl<L> Door<L> {
-    pub(super) fn new(listener: L) -> Door<L> {
-        Door { listener: Some(listener), waiting: false, paused: false }
-    }
-
-    pub(super) fn register<N: Net<Listener = L>>(&mut self, turn: &mut Turn<'_, N>) -> io::Result<()> {
-        match &mut self.listener {
-            Some(listener) => turn.net.register_listener(listener, DOOR),
-            None => Ok(()),
-        }
-    }
-
-    /// No more connections; those in the backlog are refused by the kernel.
-    pub(super) fn shut(&mut self) {
-        self.listener = None;
-    }
-}
+use crate::net::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Net, Token};
 
 impl<N: Net> Proxy<N> {
-    /// Takes what waits in the backlog.
-    pub(super) fn accept(&mut self, turn: &mut Turn<'_, N>, readiness: Readiness) {
-        self.door.waiting |= readiness.readable;
-        if self.door.paused && !readiness.readable {
-            return;
-        }
-        self.door.paused = false;
+    /// Takes what waits in the backlog, as far as there is room.
+    pub(super) fn accept(&mut self, turn: &mut Turn<'_, N>) {
         for _ in 0..ACCEPT_BATCH {
-            if !self.door.waiting || self.clients.len() >= self.options.max_connections {
+            if self.clients.len() >= self.options.max_connections {
                 return;
             }
-            let Some(listener) = &self.door.listener else { return };
-            match turn.net.accept(listener) {
-                Ok((stream, address)) => self.admit(turn, Client::new(stream, address)),
-                Err(e) => match e.kind() {
-                    io::ErrorKind::WouldBlock => self.door.waiting = false,
-                    // The client left while it waited, or a signal came: the next one is not affected.
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
-                    _ => return self.pause_accepting(turn, &e),
-                },
+            match self.door.accept(turn.net) {
+                Accepted::Client(stream, address) => self.admit(turn, Client::new(stream, address)),
+                Accepted::Nobody => return,
+                Accepted::Exhausted(error) => return self.pause_accepting(turn, &error),
             }
         }
         turn.again(DOOR);
@@ -87,15 +42,16 @@ impl<N: Net> Proxy<N> {
     fn pause_accepting(&mut self, turn: &mut Turn<'_, N>, error: &io::Error) {
         let (now, open) = (turn.now(), self.clients.len());
         self.told.error(now, || {
-            format!("cannot accept, with {open} clients open: {error}; raise the descriptor limit or lower --max-connections")
+            format!(
+                "cannot accept, with {open} clients open: {error}; raise the descriptor limit or lower --max-connections"
+            )
         });
-        self.door.paused = true;
         turn.timers.insert(now + ACCEPT_PAUSE, Timer::Accept);
     }
 
     /// A client has gone: if others wait in the backlog, there is room for one.
     pub(super) fn room_for_one(&mut self, turn: &mut Turn<'_, N>) {
-        if self.door.waiting && !self.door.paused && self.clients.len() + 1 == self.options.max_connections {
+        if self.door.may_accept() && self.clients.len() + 1 == self.options.max_connections {
             turn.again(DOOR);
         }
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::balance::{BackendId, Balance};
 use crate::buffer::BufferPool;
 use crate::h1::HttpDate;
-use crate::net::{Net, Readiness, Token, Wake};
+use crate::net::{Door, Net, Readiness, Token, Wake};
 use crate::reactor::{Flow, Handler};
 use crate::slots::{SlotId, Slots};
 use crate::telemetry::{Counters, Gauge, Recorder, console};
@@ -28,7 +28,6 @@ use crate::telemetry::{Counters, Gauge, Recorder, console};
 use client::Client;
 use drain::Phase;
 use exchange::Exchange;
-use listen::Door;
 use pool::Pool;
 use upstream::{Target, Upstream};
 
@@ -126,7 +125,7 @@ impl<N: Net> Proxy<N> {
     /// # Errors
     /// When the listener cannot be registered.
     pub fn open(&mut self, turn: &mut Turn<'_, N>) -> std::io::Result<()> {
-        self.door.register(turn)
+        self.door.register(turn.net, DOOR)
     }
 
     /// Whether a second stop signal ended the run before everything was finished.
@@ -166,7 +165,12 @@ impl<N: Net> Handler<N> for Proxy<N> {
     fn ready(&mut self, turn: &mut Turn<'_, N>, token: Token, readiness: Readiness) {
         let mut input = std::mem::take(&mut self.input);
         match token.role {
-            LISTENER => self.accept(turn, readiness),
+            LISTENER => {
+                if readiness.readable {
+                    self.door.knocked();
+                }
+                self.accept(turn);
+            }
             CLIENT => self.client_ready(turn, token.slot, readiness, &mut input),
             _ => self.upstream_ready(turn, token.slot, readiness, &mut input),
         }
@@ -177,7 +181,10 @@ impl<N: Net> Handler<N> for Proxy<N> {
         match timer {
             Timer::Client(id) => self.client_expired(turn, id),
             Timer::Upstream(id) => self.upstream_expired(turn, id),
-            Timer::Accept => self.accept(turn, Readiness { readable: true, ..Readiness::default() }),
+            Timer::Accept => {
+                self.door.resume();
+                self.accept(turn);
+            }
             Timer::Flush => {
                 self.flush_armed = false;
                 self.flush_records();

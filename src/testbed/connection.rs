@@ -1,0 +1,342 @@
+//! One connection of a simulated backend.
+//!
+//! Here: reading requests, waiting, answering in order. Not here: the table of connections (`mod.rs`). Floor 3.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{CONNECTION, Millis, Phase, SimulatedBackend, Timer, Turn};
+use crate::buffer::Buffer;
+use crate::h1::body::BodyReader;
+use crate::h1::persistence::Persistence;
+use crate::h1::reply::{CONTINUE, Reply};
+use crate::h1::request::{RequestHead, field_space};
+use crate::h1::{HeadError, Version};
+use crate::net::{Net, Readiness, Stream, Token, flush, send};
+use crate::slots::SlotId;
+use crate::wheel::{Deadline, TimerId};
+
+/// How many reads or pipelined requests one connection gets before the others have their turn.
+const STEPS_PER_TURN: usize = 8;
+
+/// How long a request head may take.
+const HEAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a peer may take to notice that we have said our last.
+const LINGER: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+enum State {
+    /// Between requests; what is pending has not been looked at.
+    Idle,
+    /// Part of a head is pending.
+    Head,
+    Answering(Answer),
+    /// We have said all and pass over what still comes.
+    Lingering,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+struct Answer {
+    body: BodyReader,
+    /// The timer; none once it is due.
+    waits: Option<TimerId>,
+    latency: Duration,
+    to_head: bool,
+    version: Version,
+    persistence: Persistence,
+}
+
+pub(super) struct Connection<S> {
+    pub(super) stream: S,
+    state: State,
+    readable: bool,
+    read_closed: bool,
+    pending: Option<Buffer>,
+    unsent: Option<Buffer>,
+    deadline: Deadline,
+}
+
+impl<S> Connection<S> {
+    pub(super) fn new(stream: S) -> Connection<S> {
+        Connection {
+            stream,
+            state: State::Idle,
+            readable: false,
+            read_closed: false,
+            pending: None,
+            unsent: None,
+            deadline: Deadline::default(),
+        }
+    }
+
+    /// Whether nothing is owed on it.
+    pub(super) fn rests(&self) -> bool {
+        matches!(self.state, State::Idle | State::Head) && self.unsent.is_none() && !self.readable
+    }
+}
+
+impl<N: Net> SimulatedBackend<N> {
+    pub(super) fn connection_ready(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: SlotId,
+        readiness: Readiness,
+        input: &mut [u8],
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.readable |= readiness.readable || readiness.read_closed;
+        connection.read_closed |= readiness.read_closed;
+        let flushed = flush(&mut connection.stream, &mut connection.unsent, &mut self.buffers);
+        if readiness.broken || flushed.is_err() {
+            return self.close(turn, id);
+        }
+        self.progress(turn, id, input);
+    }
+
+    /// Reads and answers until nothing is left or the turn's share is used up.
+    fn progress(&mut self, turn: &mut Turn<'_, N>, id: SlotId, input: &mut [u8]) {
+        for _ in 0..STEPS_PER_TURN {
+            let Some(connection) = self.connections.get_mut(id) else { return };
+            if connection.unsent.is_some() {
+                return;
+            }
+            let wants = match &connection.state {
+                State::Idle => match connection.pending.take() {
+                    Some(pipelined) => {
+                        self.take_buffered(turn, id, pipelined);
+                        continue;
+                    }
+                    None => true,
+                },
+                State::Head | State::Lingering => true,
+                State::Answering(answer) => !answer.body.is_done(),
+            };
+            if !wants || !connection.readable {
+                return;
+            }
+            match connection.stream.read(input) {
+                // Who waits for an answer after its FIN still gets it: the end is read only between requests.
+                Ok(0) => return self.close(turn, id),
+                Ok(n) => {
+                    connection.readable = n == input.len() || connection.read_closed;
+                    self.take(turn, id, &mut input[..n]);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => connection.readable = false,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.close(turn, id),
+            }
+        }
+        turn.again(Token::new(CONNECTION, id));
+    }
+
+    fn take(&mut self, turn: &mut Turn<'_, N>, id: SlotId, bytes: &mut [u8]) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let consumed = match &mut connection.state {
+            State::Lingering => return,
+            State::Answering(answer) => match answer.body.read(bytes) {
+                Ok(piece) => {
+                    self.answer_if_due(turn, id);
+                    Some(piece.consumed)
+                }
+                Err(_) => {
+                    return self.refuse(turn, id, HeadError::Malformed("the chunked body is malformed"));
+                }
+            },
+            State::Idle | State::Head => match connection.pending.take() {
+                Some(mut head) => {
+                    head.push(bytes);
+                    return self.take_buffered(turn, id, head);
+                }
+                None => self.request(turn, id, bytes),
+            },
+        };
+        let rest = &bytes[consumed.unwrap_or(0)..];
+        if let Some(connection) = self.connections.get_mut(id)
+            && !rest.is_empty()
+        {
+            connection.pending = Some(self.buffers.copy(rest));
+        }
+    }
+
+    fn take_buffered(&mut self, turn: &mut Turn<'_, N>, id: SlotId, mut buffer: Buffer) {
+        let consumed = self.request(turn, id, buffer.as_mut_slice());
+        buffer.consume(consumed.unwrap_or(0));
+        match self.connections.get_mut(id) {
+            Some(connection) if !buffer.is_empty() => connection.pending = Some(buffer),
+            _ => self.buffers.put(buffer),
+        }
+    }
+
+    /// Takes one request from the start of `bytes`; returns how many of them it used, or `None` if its head is not
+    /// complete.
+    fn request(&mut self, turn: &mut Turn<'_, N>, id: SlotId, bytes: &mut [u8]) -> Option<usize> {
+        let now = turn.now();
+        let mut space = field_space();
+        let head = match RequestHead::parse(bytes, &mut space) {
+            Ok(Some(head)) => head,
+            Ok(None) => {
+                let connection = self.connections.get_mut(id)?;
+                if matches!(connection.state, State::Idle) {
+                    connection.state = State::Head;
+                    connection.deadline.set(turn.timers, now + HEAD_LIMIT, Timer::Connection(id));
+                }
+                return None;
+            }
+            Err(error) => {
+                self.refuse(turn, id, error);
+                return Some(bytes.len());
+            }
+        };
+        let latency = self.profile.step(self.arrived);
+        self.arrived += 1;
+        let answer = Answer {
+            body: BodyReader::new(head.body),
+            waits: Some(turn.timers.insert(now + latency, Timer::Due(id))),
+            latency,
+            to_head: head.is_head(),
+            version: head.version,
+            persistence: head.persistence,
+        };
+        let (len, expects_continue) = (head.len, head.expects_continue());
+        let connection = self.connections.get_mut(id)?;
+        connection.deadline.clear();
+        connection.state = State::Answering(answer);
+        Some(len + self.begin_body(turn, id, &mut bytes[len..], expects_continue))
+    }
+
+    /// Reads what has come of the body with the head; returns how many bytes of `rest` it was.
+    fn begin_body(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: SlotId,
+        rest: &mut [u8],
+        expects_continue: bool,
+    ) -> usize {
+        let Some(connection) = self.connections.get_mut(id) else { return 0 };
+        let State::Answering(answer) = &mut connection.state else { return 0 };
+        let Ok(piece) = answer.body.read(rest) else {
+            self.refuse(turn, id, HeadError::Malformed("the chunked body is malformed"));
+            return rest.len();
+        };
+        if expects_continue && !answer.body.is_done() {
+            let parts = [CONTINUE, &[], &[], &[]];
+            if send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts).is_err() {
+                // The next read tells that the peer has gone.
+                connection.readable = true;
+            }
+        }
+        piece.consumed
+    }
+
+    /// The latency has passed.
+    pub(super) fn due(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if let State::Answering(answer) = &mut connection.state {
+            answer.waits = None;
+        }
+        self.answer_if_due(turn, id);
+    }
+
+    /// Answers if the latency has passed and the request has been read whole.
+    fn answer_if_due(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let State::Answering(answer) = &connection.state else { return };
+        if answer.waits.is_some() || !answer.body.is_done() {
+            return;
+        }
+        let keep = answer.persistence == Persistence::KeepAlive && self.phase == Phase::Serving;
+        let date = self.date.at(turn.net.wall(turn.net.now()));
+        self.output.clear();
+        write_answer(&mut self.output, self.id, answer, keep, date);
+        connection.state = State::Idle;
+        self.control.answered.fetch_add(1, Ordering::Relaxed);
+        let parts = [&self.output[..], &[], &[], &[]];
+        if send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts).is_err() {
+            return self.close(turn, id);
+        }
+        if !keep {
+            self.finish(turn, id);
+        } else if connection.readable || connection.pending.is_some() {
+            turn.again(Token::new(CONNECTION, id));
+        }
+    }
+
+    fn refuse(&mut self, turn: &mut Turn<'_, N>, id: SlotId, error: HeadError) {
+        let detail = error.to_string();
+        let reply = Reply {
+            status: error.status(),
+            reason: None,
+            detail: &detail,
+            to_head: false,
+            version: Version::Http11,
+            persistence: Persistence::Close,
+        };
+        self.output.clear();
+        reply.write(self.date.at(turn.net.wall(turn.net.now())), &mut self.output);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if let State::Answering(Answer { waits: Some(timer), .. }) = &connection.state {
+            turn.timers.remove(*timer);
+        }
+        connection.readable = true;
+        let parts = [&self.output[..], &[], &[], &[]];
+        match send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts) {
+            Ok(()) => self.finish(turn, id),
+            Err(_) => self.close(turn, id),
+        }
+    }
+
+    /// Our last word on this connection is said, or waits to be sent. If the peer may still be sending, it is heard
+    /// out for a while: a close would reset the connection and could take our answer with it.
+    fn finish(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let sent = connection.unsent.is_none();
+        if sent && !connection.readable && connection.pending.is_none() {
+            return self.close(turn, id);
+        }
+        if sent && connection.stream.shutdown(Shutdown::Write).is_err() {
+            return self.close(turn, id);
+        }
+        connection.state = State::Lingering;
+        connection.pending.take().into_iter().for_each(|b| self.buffers.put(b));
+        let limit = turn.net.now() + LINGER;
+        connection.deadline.set(turn.timers, limit, Timer::Connection(id));
+        turn.again(Token::new(CONNECTION, id));
+    }
+
+    pub(super) fn connection_expired(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let now = turn.now();
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.deadline.has_passed(turn.timers, now, Timer::Connection(id)) {
+            self.close(turn, id);
+        }
+    }
+
+    pub(super) fn close(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let Some(mut connection) = self.connections.remove(id) else { return };
+        if let State::Answering(Answer { waits: Some(timer), .. }) = connection.state {
+            turn.timers.remove(timer);
+        }
+        connection.deadline.disarm(turn.timers);
+        connection.pending.into_iter().chain(connection.unsent).for_each(|b| self.buffers.put(b));
+    }
+}
+
+fn write_answer(out: &mut Vec<u8>, id: char, answer: &Answer, keep: bool, date: &str) {
+    let text = format!("Hello from {id} – simulated {}ms\n", Millis(answer.latency));
+    let connection = match (keep, answer.version) {
+        (false, _) => "Connection: close\r\n",
+        (true, Version::Http10) => "Connection: keep-alive\r\n",
+        (true, Version::Http11) => "",
+    };
+    let body = if answer.to_head { "" } else { &text };
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        out,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nDate: {date}\r\n{connection}\r\n{body}",
+        text.len()
+    );
+}

@@ -1,0 +1,74 @@
+//! A simulated backend on a thread of its own.
+//!
+//! Here: starting and stopping it. Not here: what it does (`mod.rs`). Floor 3.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use super::{Control, Profile, SimulatedBackend, TICK_SHIFT};
+use crate::net::{OsNet, Waker};
+use crate::reactor::Reactor;
+
+/// A backend that runs until it is stopped or dropped.
+#[derive(Debug)]
+pub struct RunningBackend {
+    address: SocketAddr,
+    control: Arc<Control>,
+    waker: Waker,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl RunningBackend {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many requests it has answered.
+    pub fn answered(&self) -> u64 {
+        self.control.answered.load(Ordering::Relaxed)
+    }
+
+    /// Lets it answer what waits, and waits for its end.
+    ///
+    /// # Errors
+    /// What ended its loop before, if anything did.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.join()
+    }
+
+    fn join(&mut self) -> io::Result<()> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        self.control.stop.store(true, Ordering::Release);
+        self.waker.wake()?;
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the backend's thread panicked")))
+    }
+}
+
+impl Drop for RunningBackend {
+    fn drop(&mut self) {
+        if let Err(e) = self.join() {
+            log::error!("a simulated backend on {} failed: {e}", self.address);
+        }
+    }
+}
+
+/// Starts the backend called `id` on a thread, behind `listener`.
+///
+/// # Errors
+/// When the system gives no event loop or no thread.
+pub fn spawn(listener: mio::net::TcpListener, id: char, profile: Profile) -> io::Result<RunningBackend> {
+    let address = listener.local_addr()?;
+    let control = Arc::new(Control::default());
+    let net = OsNet::new()?.with_fine_timer()?;
+    let waker = net.waker()?;
+    let mut backend = SimulatedBackend::new(id, profile, listener, Arc::clone(&control));
+    let mut reactor = Reactor::new(net, TICK_SHIFT);
+    reactor.begin(|turn| backend.open(turn))?;
+    let builder = std::thread::Builder::new().name(format!("backend {id}"));
+    let thread = builder.spawn(move || reactor.run(&mut backend))?;
+    Ok(RunningBackend { address, control, waker, thread: Some(thread) })
+}
