@@ -1,47 +1,75 @@
-//! The choice itself.
+//! Ways to choose a backend.
 //!
-//! Here: strict rotation, the lowest mean, and whom to probe first. Not here: the averages (`estimate.rs`). Floor 1.
+//! Here: rotation, the lowest score, and whose first sample is wanted. Not here: where scores come from
+//! (`estimate.rs`), and which way a mode takes (`mod.rs`, the only caller). Floor 1.
 
-use super::backends::Backend;
-use super::{BackendId, RoutingMode};
 use crate::time::Instant;
 
-/// Strict rotation: A, B, C, A and so on. Constant time.
-#[derive(Clone, Copy, Debug, Default)]
+/// Strict rotation.
+#[derive(Debug, Default)]
 pub(super) struct Rotation {
     next: usize,
 }
 
 impl Rotation {
-    /// The next of `backends`, which must not be 0.
-    pub(super) fn next(&mut self, backends: usize) -> BackendId {
-        let chosen = self.next;
-        self.next = if chosen + 1 < backends { chosen + 1 } else { 0 };
-        BackendId(chosen as u16)
+    /// The one whose turn it is among `count`, which must not change; `None` if it is 0.
+    pub(super) fn advance(&mut self, count: usize) -> Option<usize> {
+        let index = self.next;
+        self.next = if index + 1 < count { index + 1 } else { 0 };
+        (index < count).then_some(index)
     }
 }
 
-/// The first backend without a latency, in configuration order, that is not left alone after a failure.
-pub(super) fn unmeasured(backends: &[Backend], now: Instant) -> Option<BackendId> {
-    let first = backends.iter().position(|b| b.sma_ns().is_none() && b.rests_until <= now);
-    first.map(|i| BackendId(i as u16))
-}
-
-/// The measured backend with the lowest mean, ties to the earlier. Linear in the number of backends.
-pub(super) fn lowest_mean(backends: &[Backend], mode: RoutingMode) -> Option<BackendId> {
-    let mut best = None;
-    for (i, backend) in backends.iter().enumerate() {
-        if let Some(score) = backend.score_ns(mode)
-            && best.is_none_or(|(_, lowest)| score < lowest)
-        {
-            best = Some((i, score));
+/// Where the lowest finite score is, of equal ones the first.
+pub(super) fn lowest(scores: &[f64]) -> Option<usize> {
+    let (mut index, mut lowest) = (None, f64::INFINITY);
+    for (i, &score) in scores.iter().enumerate() {
+        if score < lowest {
+            (index, lowest) = (Some(i), score);
         }
     }
-    best.map(|(i, _)| BackendId(i as u16))
+    index
 }
 
-/// The backend whose rest after a failure ends first, ties to the earlier: when all are unmeasured and resting.
-pub(super) fn first_rested(backends: &[Backend]) -> Option<BackendId> {
-    let first = backends.iter().enumerate().min_by_key(|(_, b)| b.rests_until);
-    first.map(|(i, _)| BackendId(i as u16))
+/// The backends without a sample, and from when each may be probed.
+#[derive(Debug)]
+pub(super) struct Probes {
+    /// [`Instant::NEVER`] for a backend with samples.
+    from: Box<[Instant]>,
+    /// The earliest of `from`. Kept so that a choice does not look through all while none is due: neither once all
+    /// are measured, nor while a dead one pauses.
+    earliest: Instant,
+}
+
+impl Probes {
+    pub(super) fn new(count: usize) -> Probes {
+        let earliest = if count == 0 { Instant::NEVER } else { Instant::ZERO };
+        Probes { from: vec![Instant::ZERO; count].into(), earliest }
+    }
+
+    /// The first in order of configuration that may be probed at `now`.
+    pub(super) fn due(&self, now: Instant) -> Option<usize> {
+        if now < self.earliest {
+            return None;
+        }
+        self.from.iter().position(|&from| from <= now)
+    }
+
+    /// The one that may be probed the soonest, of equal ones the first; for when all pause.
+    pub(super) fn first_to_come(&self) -> Option<usize> {
+        (0..self.from.len()).min_by_key(|&i| self.from[i])
+    }
+
+    /// Not to be probed before `until`.
+    pub(super) fn pause(&mut self, index: usize, until: Instant) {
+        self.from[index] = until;
+        self.earliest = self.from.iter().copied().min().unwrap_or(Instant::NEVER);
+    }
+
+    /// Measured now, so no longer to be probed.
+    pub(super) fn end(&mut self, index: usize) {
+        if self.from[index] != Instant::NEVER {
+            self.pause(index, Instant::NEVER);
+        }
+    }
 }

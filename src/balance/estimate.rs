@@ -1,150 +1,69 @@
-//! Estimates of a backend's latency.
+//! Averages of latencies.
 //!
-//! Here: the mean of the last N latencies and the exponentially weighted mean, in nanoseconds. Both are fed in every
-//! mode, so that a switch starts warm. Not here: which one decides (`choose.rs`). Floor 1.
+//! Here: [`Sma`], the mean of the last N, and [`Ewma`], the exponentially weighted mean. Not here: which outcomes
+//! enter them (`backends.rs`, the only caller). Floor 1.
 
-/// The simple moving average over the last N latencies. The sum is an integer, so it does not drift.
-#[derive(Clone, Debug)]
-pub struct Sma {
-    window: Box<[u64]>,
-    filled: usize,
-    oldest: usize,
-    sum: u128,
+/// Mean of the last N samples. The sum is kept in whole numbers, so it is exact however many have passed.
+#[derive(Debug)]
+pub(super) struct Sma {
+    samples_ns: Box<[u64]>,
+    /// Where the next sample goes; once the window is full, the oldest is there.
+    next: usize,
+    len: usize,
+    sum_ns: u128,
+    mean_ns: f64,
 }
 
 impl Sma {
-    /// An average over `window` latencies, at least 1.
-    pub fn new(window: usize) -> Sma {
-        Sma { window: vec![0; window.max(1)].into_boxed_slice(), filled: 0, oldest: 0, sum: 0 }
+    pub(super) fn new(window: usize) -> Sma {
+        assert!(window > 0, "a window of no samples has no mean");
+        Sma { samples_ns: vec![0; window].into(), next: 0, len: 0, sum_ns: 0, mean_ns: 0.0 }
     }
 
-    /// Takes a latency; the oldest goes if the window is full.
-    pub fn record(&mut self, latency_ns: u64) {
-        self.sum += u128::from(latency_ns);
-        self.sum -= u128::from(self.displaced());
-        self.window[self.oldest] = latency_ns;
-        self.filled = (self.filled + 1).min(self.window.len());
-        self.oldest += 1;
-        if self.oldest == self.window.len() {
-            self.oldest = 0;
+    pub(super) fn mean_ns(&self) -> Option<f64> {
+        (self.len > 0).then_some(self.mean_ns)
+    }
+
+    pub(super) fn record(&mut self, sample_ns: u64) {
+        // A slot that was never filled holds 0 and takes nothing from the sum.
+        let displaced = std::mem::replace(&mut self.samples_ns[self.next], sample_ns);
+        self.sum_ns = self.sum_ns - u128::from(displaced) + u128::from(sample_ns);
+        self.next = if self.next + 1 == self.samples_ns.len() { 0 } else { self.next + 1 };
+        self.len = self.samples_ns.len().min(self.len + 1);
+        self.mean_ns = self.sum_ns as f64 / self.len as f64;
+    }
+
+    /// The least sample, and not below the mean, that would not lower the mean; `None` without a sample. In a full
+    /// window a slow sample may be about to leave, and only one as slow makes up for it.
+    pub(super) fn least_not_lowering_ns(&self) -> Option<u64> {
+        if self.len == 0 {
+            return None;
         }
-    }
-
-    /// The mean; none before the first latency.
-    pub fn mean_ns(&self) -> Option<f64> {
-        (self.filled > 0).then(|| self.sum as f64 / self.filled as f64)
-    }
-
-    /// The latency that the next one will push out; 0 while the window is not full.
-    fn displaced(&self) -> u64 {
-        if self.filled == self.window.len() { self.window[self.oldest] } else { 0 }
-    }
-
-    /// The least latency that does not lower the mean if it is recorded now.
-    fn neutral_ns(&self) -> u64 {
-        let mean = self.sum.div_ceil(self.filled.max(1) as u128);
-        u64::try_from(mean).unwrap_or(u64::MAX).max(self.displaced())
-    }
-
-    /// Takes a failed attempt, counted as `penalty_ns`, but as no less than keeps the mean from falling.
-    pub fn record_failure(&mut self, penalty_ns: u64) {
-        self.record(penalty_ns.max(self.neutral_ns()));
+        let mean = u64::try_from(self.sum_ns.div_ceil(self.len as u128)).unwrap_or(u64::MAX);
+        Some(mean.max(self.samples_ns[self.next]))
     }
 }
 
-/// The exponentially weighted moving average: `α·latency + (1−α)·average`; the first latency initialises it.
-#[derive(Clone, Debug)]
-pub struct Ewma {
+/// Exponentially weighted mean: `alpha * sample + (1 - alpha) * mean`; the first sample initialises it.
+#[derive(Debug)]
+pub(super) struct Ewma {
     alpha: f64,
     mean_ns: Option<f64>,
 }
 
 impl Ewma {
-    /// An average that gives the newest latency the weight `alpha`, above 0 and at most 1.
-    pub fn new(alpha: f64) -> Ewma {
+    pub(super) fn new(alpha: f64) -> Ewma {
+        assert!(alpha > 0.0 && alpha <= 1.0, "the weight {alpha} is not above 0 and at most 1");
         Ewma { alpha, mean_ns: None }
     }
 
-    /// Takes a latency.
-    pub fn record(&mut self, latency_ns: u64) {
-        let latency = latency_ns as f64;
-        self.mean_ns = Some(match self.mean_ns {
-            Some(mean) => self.alpha * latency + (1.0 - self.alpha) * mean,
-            None => latency,
-        });
-    }
-
-    /// The average; none before the first latency.
-    pub fn mean_ns(&self) -> Option<f64> {
+    pub(super) fn mean_ns(&self) -> Option<f64> {
         self.mean_ns
     }
 
-    /// Takes a failed attempt, counted as `penalty_ns`, but as no less than keeps the average from falling.
-    pub fn record_failure(&mut self, penalty_ns: u64) {
-        let before = self.mean_ns.unwrap_or(0.0);
-        self.record(penalty_ns);
-        // The rule may ask for less than the average, and rounding may lower it.
-        self.mean_ns = self.mean_ns.map(|after| after.max(before));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn sma_is_the_mean_of_the_last_n(
-            window in 1..8usize,
-            latencies in prop::collection::vec(1..10_000_000_000u64, 1..50),
-        ) {
-            let mut sma = Sma::new(window);
-            prop_assert_eq!(sma.mean_ns(), None);
-            for end in 1..=latencies.len() {
-                sma.record(latencies[end - 1]);
-                let last = &latencies[end.saturating_sub(window)..end];
-                let mean = last.iter().map(|&l| u128::from(l)).sum::<u128>() as f64 / last.len() as f64;
-                prop_assert_eq!(sma.mean_ns(), Some(mean));
-            }
-        }
-
-        #[test]
-        fn ewma_is_the_weighted_sum_of_all(
-            alpha in 0.01..=1.0f64,
-            latencies in prop::collection::vec(1..10_000_000_000u64, 1..50),
-        ) {
-            let mut ewma = Ewma::new(alpha);
-            prop_assert_eq!(ewma.mean_ns(), None);
-            latencies.iter().for_each(|&l| ewma.record(l));
-            let n = latencies.len() as i32;
-            // The closed form: weight (1-α)^(n-1) for the first, α(1-α)^(n-1-i) for the i-th of the rest.
-            let closed: f64 = latencies.iter().enumerate().map(|(i, &l)| {
-                let weight = if i == 0 { 1.0 } else { alpha };
-                weight * (1.0 - alpha).powi(n - 1 - i as i32) * l as f64
-            }).sum();
-            prop_assert!((ewma.mean_ns().unwrap() - closed).abs() <= closed * 1e-9);
-        }
-
-        #[test]
-        fn a_failure_never_lowers_an_average(
-            window in 1..8usize,
-            alpha in 0.01..=1.0f64,
-            latencies in prop::collection::vec(1..10_000_000_000u64, 1..20),
-            penalties in prop::collection::vec(0..10_000_000_000u64, 1..20),
-        ) {
-            let (mut sma, mut ewma) = (Sma::new(window), Ewma::new(alpha));
-            for &l in &latencies {
-                sma.record(l);
-                ewma.record(l);
-            }
-            for &penalty in &penalties {
-                let before = (sma.mean_ns(), ewma.mean_ns());
-                sma.record_failure(penalty);
-                ewma.record_failure(penalty);
-                prop_assert!(sma.mean_ns() >= before.0);
-                prop_assert!(ewma.mean_ns() >= before.1);
-            }
-        }
+    pub(super) fn record(&mut self, sample_ns: f64) {
+        // In this form, rounding cannot lower the mean when the sample is not below it.
+        let mean = self.mean_ns.map_or(sample_ns, |mean| mean + self.alpha * (sample_ns - mean));
+        self.mean_ns = Some(mean);
     }
 }

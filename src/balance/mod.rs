@@ -1,24 +1,31 @@
 //! Choosing a backend.
 //!
-//! Here: routing modes, estimates of latency, the choice. Pure: no clock, no sockets. Not here: connections to
-//! backends (`proxy/pool.rs`). The proxy calls it inline. Floor 1.
+//! Here: [`Balance`], the one value that learns what backends do and chooses among them. `backends.rs` keeps what
+//! is known of each, `estimate.rs` the averages, `choose.rs` the ways to choose. Pure: no clock, no sockets, no
+//! allocation after [`Balance::new`]. Not here: connections to backends (`proxy/pool.rs`). The proxy calls it
+//! inline. Floor 1.
 
 mod backends;
 mod choose;
 mod estimate;
+#[cfg(test)]
+mod profile_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::backends::Backend;
+use self::backends::mean_of;
+use self::choose::{Probes, Rotation, lowest};
 use crate::time::Instant;
 
-pub use backends::Backend;
-pub use estimate::{Ewma, Sma};
-
-/// How long an unmeasured backend that failed is left alone while another is usable. The contract's figure: long
-/// enough that a dead backend costs one request a second, short enough that a returning one is found at once.
-const REST_AFTER_FAILED_PROBE: Duration = Duration::from_secs(1);
+/// How long a backend without a sample is not probed after it failed, while another is usable.
+pub const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A backend's position in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,142 +80,163 @@ impl FromStr for RoutingMode {
 pub enum Reason {
     /// It was its turn.
     Rotation,
-    /// It has the lowest mean.
+    /// No measured backend has a lower average.
     LowestMean,
-    /// It has no latency yet.
+    /// It has no sample yet.
     Unmeasured,
 }
 
-/// The result of choosing.
+/// A chosen backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Who it is.
+    /// Whom to send the request to.
     pub backend: BackendId,
     /// Why.
     pub reason: Reason,
 }
 
-/// How an attempt ended, for the averages.
+/// How an attempt on a backend ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A response came, whatever its status.
+    /// The whole response came, of whatever status.
     Answered {
-        /// From sending to the last byte of the response.
+        /// Nanoseconds from sending the request upstream to the last byte of the response. 0 means that the clock
+        /// was too coarse to tell; it enters no average.
         latency_ns: u64,
     },
-    /// Refused, reset, timed out, or malformed.
+    /// Refused, reset, timed out or malformed.
     Failed {
-        /// From sending to the failure.
+        /// Nanoseconds from the start of the attempt to its failure.
         elapsed_ns: u64,
     },
-    /// Ended for a reason that says nothing of the backend.
+    /// Given up for a reason that says nothing of the backend, as when the client left.
     Cancelled,
 }
 
-/// The selector: all backends, their averages, and the mode in force. No call allocates.
+/// Learns how backends do and chooses one for each request.
+///
+/// Every outcome feeds the averages of all modes, so a switch of the mode starts warm. Each attempt is to be
+/// reported twice, by [`started`](Balance::started) and by [`finished`](Balance::finished).
 #[derive(Debug)]
 pub struct Balance {
     mode: RoutingMode,
-    backends: Vec<Backend>,
-    rotation: choose::Rotation,
-    /// How many backends have no latency yet, so that the usual choice need not look for one.
-    unmeasured: usize,
+    backends: Box<[Backend]>,
+    rotation: Rotation,
+    probes: Probes,
+    /// What the current mode compares, by backend; infinite if unmeasured. Apart from the table so that a choice
+    /// reads 8 bytes per backend.
+    scores: Box<[f64]>,
 }
 
 impl Balance {
-    /// A selector over so many backends. `sma_window` is N of `adaptive_sma`, at least 1; `ewma_alpha` is α of
-    /// `adaptive_ewma`, above 0 and at most 1.
+    /// Knows nothing yet of its `backends` backends. `sma_window` is how many latencies `adaptive_sma` averages,
+    /// `ewma_alpha` the weight of the newest one in `adaptive_ewma`.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than 65,536 backends, if `sma_window` is 0, or if `ewma_alpha` is not above 0 and at
+    /// most 1.
     pub fn new(mode: RoutingMode, backends: usize, sma_window: usize, ewma_alpha: f64) -> Balance {
-        let table = (0..backends).map(|_| Backend::new(sma_window, ewma_alpha)).collect();
-        Balance { mode, backends: table, rotation: choose::Rotation::default(), unmeasured: backends }
+        assert!(backends <= usize::from(u16::MAX) + 1, "{backends} backends do not fit `BackendId`");
+        Balance {
+            mode,
+            backends: (0..backends).map(|_| Backend::new(sma_window, ewma_alpha)).collect(),
+            rotation: Rotation::default(),
+            probes: Probes::new(backends),
+            scores: vec![f64::INFINITY; backends].into(),
+        }
     }
 
-    /// The mode in force.
+    /// The mode of the next choice.
     pub fn mode(&self) -> RoutingMode {
         self.mode
     }
 
-    /// Changes the mode. Averages were kept in every mode, so the new one starts warm.
+    /// Changes the mode of the next choice. The rotation goes on where it was left.
     pub fn set_mode(&mut self, mode: RoutingMode) {
         self.mode = mode;
+        for (score, backend) in self.scores.iter_mut().zip(&self.backends) {
+            *score = backend.score_ns(mode).unwrap_or(f64::INFINITY);
+        }
     }
 
-    /// All backends in configuration order.
+    /// The backend for a request at `now`; `None` only if there are no backends. A retry is a choice of its own.
+    ///
+    /// The adaptive modes choose a backend without a sample first, in order of configuration, unless it failed
+    /// within the last [`PROBE_PAUSE`]; then the lowest average, of equal ones the earlier.
+    pub fn select(&mut self, now: Instant) -> Option<Choice> {
+        let (index, reason) = match self.mode {
+            RoutingMode::RoundRobin => (self.rotation.advance(self.backends.len())?, Reason::Rotation),
+            RoutingMode::AdaptiveSma | RoutingMode::AdaptiveEwma => self.adapt(now)?,
+        };
+        Some(Choice { backend: BackendId(index as u16), reason })
+    }
+
+    /// An attempt on `id` begins.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such backend.
+    pub fn started(&mut self, id: BackendId) {
+        self.backends[usize::from(id.0)].start();
+    }
+
+    /// An attempt on `id` ended at `now`. Call it once for every [`started`](Balance::started).
+    ///
+    /// A failure of a backend with samples enters its averages as a latency that raises them or leaves them: the
+    /// largest of the time it took, its own average, and just above the mean of all backends' averages. A failure
+    /// of a backend without samples enters nothing and begins its [`PROBE_PAUSE`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no such backend.
+    pub fn finished(&mut self, id: BackendId, outcome: Outcome, now: Instant) {
+        let index = usize::from(id.0);
+        self.backends[index].end();
+        match outcome {
+            Outcome::Answered { latency_ns } => self.backends[index].answer(latency_ns),
+            Outcome::Failed { elapsed_ns } => self.fail(index, elapsed_ns, now),
+            Outcome::Cancelled => return,
+        }
+        if let Some(score) = self.backends[index].score_ns(self.mode) {
+            self.scores[index] = score;
+        }
+        if self.backends[index].is_measured() {
+            self.probes.end(index);
+        }
+    }
+
+    /// What is known of a backend.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such backend.
+    pub fn backend(&self, id: BackendId) -> &Backend {
+        &self.backends[usize::from(id.0)]
+    }
+
+    /// What is known of all backends, in order of configuration.
     pub fn backends(&self) -> &[Backend] {
         &self.backends
     }
 
-    /// One backend.
-    pub fn backend(&self, id: BackendId) -> &Backend {
-        &self.backends[id.0 as usize]
+    fn adapt(&self, now: Instant) -> Option<(usize, Reason)> {
+        if let Some(index) = self.probes.due(now) {
+            return Some((index, Reason::Unmeasured));
+        }
+        if let Some(index) = lowest(&self.scores) {
+            return Some((index, Reason::LowestMean));
+        }
+        Some((self.probes.first_to_come()?, Reason::Unmeasured))
     }
 
-    /// Chooses a backend for a request that comes at `now`; `None` only if there is none at all.
-    pub fn select(&mut self, now: Instant) -> Option<Choice> {
-        if self.backends.is_empty() {
-            return None;
+    fn fail(&mut self, index: usize, elapsed_ns: u64, now: Instant) {
+        let sma = mean_of(self.backends.iter().filter_map(Backend::sma_ns));
+        let ewma = mean_of(self.backends.iter().filter_map(Backend::ewma_ns));
+        let backend = &mut self.backends[index];
+        backend.fail(elapsed_ns, sma, ewma);
+        if !backend.is_measured() {
+            self.probes.pause(index, now + PROBE_PAUSE);
         }
-        if self.mode == RoutingMode::RoundRobin {
-            let backend = self.rotation.next(self.backends.len());
-            return Some(Choice { backend, reason: Reason::Rotation });
-        }
-        if self.unmeasured > 0
-            && let Some(backend) = choose::unmeasured(&self.backends, now)
-        {
-            return Some(Choice { backend, reason: Reason::Unmeasured });
-        }
-        if let Some(backend) = choose::lowest_mean(&self.backends, self.mode) {
-            return Some(Choice { backend, reason: Reason::LowestMean });
-        }
-        let backend = choose::first_rested(&self.backends)?;
-        Some(Choice { backend, reason: Reason::Unmeasured })
-    }
-
-    /// An attempt is sent.
-    pub fn started(&mut self, id: BackendId) {
-        self.backends[id.0 as usize].in_flight += 1;
-    }
-
-    /// An attempt has ended.
-    pub fn finished(&mut self, id: BackendId, outcome: Outcome, now: Instant) {
-        let backend = &mut self.backends[id.0 as usize];
-        backend.in_flight -= 1;
-        match outcome {
-            Outcome::Answered { latency_ns } => {
-                backend.answered += 1;
-                if latency_ns > 0 {
-                    self.unmeasured -= usize::from(backend.sma_ns().is_none());
-                    backend.sma.record(latency_ns);
-                    backend.ewma.record(latency_ns);
-                }
-            }
-            Outcome::Failed { elapsed_ns } => self.failed(id, elapsed_ns, now),
-            Outcome::Cancelled => {}
-        }
-    }
-
-    /// A failed attempt enters as the larger of the time it took and the mean of all backends' averages, and never so
-    /// that the backend looks better than before. Where there is no average yet, a quick failure would be the best
-    /// one: such a backend stays unmeasured and is left alone for a while.
-    fn failed(&mut self, id: BackendId, elapsed_ns: u64, now: Instant) {
-        let sma_ns = mean(self.backends.iter().filter_map(Backend::sma_ns));
-        let ewma_ns = mean(self.backends.iter().filter_map(Backend::ewma_ns));
-        let backend = &mut self.backends[id.0 as usize];
-        backend.failed += 1;
-        if backend.sma_ns().is_none() {
-            backend.rests_until = now + REST_AFTER_FAILED_PROBE;
-            return;
-        }
-        backend.sma.record_failure(elapsed_ns.max(sma_ns));
-        backend.ewma.record_failure(elapsed_ns.max(ewma_ns));
     }
 }
-
-/// The mean, rounded to the nanosecond; 0 of nothing.
-fn mean(values: impl Iterator<Item = f64>) -> u64 {
-    let (count, sum) = values.fold((0u32, 0.0), |(n, sum), v| (n + 1, sum + v));
-    (sum / f64::from(count.max(1))).round() as u64
-}
-
-#[cfg(test)]
-mod tests;
