@@ -8,7 +8,7 @@ ARGS ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench wrk
+.PHONY: help run test check fmt doc bench scenarios wrk install-wrk
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,10 +31,17 @@ doc: ## Build and name the documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@echo "open $${CARGO_TARGET_DIR:-target}/doc/tidegate/index.html"
 
-bench: ## Measure the small parts (criterion, ns per operation)
-	$(CARGO) bench --locked
+bench: ## Measure the small parts: selector, wheel, heads (criterion, time per operation), lateness of a backend
+	$(CARGO) bench --locked --bench selector --bench wheel --bench head
+	$(CARGO) bench --locked --bench lateness
 
-wrk: ## Load a running testbed as the contract says (DURATION=120s URL=http://localhost:9090)
+scenarios: install-wrk ## Drive all six scenarios with wrk (SECONDS=30 WARMUP=5) and print their table
+	$(CARGO) bench --locked --bench scenarios
+
+wrk: install-wrk ## Load a running testbed as the contract says (DURATION=120s URL=http://localhost:9090)
+	wrk -t4 -c100 -d$(DURATION) --latency $(URL)
+
+install-wrk:
 	@command -v wrk >/dev/null || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			apt-get update -qq && apt-get install -y -qq wrk; \
@@ -42,4 +49,3 @@ wrk: ## Load a running testbed as the contract says (DURATION=120s URL=http://lo
 			echo "wrk is missing; install it (Debian, Ubuntu: sudo apt-get install wrk; macOS: brew install wrk)" >&2; \
 			exit 1; \
 		fi; }
-	wrk -t4 -c100 -d$(DURATION) --latency $(URL)
