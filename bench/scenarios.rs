@@ -19,7 +19,7 @@ fn main() {
     let (seconds, warmup) = (setting("SECONDS", "30"), setting("WARMUP", "5"));
     println!("wrk -t4 -c100 -d{seconds}s each, after {warmup} s of warm-up\n");
     println!(
-        "| connections | routing | req/s | of limit | mean ms | p95 ms | A % | B % | C % | non-2xx | wrk |"
+        "| connections | routing | req/s | of limit | mean ms | p95 ms | A | B | C | non-2xx | errors |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for connections in ["persistent", "non-persistent"] {

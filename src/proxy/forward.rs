@@ -10,7 +10,7 @@ use super::client::{After, ClientState};
 use super::exchange::{Exchange, RequestSide, ResponseSide};
 use super::failure::Failure;
 use super::upstream::{Upstream, UpstreamState};
-use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Timer, Turn, UPSTREAM};
+use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::{BackendId, Choice, Reason};
 use crate::buffer::Buffer;
 use crate::h1::body::BodyReader;
@@ -194,8 +194,7 @@ impl<N: Net> Proxy<N> {
                 message.iter().for_each(|part| replay.push(part));
                 exchange.replay = Some(replay);
             }
-            let limit = plan.now + self.options.upstream_timeout;
-            upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
+            self.upstream_awaits(turn, upstream_id, id, plan.now);
             return true;
         }
         false
@@ -204,24 +203,13 @@ impl<N: Net> Proxy<N> {
     /// Opens a connection to the exchange's backend; `request` goes out when it stands. `tried`: how many of the
     /// backend's addresses have failed in this attempt.
     pub(super) fn connect(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, request: Buffer, tried: usize) {
-        let Some(exchange) = self.exchanges.get_mut(id) else { return self.buffers.put(request) };
-        let backend = exchange.backend;
-        let target = &self.targets[backend.0 as usize];
+        let Some(backend) = self.exchanges.get(id).map(|e| e.backend) else {
+            return self.buffers.put(request);
+        };
         let mut failed = Failure::UpstreamRefused;
-        for tried in tried..target.addresses.len() {
-            let opened = turn.net.connect(target.address(tried)).and_then(|stream| {
-                let upstream = Upstream::connecting(stream, backend, id, tried);
-                let upstream_id = self.upstreams.insert(upstream);
-                let upstream = self.upstreams.get_mut(upstream_id).ok_or(io::ErrorKind::NotFound)?;
-                turn.net.register(&mut upstream.stream, Token::new(UPSTREAM, upstream_id))?;
-                Ok(upstream_id)
-            });
-            match opened {
+        for tried in tried..self.targets[backend.0 as usize].addresses.len() {
+            match self.open_upstream(turn, id, tried) {
                 Ok(upstream_id) => {
-                    self.counters.connections_opened += 1;
-                    let url = &self.options.backends[backend.0 as usize].url;
-                    console::connection(ConnectionEvent::Opened, url);
-                    exchange.upstream = Some(upstream_id);
                     let limit = turn.now() + self.options.connect_timeout;
                     if let Some(upstream) = self.upstreams.get_mut(upstream_id) {
                         upstream.unsent = Some(request);
@@ -240,6 +228,28 @@ impl<N: Net> Proxy<N> {
         }
         self.buffers.put(request);
         self.fail(turn, id, failed);
+    }
+
+    /// Begins to connect to the backend's next address.
+    fn open_upstream(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ExchangeId,
+        tried: usize,
+    ) -> io::Result<UpstreamId> {
+        let exchange = self.exchanges.get_mut(id).ok_or(io::ErrorKind::NotFound)?;
+        let backend = exchange.backend;
+        let stream = turn.net.connect(self.targets[backend.0 as usize].address(tried))?;
+        let upstream_id = self.upstreams.insert(Upstream::connecting(stream, backend, id, tried));
+        let upstream = self.upstreams.get_mut(upstream_id).ok_or(io::ErrorKind::NotFound)?;
+        if let Err(e) = turn.net.register(&mut upstream.stream, Token::new(UPSTREAM, upstream_id)) {
+            self.upstreams.remove(upstream_id);
+            return Err(e);
+        }
+        exchange.upstream = Some(upstream_id);
+        self.counters.connections_opened += 1;
+        console::connection(ConnectionEvent::Opened, self.url(backend));
+        Ok(upstream_id)
     }
 
     /// Further bytes of a request body. Returns how many of them belong to it.

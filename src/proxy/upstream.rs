@@ -178,19 +178,26 @@ impl<N: Net> Proxy<N> {
         upstream.state = UpstreamState::Carrying(exchange);
         let target = &mut self.targets[backend.0 as usize];
         target.preferred = (target.preferred + tried) % target.addresses.len();
-        self.upstream_awaits(turn, id, exchange);
+        let now = turn.now();
+        self.upstream_awaits(turn, id, exchange, now);
         self.resume_request(turn, exchange, input);
         self.upstream_progress(turn, id, input);
     }
 
     /// Sets the upstream's deadline, unless it is the client's turn to send.
-    fn upstream_awaits(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId, exchange: ExchangeId) {
+    pub(super) fn upstream_awaits(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: UpstreamId,
+        exchange: ExchangeId,
+        now: Instant,
+    ) {
         let Some(exchange) = self.exchanges.get(exchange) else { return };
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
         if matches!(exchange.request, RequestSide::Body { .. }) && upstream.unsent.is_none() {
             upstream.deadline.clear();
         } else {
-            let limit = turn.net.now() + self.options.upstream_timeout;
+            let limit = now + self.options.upstream_timeout;
             upstream.deadline.set(turn.timers, limit, Timer::Upstream(id));
         }
     }
@@ -208,7 +215,8 @@ impl<N: Net> Proxy<N> {
             upstream.lost_for_writing(&mut self.buffers);
             self.set_request(exchange, RequestSide::Abandoned);
         }
-        self.upstream_awaits(turn, id, exchange);
+        let now = turn.now();
+        self.upstream_awaits(turn, id, exchange, now);
         self.resume_request(turn, exchange, input);
     }
 
@@ -229,7 +237,8 @@ impl<N: Net> Proxy<N> {
         if exchange.request == RequestSide::Done {
             self.clients.get_mut(client).into_iter().for_each(|c| c.deadline.clear());
         }
-        self.upstream_awaits(turn, upstream, id);
+        let now = turn.now();
+        self.upstream_awaits(turn, upstream, id, now);
         self.upstream_progress(turn, upstream, input);
     }
 
