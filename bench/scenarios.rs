@@ -32,16 +32,17 @@ fn main() {
 fn scenario(connections: &str, routing: &str, limit: f64, seconds: &str, warmup: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let csv = folder.path().join("rows.csv");
-    let (mut testbed, url) = start(&csv, connections, routing);
+    let (mut testbed, url, backends) = start(&csv, connections, routing);
     wrk(&url, warmup);
     let before = rows(&csv).len();
     let said = wrk(&url, seconds);
     stop(&mut testbed);
     let all = rows(&csv);
-    report(&format!("{connections} | {routing}"), limit, &said, &all, &all[before..]);
+    report(&format!("{connections} | {routing}"), limit, &said, &backends, &all, &all[before..]);
 }
 
-fn start(csv: &Path, connections: &str, routing: &str) -> (Child, String) {
+/// The running testbed, the proxy's URL, and the backends' URLs in the order A, B, C.
+fn start(csv: &Path, connections: &str, routing: &str) -> (Child, String, Vec<String>) {
     let mut testbed = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args([
             "testbed",
@@ -56,13 +57,17 @@ fn start(csv: &Path, connections: &str, routing: &str) -> (Child, String) {
         .spawn()
         .expect("the testbed starts");
     let mut lines = BufReader::new(testbed.stderr.take().expect("its log")).lines();
-    let address = lines
+    let ports: Vec<String> = lines
         .by_ref()
         .map_while(Result::ok)
-        .find_map(|line| line.split_once("the proxy listens on ").map(|(_, address)| address.to_owned()))
-        .expect("the proxy's address in the log");
+        .filter_map(|line| line.split_once(" listens on 127.0.0.1:").map(|(_, port)| port.to_owned()))
+        .take(4)
+        .collect();
+    let [backends @ .., proxy] = &ports[..] else { panic!("the testbed did not start") };
+    let backends = backends.iter().map(|port| format!("http://localhost:{port}")).collect();
+    let url = format!("http://127.0.0.1:{proxy}/");
     std::thread::spawn(move || lines.for_each(drop));
-    (testbed, format!("http://{address}/"))
+    (testbed, url, backends)
 }
 
 /// Runs wrk; returns its requests per second, and its lines on errors if there are any.
@@ -92,17 +97,20 @@ fn stop(testbed: &mut Child) {
     assert!(testbed.wait().expect("its end").success(), "the testbed failed");
 }
 
-fn report(name: &str, limit: f64, (rate, errors): &(f64, String), all: &[Row], measured: &[Row]) {
+fn report(
+    name: &str,
+    limit: f64,
+    (rate, errors): &(f64, String),
+    backends: &[String],
+    all: &[Row],
+    measured: &[Row],
+) {
     let n = measured.len() as f64;
     let mut latencies: Vec<f64> = measured.iter().map(|r| r.1).collect();
     latencies.sort_by(f64::total_cmp);
     let p95 = latencies.get((n * 0.95) as usize).copied().unwrap_or(f64::NAN);
-    let mut backends: Vec<&str> = all.iter().map(|r| r.0.as_str()).collect();
-    backends.sort_unstable();
-    let mut names = backends.clone();
-    names.dedup();
-    let count = |name: &str| backends.iter().filter(|&&b| b == name).count();
-    let shares: Vec<String> = names
+    let count = |url: &str| all.iter().filter(|r| r.0 == url).count();
+    let shares: Vec<String> = backends
         .iter()
         .map(|name| format!("{} ({:.2} %)", count(name), count(name) as f64 / all.len() as f64 * 100.0))
         .collect();

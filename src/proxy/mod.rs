@@ -211,3 +211,25 @@ impl<N: Net> Handler<N> for Proxy<N> {
         self.drained(turn)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Record;
+
+    /// What a connection costs at rest, and an exchange in flight: growth must be meant.
+    #[test]
+    fn entries_stay_small() {
+        type Socket = mio::net::TcpStream;
+        let sizes = [
+            ("client", size_of::<Client<Socket>>(), 176),
+            ("upstream", size_of::<Upstream<Socket>>(), 144),
+            ("exchange", size_of::<Exchange>(), 192),
+            ("record", size_of::<Record>(), 32),
+        ];
+        for (name, size, bound) in sizes {
+            assert!(size <= bound, "{name}: {size} bytes, more than {bound}");
+            assert!(size + 24 > bound, "{name}: {size} bytes now; lower the bound of {bound}");
+        }
+    }
+}
