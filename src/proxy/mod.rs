@@ -224,7 +224,7 @@ mod tests {
         let sizes = [
             ("client", size_of::<Client<Socket>>(), 176),
             ("upstream", size_of::<Upstream<Socket>>(), 144),
-            ("exchange", size_of::<Exchange>(), 192),
+            ("exchange", size_of::<Exchange>(), 128),
             ("record", size_of::<Record>(), 32),
         ];
         for (name, size, bound) in sizes {
