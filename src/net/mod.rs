@@ -2,7 +2,7 @@
 //!
 //! Here: [`Net`], all that a handler may ask of the outside (sockets, readiness, time), and the contract of
 //! readiness in words. Not here: what to do with a readable socket (the handlers). `net/os.rs` is the real
-//! kernel. Nothing above this border is ever faked. Floor 2.
+//! kernel, `net/virtual_net/` one in memory. Nothing above this border is ever faked. Floor 2.
 //!
 //! Readiness is edge-triggered, as epoll's `EPOLLET`: an event says that something *may* have changed since
 //! the last one, and is not repeated. Whoever gets `readable` reads until the read is short or would block, or
@@ -12,6 +12,7 @@
 mod door;
 mod os;
 mod send;
+mod virtual_net;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -22,6 +23,7 @@ use crate::time::{Instant, WallTime};
 pub use door::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door};
 pub use os::{OsNet, Waker, raise_descriptor_limit};
 pub use send::{Broken, flush, send};
+pub use virtual_net::{Fabric, VirtualListener, VirtualNet, VirtualStream, Weather};
 
 /// Names the owner of an event: a role that the handler chooses, and a generation-checked slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

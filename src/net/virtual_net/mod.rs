@@ -1,0 +1,205 @@
+//! `VirtualNet`: a network in memory, in virtual time, from one seed.
+//!
+//! Here: [`VirtualNet`], a `Net` like the kernel's as far as a handler can tell, and [`Fabric`], what all nets of one
+//! world share: the clock, the links and their weather. Edge-triggered as Linux is. Not here: who runs when
+//! (`world/`). `tests/net_contract.rs` holds it to the same facts as the kernel. Floor 2.
+
+mod calls;
+mod end;
+mod fabric;
+mod weather;
+
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+
+use super::{Event, Net, Stream, Token, Wake};
+use crate::slots::SlotId;
+use crate::time::{Instant, WallTime};
+
+use fabric::Kernel;
+
+pub use weather::Weather;
+
+/// The civil time at which every virtual clock begins: 2026-01-01 00:00 UTC.
+const WALL_AT_START_NS: u64 = 1_767_225_600_000_000_000;
+
+/// What the nets of one world share.
+#[derive(Clone)]
+pub struct Fabric(Rc<RefCell<Kernel>>);
+
+impl Fabric {
+    /// An empty network. Equal seeds and equal use give equal events.
+    pub fn new(seed: u64, weather: Weather) -> Fabric {
+        Fabric(Rc::new(RefCell::new(Kernel::new(seed, weather))))
+    }
+
+    /// A net for one more reactor.
+    pub fn net(&self) -> VirtualNet {
+        let poller = self.0.borrow_mut().add_poller();
+        VirtualNet { fabric: self.clone(), poller }
+    }
+
+    /// The clock that all share.
+    pub fn now(&self) -> Instant {
+        self.0.borrow().now()
+    }
+
+    /// When the next thing happens on the network by itself.
+    pub fn next_at(&self) -> Option<Instant> {
+        self.0.borrow().next_at()
+    }
+
+    /// Moves the clock to `to`, which must not be in the past, and lets all happen that falls due.
+    pub fn advance(&self, to: Instant) {
+        self.0.borrow_mut().advance(to);
+    }
+
+    /// Changes the weather from now on.
+    pub fn set_weather(&self, weather: Weather) {
+        self.0.borrow_mut().weather = weather;
+    }
+
+    /// A number drawn from the world's seed, below `below`, which must not be 0.
+    pub fn draw(&self, below: u64) -> u64 {
+        self.0.borrow_mut().draw(below)
+    }
+
+    /// How many connection ends are open.
+    pub fn open_ends(&self) -> usize {
+        self.0.borrow().open_ends()
+    }
+
+    /// A digest of everything that has happened; equal for equal runs.
+    pub fn digest(&self) -> u64 {
+        self.0.borrow().digest()
+    }
+}
+
+/// The network as one reactor sees it.
+pub struct VirtualNet {
+    fabric: Fabric,
+    poller: usize,
+}
+
+impl VirtualNet {
+    /// A listening socket on `address`.
+    ///
+    /// # Errors
+    /// `AddrInUse` if there is one already.
+    pub fn listen(&self, address: SocketAddr) -> io::Result<VirtualListener> {
+        self.kernel().listen(address)?;
+        Ok(VirtualListener { fabric: self.fabric.clone(), address })
+    }
+
+    /// Whether a poll would report something now.
+    pub fn has_events(&self) -> bool {
+        self.kernel().has_events(self.poller)
+    }
+
+    /// Makes the next poll report `wake`.
+    pub fn wake(&self, wake: Wake) {
+        self.kernel().wake(self.poller, wake);
+    }
+
+    fn kernel(&self) -> std::cell::RefMut<'_, Kernel> {
+        self.fabric.0.borrow_mut()
+    }
+}
+
+impl Net for VirtualNet {
+    type Stream = VirtualStream;
+    type Listener = VirtualListener;
+
+    fn now(&self) -> Instant {
+        self.fabric.now()
+    }
+
+    fn wall(&self, now: Instant) -> WallTime {
+        WallTime::from_nanos(WALL_AT_START_NS + now.as_nanos())
+    }
+
+    /// Never waits: the world moves the clock and calls again.
+    fn poll(&mut self, events: &mut Vec<Event>, _until: Option<Instant>) -> io::Result<()> {
+        self.kernel().poll(self.poller, events);
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: &VirtualListener) -> io::Result<(VirtualStream, SocketAddr)> {
+        let (id, address) = self.kernel().accept(listener.address)?;
+        Ok((VirtualStream { fabric: self.fabric.clone(), id }, address))
+    }
+
+    fn connect(&mut self, to: SocketAddr) -> io::Result<VirtualStream> {
+        let id = self.kernel().connect(to);
+        Ok(VirtualStream { fabric: self.fabric.clone(), id })
+    }
+
+    fn register(&mut self, stream: &mut VirtualStream, token: Token) -> io::Result<()> {
+        self.kernel().register(stream.id, self.poller, token);
+        Ok(())
+    }
+
+    fn register_listener(&mut self, listener: &mut VirtualListener, token: Token) -> io::Result<()> {
+        self.kernel().register_listener(listener.address, self.poller, token);
+        Ok(())
+    }
+}
+
+/// One end of a connection in memory.
+pub struct VirtualStream {
+    fabric: Fabric,
+    id: SlotId,
+}
+
+impl Read for VirtualStream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.fabric.0.borrow_mut().read(self.id, into)
+    }
+}
+
+impl Write for VirtualStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.fabric.0.borrow_mut().write(self.id, &[bytes])
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let mut parts = [&[][..]; 8];
+        assert!(slices.len() <= parts.len(), "more parts than a message has");
+        slices.iter().zip(&mut parts).for_each(|(slice, part)| *part = slice);
+        self.fabric.0.borrow_mut().write(self.id, &parts[..slices.len()])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for VirtualStream {
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.fabric.0.borrow_mut().shutdown(self.id, how)
+    }
+
+    fn reset_on_close(&self) {
+        self.fabric.0.borrow_mut().reset_on_close(self.id);
+    }
+}
+
+impl Drop for VirtualStream {
+    fn drop(&mut self) {
+        self.fabric.0.borrow_mut().close(self.id);
+    }
+}
+
+/// A listening socket in memory.
+pub struct VirtualListener {
+    fabric: Fabric,
+    address: SocketAddr,
+}
+
+impl Drop for VirtualListener {
+    fn drop(&mut self) {
+        self.fabric.0.borrow_mut().unlisten(self.address);
+    }
+}
