@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! floor 5  door      main.rs  cli  config
+//! floor 4  laboratory  world
 //! floor 3  handlers  proxy  testbed                (do not know each other)
 //! floor 2  machines  reactor  net  telemetry       (only rooms that touch kernel, threads, files)
 //! floor 1  rules     h1  balance  record           (pure: values in, values out, now as argument)
@@ -39,3 +40,4 @@ pub mod telemetry;
 pub mod testbed;
 pub mod time;
 pub mod wheel;
+pub mod world;

@@ -82,7 +82,7 @@ impl<N: Net, T: Copy> Reactor<N, T> {
     /// # Errors
     /// Those of [`Net::poll`], which end the loop.
     pub fn turn<H: Handler<N, Timer = T>>(&mut self, handler: &mut H) -> io::Result<Flow> {
-        let until = if self.again.is_empty() { self.timers.next_deadline() } else { Some(Instant::ZERO) };
+        let until = self.next_deadline();
         self.net.poll(&mut self.events, until)?;
         std::mem::swap(&mut self.again, &mut self.due);
         let mut turn = Turn { net: &mut self.net, timers: &mut self.timers, again: &mut self.again };
@@ -100,6 +100,21 @@ impl<N: Net, T: Copy> Reactor<N, T> {
             handler.expired(&mut turn, timer);
         }
         Ok(handler.turn_ended(&mut turn))
+    }
+
+    /// When there will be something to do without any event.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.again.is_empty() { self.timers.next_deadline() } else { Some(Instant::ZERO) }
+    }
+
+    /// The network, for who sets up its sockets.
+    pub fn net(&mut self) -> &mut N {
+        &mut self.net
+    }
+
+    /// How many deadlines are set.
+    pub fn timers(&self) -> usize {
+        self.timers.len()
     }
 
     /// Turns until the handler says stop.

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The rooms by floor. A room may use its own floor and those below.
-const FLOORS: [(u8, &[&str]); 5] = [
+const FLOORS: [(u8, &[&str]); 6] = [
     (0, &["time", "wheel", "buffer", "slots"]),
     (1, &["h1", "balance", "record"]),
     (2, &["reactor", "net", "telemetry"]),
     (3, HANDLERS),
+    (4, &["world"]),
     (5, &["config", "cli", "main", "lib"]),
 ];
 

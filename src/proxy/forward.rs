@@ -147,6 +147,7 @@ impl<N: Net> Proxy<N> {
             replay: None,
         });
         self.balance.started(backend);
+        self.begun += 1;
         self.arm_flush(turn, plan.now);
         if let Some(client) = self.clients.get_mut(client) {
             client.state = ClientState::Busy(id);

@@ -4,6 +4,7 @@
 //! decision. `client.rs` reads requests, `forward.rs` sends them on, `upstream.rs` and `response.rs` read
 //! responses, `exchange.rs` ends exchanges; `cli/` starts it on a reactor. Floor 3.
 
+mod check;
 mod client;
 mod drain;
 mod exchange;
@@ -89,6 +90,8 @@ pub struct Proxy<N: Net> {
     flush_armed: bool,
     counters: Counters,
     phase: Phase,
+    /// Exchanges since the start.
+    begun: u64,
     told: failure::Told,
     /// What the console calls each backend.
     labels: Vec<String>,
@@ -114,6 +117,7 @@ impl<N: Net> Proxy<N> {
             flush_armed: false,
             counters: Counters::default(),
             phase: Phase::Serving,
+            begun: 0,
             told: failure::Told::default(),
             labels: console::labels(&options.backends.iter().map(|b| &b.url).collect::<Vec<_>>()),
             options,

@@ -21,6 +21,10 @@ impl Pool {
         self.idle.pop()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.idle.len()
+    }
+
     /// Forgets a connection that was closed while idle. Searched from the oldest, which mostly goes first.
     pub(super) fn remove(&mut self, id: UpstreamId) {
         if let Some(at) = self.idle.iter().position(|&other| other == id) {

@@ -31,9 +31,11 @@ mod figures;
 pub mod histogram;
 mod recorder;
 mod snapshot;
+mod tap;
 
 pub use recorder::{BATCH, Counters, Gauge, Recorder};
 pub use snapshot::{BackendSnapshot, LatencySummary, Snapshot, Snapshots};
+pub use tap::{Tap, tap};
 
 use collector::{Collector, CsvLane};
 use counts::Counts;

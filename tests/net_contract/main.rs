@@ -2,81 +2,20 @@
 //!
 //! The simulator needs its own judge: where these two differ, seeds would prove a fiction.
 
+mod lab;
+
 use std::io::{ErrorKind, IoSlice, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use tidegate::net::{
-    Event, Fabric, Net, OsNet, Readiness, Stream, Token, VirtualListener, VirtualNet, Wake, Weather,
-};
+use tidegate::net::{Event, Fabric, Net, OsNet, Readiness, Stream, Token, Wake, Weather};
 use tidegate::slots::SlotId;
+
+use lab::{Kernel, Lab, Virtual};
 
 /// How long the kernel may take to show an effect, and how long it must stay silent to be called quiet.
 const PATIENCE: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_millis(15);
-
-/// A network to try, alone on its machine.
-trait Lab {
-    type N: Net;
-    fn net(&mut self) -> &mut Self::N;
-    fn listen(&mut self) -> (<Self::N as Net>::Listener, SocketAddr);
-    /// Appends what the next poll reports; waits for at most `limit`, and not at all if nothing can come.
-    fn poll(&mut self, events: &mut Vec<Event>, limit: Duration);
-    fn wake(&mut self);
-}
-
-struct Kernel(OsNet, tidegate::net::Waker);
-
-impl Lab for Kernel {
-    type N = OsNet;
-
-    fn net(&mut self) -> &mut OsNet {
-        &mut self.0
-    }
-
-    fn listen(&mut self) -> (mio::net::TcpListener, SocketAddr) {
-        let listener = OsNet::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let address = listener.local_addr().unwrap();
-        (listener, address)
-    }
-
-    fn poll(&mut self, events: &mut Vec<Event>, limit: Duration) {
-        let until = self.0.now() + limit;
-        self.0.poll(events, Some(until)).unwrap();
-    }
-
-    fn wake(&mut self) {
-        self.1.wake().unwrap();
-    }
-}
-
-struct Virtual(Fabric, VirtualNet);
-
-impl Lab for Virtual {
-    type N = VirtualNet;
-
-    fn net(&mut self) -> &mut VirtualNet {
-        &mut self.1
-    }
-
-    fn listen(&mut self) -> (VirtualListener, SocketAddr) {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-        (self.1.listen(address).unwrap(), address)
-    }
-
-    fn poll(&mut self, events: &mut Vec<Event>, _limit: Duration) {
-        while !self.1.has_events()
-            && let Some(next) = self.0.next_at()
-        {
-            self.0.advance(next);
-        }
-        self.1.poll(events, None).unwrap();
-    }
-
-    fn wake(&mut self) {
-        self.1.wake(Wake::Waker);
-    }
-}
 
 fn token(role: u8) -> Token {
     Token::new(role, SlotId::new(u32::from(role), 7))

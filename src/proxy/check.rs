@@ -1,0 +1,147 @@
+//! What must hold between any two events.
+//!
+//! Here: the proxy's own account of its links, counters and deadlines, for the world that checks it after every step.
+//! Not on the hot path. Floor 3.
+
+use super::Proxy;
+use super::client::ClientState;
+use super::exchange::RequestSide;
+use super::upstream::UpstreamState;
+use crate::balance::BackendId;
+use crate::net::Net;
+use crate::time::Instant;
+
+impl<N: Net> Proxy<N> {
+    /// Checks that links are mutual, that in-flight counters equal live exchanges, that every connection and exchange
+    /// has a deadline, that pools hold idle connections only, and that no buffer is astray.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn check(&self) -> Result<(), String> {
+        let mut in_flight = vec![0; self.targets.len()];
+        for (id, exchange) in self.exchanges.iter() {
+            in_flight[usize::from(exchange.backend.0)] += 1;
+            let client = self.clients.get(exchange.client);
+            ensure(client.is_some_and(|c| c.state == ClientState::Busy(id)), || {
+                format!("exchange {id:?}: its client {:?} is not busy with it", exchange.client)
+            })?;
+            let upstream = exchange.upstream.and_then(|u| self.upstreams.get(u));
+            let carried = upstream.is_some_and(|u| match u.state {
+                UpstreamState::Connecting { exchange, .. } | UpstreamState::Carrying(exchange) => {
+                    exchange == id
+                }
+                UpstreamState::Idle => false,
+            });
+            ensure(carried, || {
+                format!("exchange {id:?}: its upstream {:?} does not carry it", exchange.upstream)
+            })?;
+            let deadline = [client.map(|c| c.deadline.at()), upstream.map(|u| u.deadline.at())];
+            ensure(deadline.into_iter().flatten().any(|at| at != Instant::NEVER), || {
+                format!(
+                    "exchange {id:?} has no deadline: request {:?}, response {:?}",
+                    exchange.request, exchange.response
+                )
+            })?;
+        }
+        for (i, live) in in_flight.into_iter().enumerate() {
+            let counted = self.balance.backend(BackendId(i as u16)).in_flight();
+            ensure(counted == live, || format!("backend {i}: {counted} in flight counted, {live} live"))?;
+        }
+        self.check_connections()?;
+        let buffers = self
+            .clients
+            .iter()
+            .map(|(_, c)| usize::from(c.pending.is_some()) + usize::from(c.unsent.is_some()));
+        let more = self
+            .upstreams
+            .iter()
+            .map(|(_, u)| usize::from(u.pending.is_some()) + usize::from(u.unsent.is_some()));
+        let replays = self.exchanges.iter().map(|(_, e)| usize::from(e.replay.is_some()));
+        let held: usize = buffers.chain(more).chain(replays).sum();
+        ensure(held == self.buffers.lent(), || format!("{} buffers lent, {held} held", self.buffers.lent()))
+    }
+
+    fn check_connections(&self) -> Result<(), String> {
+        for (id, client) in self.clients.iter() {
+            match client.state {
+                ClientState::Busy(exchange) => {
+                    ensure(self.exchanges.get(exchange).is_some_and(|e| e.client == id), || {
+                        format!("client {id:?}: its exchange {exchange:?} is not its own")
+                    })?
+                }
+                _ => ensure(client.deadline.at() != Instant::NEVER, || {
+                    format!("client {id:?} has no deadline in state {:?}", client.state)
+                })?,
+            }
+        }
+        let mut pooled = 0;
+        for (id, upstream) in self.upstreams.iter() {
+            match upstream.state {
+                UpstreamState::Idle => {
+                    pooled += 1;
+                    ensure(upstream.unsent.is_none() && upstream.pending.is_none(), || {
+                        format!("upstream {id:?} is idle with bytes waiting")
+                    })?;
+                }
+                UpstreamState::Connecting { exchange, .. } | UpstreamState::Carrying(exchange) => {
+                    ensure(self.exchanges.get(exchange).is_some_and(|e| e.upstream == Some(id)), || {
+                        format!("upstream {id:?}: its exchange {exchange:?} is not its own")
+                    })?;
+                }
+            }
+        }
+        let in_pools: usize = self.pools.iter().map(super::Pool::len).sum();
+        ensure(pooled == in_pools, || format!("{pooled} idle upstreams, {in_pools} in the pools"))
+    }
+
+    /// No readiness forgotten: when nothing is scheduled any more, no connection may have bytes waiting that someone
+    /// could take. To be called when the world is quiet.
+    ///
+    /// # Errors
+    /// Which connection was forgotten.
+    pub fn check_quiet(&self) -> Result<(), String> {
+        for (id, client) in self.clients.iter() {
+            let wants = match client.state {
+                ClientState::Idle | ClientState::Head | ClientState::Lingering => true,
+                ClientState::Busy(e) => self.exchanges.get(e).is_some_and(|e| {
+                    let upstream = e.upstream.and_then(|u| self.upstreams.get(u));
+                    matches!(e.request, RequestSide::Body { .. })
+                        && upstream.is_some_and(|u| u.is_connected() && u.unsent.is_none())
+                }),
+                ClientState::Flushing(_) => false,
+            };
+            let unseen = client.readable || (client.state == ClientState::Idle && client.pending.is_some());
+            ensure(!(wants && unseen), || {
+                format!("client {id:?} is readable and forgotten in {:?}", client.state)
+            })?;
+        }
+        for (id, upstream) in self.upstreams.iter() {
+            let wants = match upstream.state {
+                UpstreamState::Connecting { .. } => false,
+                UpstreamState::Idle => true,
+                UpstreamState::Carrying(exchange) => {
+                    let client = self.exchanges.get(exchange).and_then(|e| self.clients.get(e.client));
+                    client.is_some_and(|c| c.unsent.is_none())
+                }
+            };
+            ensure(!(wants && upstream.is_readable()), || {
+                format!("upstream {id:?} is readable and forgotten in {:?}", upstream.state)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// How many exchanges are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// How many exchanges have begun since the start.
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+}
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what()) }
+}

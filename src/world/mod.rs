@@ -1,0 +1,242 @@
+//! A whole system in one thread and virtual time.
+//!
+//! Here: [`World`]: the proxy, simulated backends and clients on one virtual network, stepped until done and checked
+//! after every step. The very code that production runs, from one seed. Not here: the network (`net/virtual_net/`)
+//! and what must hold inside the proxy (`proxy/check.rs`). Tests and `make sim` run it. Floor 4.
+
+mod clients;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::balance::RoutingMode;
+use crate::net::{Fabric, VirtualNet, Wake, Weather};
+use crate::proxy::{self, Backend, ConnectionMode, Options, Proxy};
+use crate::reactor::{Flow, Handler, Reactor};
+use crate::record::Record;
+use crate::telemetry::{Tap, tap};
+use crate::testbed::{self, Control, Profile, SimulatedBackend};
+use crate::time::Instant;
+
+use clients::Clients;
+
+pub use clients::{Behaviour, Seen};
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Equal seeds give equal runs.
+    pub seed: u64,
+    /// How the proxy chooses.
+    pub routing: RoutingMode,
+    /// Whether it keeps upstream connections.
+    pub connections: ConnectionMode,
+    /// One backend each.
+    pub profiles: Vec<Profile>,
+    /// How many users.
+    pub users: usize,
+    /// What they do.
+    pub behaviour: Behaviour,
+    /// How the links behave.
+    pub weather: Weather,
+    /// How long the users keep asking.
+    pub duration: Duration,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What the users have seen.
+    pub seen: Seen,
+    /// The proxy's records, in order.
+    pub records: Vec<Record>,
+    /// How many events it took.
+    pub steps: u64,
+    /// Equal for equal runs.
+    pub digest: u64,
+}
+
+/// A handler with its reactor.
+struct Actor<H: Handler<VirtualNet>> {
+    reactor: Reactor<VirtualNet, H::Timer>,
+    handler: H,
+    stopped: bool,
+}
+
+impl<H: Handler<VirtualNet>> Actor<H> {
+    fn new(net: VirtualNet, tick_shift: u32, handler: H) -> Actor<H> {
+        Actor { reactor: Reactor::new(net, tick_shift), handler, stopped: false }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.reactor.next_deadline().filter(|_| !self.stopped)
+    }
+
+    /// Runs a turn if there is anything to do at `now`.
+    fn act(&mut self, now: Instant) -> Result<bool, String> {
+        let due = self.reactor.net().has_events() || self.deadline().is_some_and(|at| at <= now);
+        if self.stopped || !due {
+            return Ok(false);
+        }
+        let flow = self.reactor.turn(&mut self.handler).map_err(|e| format!("a turn failed: {e}"))?;
+        self.stopped = flow == Flow::Stop;
+        Ok(true)
+    }
+}
+
+/// A system under way.
+pub struct World {
+    fabric: Fabric,
+    proxy: Actor<Proxy<VirtualNet>>,
+    backends: Vec<Actor<SimulatedBackend<VirtualNet>>>,
+    clients: Actor<Clients>,
+    tap: Tap,
+    records: Vec<Record>,
+    steps: u64,
+    end: Instant,
+}
+
+impl World {
+    /// Builds the system of `plan`; nothing has happened yet.
+    pub fn new(plan: &Plan) -> World {
+        let fabric = Fabric::new(plan.seed, plan.weather.clone());
+        let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let start = "a fresh network has room";
+        let backends: Vec<_> = (0u16..)
+            .zip(&plan.profiles)
+            .map(|(i, profile)| {
+                let net = fabric.net();
+                let listener = net.listen(at(81 + i)).expect(start);
+                let id = char::from(b'A' + (i % 26) as u8);
+                let backend =
+                    SimulatedBackend::new(id, profile.clone(), listener, Arc::new(Control::default()));
+                let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);
+                actor.reactor.begin(|turn| actor.handler.open(turn)).expect(start);
+                actor
+            })
+            .collect();
+        let net = fabric.net();
+        let listener = net.listen(at(80)).expect(start);
+        let (recorder, tap) = tap(plan.profiles.len());
+        let proxy = Proxy::new(options(plan, at), listener, recorder);
+        let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
+        proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);
+        let clients = Clients::new(fabric.clone(), at(80), plan.behaviour);
+        let mut clients = Actor::new(fabric.net(), testbed::TICK_SHIFT, clients);
+        clients.reactor.begin(|turn| clients.handler.start(turn, plan.users));
+        let end = Instant::ZERO + plan.duration;
+        World { fabric, proxy, backends, clients, tap, records: Vec::new(), steps: 0, end }
+    }
+
+    /// Runs to the end: the users stop asking, the proxy is told to stop and drains, and nothing may be left.
+    ///
+    /// # Errors
+    /// The first violation, with the step and the virtual time.
+    pub fn run(mut self) -> Result<Outcome, String> {
+        let ran = self.run_to_end();
+        ran.map_err(|what| {
+            format!("step {}, {:?} of virtual time: {what}", self.steps, self.fabric.now() - Instant::ZERO)
+        })?;
+        let (seen, digest) = (self.clients.handler.seen.clone(), self.digest());
+        Ok(Outcome { seen, records: self.records, steps: self.steps, digest })
+    }
+
+    fn run_to_end(&mut self) -> Result<(), String> {
+        while self.fabric.now() < self.end {
+            self.step()?;
+        }
+        self.clients.handler.stop();
+        self.fabric.set_weather(Weather::CALM);
+        let limit = self.fabric.now() + Duration::from_secs(300);
+        while !(self.clients.handler.is_done() && self.proxy.handler.in_flight() == 0) {
+            self.step()?;
+            if self.fabric.now() > limit {
+                return Err(format!(
+                    "{} exchanges still in flight after 300 s",
+                    self.proxy.handler.in_flight()
+                ));
+            }
+        }
+        self.proxy.reactor.net().wake(Wake::StopSignal);
+        while !self.proxy.stopped {
+            self.step()?;
+            if self.fabric.now() > limit {
+                return Err("the proxy does not stop".to_owned());
+            }
+        }
+        self.take_records();
+        let (begun, recorded) = (self.proxy.handler.begun(), self.records.len() as u64);
+        if begun != recorded {
+            return Err(format!("{begun} exchanges begun, {recorded} recorded"));
+        }
+        Ok(())
+    }
+
+    /// Lets everyone act who has something to do now; if nobody has, moves on to when somebody will.
+    fn step(&mut self) -> Result<(), String> {
+        self.steps += 1;
+        let now = self.fabric.now();
+        let mut acted = self.proxy.act(now)?;
+        if acted {
+            self.proxy.handler.check()?;
+            self.take_records();
+        }
+        for backend in &mut self.backends {
+            acted |= backend.act(now)?;
+        }
+        acted |= self.clients.act(now)?;
+        if let Some(violation) = self.clients.handler.seen.violation.take() {
+            return Err(violation);
+        }
+        if acted {
+            return Ok(());
+        }
+        self.proxy.handler.check_quiet()?;
+        let deadlines =
+            self.backends.iter().map(Actor::deadline).chain([self.proxy.deadline(), self.clients.deadline()]);
+        let next = deadlines.chain([self.fabric.next_at()]).flatten().min();
+        match next {
+            Some(next) => self.fabric.advance(next.max(now)),
+            None => return Err("nothing will ever happen again".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn take_records(&mut self) {
+        self.tap.take(|record| self.records.push(record));
+    }
+
+    /// The network's digest, with the proxy's records folded in.
+    fn digest(&self) -> u64 {
+        self.records.iter().fold(self.fabric.digest(), |digest, record| {
+            let word = record.latency_ns ^ u64::from(record.status) << 48 ^ record.ended.as_nanos();
+            (digest ^ word).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
+fn options(plan: &Plan, at: impl Fn(u16) -> SocketAddr) -> Options {
+    let backend = |port: u16| Backend {
+        url: format!("http://backend:{port}"),
+        authority: format!("backend:{port}"),
+        addresses: vec![at(port)],
+    };
+    let seconds = Duration::from_secs;
+    Options {
+        backends: (81..).take(plan.profiles.len()).map(backend).collect(),
+        connections: plan.connections,
+        routing: plan.routing,
+        sma_window: 3,
+        ewma_alpha: 0.2,
+        upstream_timeout: seconds(10),
+        connect_timeout: seconds(2),
+        header_timeout: seconds(10),
+        body_timeout: seconds(30),
+        idle_timeout: seconds(75),
+        pool_idle_timeout: seconds(60),
+        drain_timeout: seconds(30),
+        client_keepalive: true,
+        max_connections: 10_000,
+    }
+}

@@ -1,0 +1,135 @@
+//! The whole system in virtual time: known figures, equal runs, and many seeds with faults.
+
+use std::time::Duration;
+
+use tidegate::balance::RoutingMode;
+use tidegate::net::Weather;
+use tidegate::proxy::ConnectionMode;
+use tidegate::testbed::Profile;
+use tidegate::world::{Behaviour, Outcome, Plan, World};
+
+fn seed_profile(routing: RoutingMode, connections: ConnectionMode) -> Plan {
+    Plan {
+        seed: 1,
+        routing,
+        connections,
+        profiles: ['A', 'B', 'C'].map(Profile::of).to_vec(),
+        users: 100,
+        behaviour: Behaviour::Plain,
+        weather: Weather { delay: (Duration::from_micros(10), Duration::from_micros(10)), ..Weather::CALM },
+        duration: Duration::from_secs(120),
+    }
+}
+
+/// Requests per second, mean and 95 % quantile in ms of what the clients saw, and the share of backend B.
+fn figures(outcome: &Outcome) -> (f64, f64, f64, f64) {
+    let mut ms: Vec<f64> = outcome.seen.latencies_ns.iter().map(|&ns| ns as f64 / 1e6).collect();
+    ms.sort_by(f64::total_cmp);
+    let n = ms.len() as f64;
+    let of_b = outcome.records.iter().filter(|r| r.backend.is_some_and(|b| b.0 == 1)).count();
+    (
+        n / 120.0,
+        ms.iter().sum::<f64>() / n,
+        ms[(n * 0.95) as usize],
+        of_b as f64 / outcome.records.len() as f64,
+    )
+}
+
+fn near(value: f64, expected: f64) -> bool {
+    (value - expected).abs() <= expected * 0.002
+}
+
+#[test]
+fn the_seed_profile_gives_the_known_figures() {
+    for connections in ConnectionMode::ALL {
+        for routing in RoutingMode::ALL {
+            let outcome = World::new(&seed_profile(routing, connections)).run().expect("no violation");
+            let (rate, mean, p95, share_of_b) = figures(&outcome);
+            let (known_rate, known_mean, known_p95) = match routing {
+                RoutingMode::RoundRobin => (505.3, 197.67, 400.0),
+                _ => (499.4, 199.99, 200.0),
+            };
+            let told = format!(
+                "{connections} {routing}: {rate:.1} req/s, mean {mean:.2}, p95 {p95:.1}, B {share_of_b:.4}"
+            );
+            println!("{told}, {} steps", outcome.steps);
+            assert!(near(rate, known_rate) && near(mean, known_mean) && near(p95, known_p95), "{told}");
+            let known_share = if routing == RoutingMode::RoundRobin { 1.0 / 3.0 } else { 0.997 };
+            assert!(near(share_of_b, known_share), "{told}");
+        }
+    }
+}
+
+/// A plan drawn from its seed: modes, users, weather.
+fn stormy(seed: u64) -> Plan {
+    let bit = |n: u64| seed >> n & 1 == 1;
+    let profile = |text: &str| text.parse().expect("a profile");
+    Plan {
+        seed,
+        routing: RoutingMode::ALL[(seed % 3) as usize],
+        connections: if bit(2) { ConnectionMode::NonPersistent } else { ConnectionMode::Persistent },
+        profiles: vec![profile("1,2,30"), profile("5,0.1"), profile("0")],
+        users: 4 + (seed % 13) as usize,
+        behaviour: Behaviour::Mixed,
+        weather: Weather {
+            delay: (Duration::from_micros(1), Duration::from_micros(if bit(3) { 5_000 } else { 60 })),
+            capacity: if bit(4) { 1_500 } else { 40_000 },
+            short_writes: if bit(5) { 0.3 } else { 0.0 },
+            split_segments: if bit(6) { 0.3 } else { 0.05 },
+            refusals: if bit(7) { 0.05 } else { 0.0 },
+            resets: if bit(0) { 0.01 } else { 0.0 },
+            late_fins: if bit(1) { 0.2 } else { 0.0 },
+            spurious: if bit(3) { 0.1 } else { 0.0 },
+            accept_errors: if bit(4) { 0.1 } else { 0.0 },
+        },
+        duration: Duration::from_secs(2),
+    }
+}
+
+fn run(seed: u64) -> Outcome {
+    World::new(&stormy(seed)).run().unwrap_or_else(|violation| {
+        panic!(
+            "seed {seed}, {violation}\nreplay: SEED={seed} cargo test --test world -- --nocapture one_seed"
+        )
+    })
+}
+
+#[test]
+fn many_seeds_with_faults_show_no_violation() {
+    let number =
+        |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
+    let (first, count) = (number("FIRST_SEED", 0), number("SEEDS", 256));
+    let (mut answers, mut cut) = ([0; 3], 0);
+    for seed in first..first + count {
+        let outcome = run(seed);
+        (0..3).for_each(|i| answers[i] += outcome.seen.answers[i]);
+        cut += outcome.seen.cut;
+    }
+    println!("{count} seeds: 2xx {}, 4xx {}, 5xx {}, cut {cut}", answers[0], answers[1], answers[2]);
+    assert!(answers[0] > 100 * count, "worlds in which hardly anything is answered prove nothing");
+}
+
+#[test]
+fn one_seed() {
+    let Some(seed) = std::env::var("SEED").ok().and_then(|v| v.parse().ok()) else { return };
+    let outcome = run(seed);
+    println!(
+        "seed {seed}: {} steps, {} records, {:?}",
+        outcome.steps,
+        outcome.records.len(),
+        outcome.seen.answers
+    );
+}
+
+#[test]
+fn a_seed_runs_the_same_way_twice() {
+    for seed in [3, 77, 190] {
+        let (one, two) = (run(seed), run(seed));
+        assert_eq!(
+            (one.digest, one.steps, &one.records),
+            (two.digest, two.steps, &two.records),
+            "seed {seed}"
+        );
+    }
+    assert_ne!(run(3).digest, run(4).digest);
+}
