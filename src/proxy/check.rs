@@ -5,10 +5,9 @@
 
 use super::Proxy;
 use super::client::ClientState;
-use super::exchange::RequestSide;
 use super::upstream::UpstreamState;
 use crate::balance::BackendId;
-use crate::net::Net;
+use crate::net::{Net, VirtualNet};
 use crate::time::Instant;
 
 impl<N: Net> Proxy<N> {
@@ -94,8 +93,20 @@ impl<N: Net> Proxy<N> {
         ensure(pooled == in_pools, || format!("{pooled} idle upstreams, {in_pools} in the pools"))
     }
 
-    /// No readiness forgotten: when nothing is scheduled any more, no connection may have bytes waiting that someone
-    /// could take. To be called when the world is quiet.
+    /// How many exchanges are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// How many exchanges have begun since the start.
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+}
+
+impl Proxy<VirtualNet> {
+    /// No readiness forgotten: when nobody has anything to do at this instant, no connection may have bytes waiting
+    /// that the proxy wants, nor room for bytes that it holds. Judged by the network's own levels.
     ///
     /// # Errors
     /// Which connection was forgotten.
@@ -103,16 +114,16 @@ impl<N: Net> Proxy<N> {
         for (id, client) in self.clients.iter() {
             let wants = match client.state {
                 ClientState::Idle | ClientState::Head | ClientState::Lingering => true,
-                ClientState::Busy(e) => self.exchanges.get(e).is_some_and(|e| {
-                    let upstream = e.upstream.and_then(|u| self.upstreams.get(u));
-                    matches!(e.request, RequestSide::Body { .. })
-                        && upstream.is_some_and(|u| u.is_connected() && u.unsent.is_none())
-                }),
+                ClientState::Busy(exchange) => self.wants_body(exchange),
                 ClientState::Flushing(_) => false,
             };
-            let unseen = client.readable || (client.state == ClientState::Idle && client.pending.is_some());
-            ensure(!(wants && unseen), || {
+            let pipelined = client.state == ClientState::Idle && client.pending.is_some();
+            let levels = client.stream.levels();
+            ensure(!(wants && levels.readable || pipelined), || {
                 format!("client {id:?} is readable and forgotten in {:?}", client.state)
+            })?;
+            ensure(!(client.unsent.is_some() && levels.writable), || {
+                format!("client {id:?} has room, and bytes for it are forgotten in {:?}", client.state)
             })?;
         }
         for (id, upstream) in self.upstreams.iter() {
@@ -124,21 +135,15 @@ impl<N: Net> Proxy<N> {
                     client.is_some_and(|c| c.unsent.is_none())
                 }
             };
-            ensure(!(wants && upstream.is_readable()), || {
+            let levels = upstream.stream.levels();
+            ensure(!(wants && levels.readable), || {
                 format!("upstream {id:?} is readable and forgotten in {:?}", upstream.state)
+            })?;
+            ensure(!(upstream.unsent.is_some() && levels.writable), || {
+                format!("upstream {id:?} has room, and bytes for it are forgotten in {:?}", upstream.state)
             })?;
         }
         Ok(())
-    }
-
-    /// How many exchanges are in flight.
-    pub fn in_flight(&self) -> usize {
-        self.exchanges.len()
-    }
-
-    /// How many exchanges have begun since the start.
-    pub fn begun(&self) -> u64 {
-        self.begun
     }
 }
 

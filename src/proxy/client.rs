@@ -376,7 +376,7 @@ impl<N: Net> Proxy<N> {
     }
 
     /// Whether bytes of a request body can be passed on now.
-    fn wants_body(&self, exchange: ExchangeId) -> bool {
+    pub(super) fn wants_body(&self, exchange: ExchangeId) -> bool {
         let Some(exchange) = self.exchanges.get(exchange) else { return false };
         let upstream = exchange.upstream.and_then(|id| self.upstreams.get(id));
         matches!(exchange.request, RequestSide::Body { .. })

@@ -88,10 +88,6 @@ impl<S: Stream> Upstream<S> {
         }
     }
 
-    pub(super) fn is_readable(&self) -> bool {
-        self.readable
-    }
-
     pub(super) fn is_connected(&self) -> bool {
         !matches!(self.state, UpstreamState::Connecting { .. })
     }

@@ -95,6 +95,7 @@ pub struct World {
     records: Vec<Record>,
     steps: u64,
     end: Instant,
+    capacity: usize,
 }
 
 impl World {
@@ -126,7 +127,17 @@ impl World {
         let mut clients = Actor::new(fabric.net(), testbed::TICK_SHIFT, clients);
         clients.reactor.begin(|turn| clients.handler.start(turn, plan.users));
         let end = Instant::ZERO + plan.duration;
-        World { fabric, proxy, backends, clients, tap, records: Vec::new(), steps: 0, end }
+        World {
+            fabric,
+            proxy,
+            backends,
+            clients,
+            tap,
+            records: Vec::new(),
+            steps: 0,
+            end,
+            capacity: plan.weather.capacity,
+        }
     }
 
     /// Runs to the end: the users stop asking, the proxy is told to stop and drains, and nothing may be left.
@@ -147,7 +158,7 @@ impl World {
             self.step()?;
         }
         self.clients.handler.stop();
-        self.fabric.set_weather(Weather::CALM);
+        self.fabric.set_weather(Weather { capacity: self.capacity, ..Weather::CALM });
         let limit = self.fabric.now() + Duration::from_secs(300);
         while !(self.clients.handler.is_done() && self.proxy.handler.in_flight() == 0) {
             self.step()?;

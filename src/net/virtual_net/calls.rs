@@ -58,12 +58,8 @@ impl Kernel {
         for (slot, byte) in into.iter_mut().zip(end.received.drain(..n)) {
             *slot = byte;
         }
-        let peer = end.peer;
-        if let Some((peer_id, peer)) = peer.and_then(|p| Some((p, self.ends.get_mut(p)?))) {
-            peer.outstanding = peer.outstanding.saturating_sub(n);
-            if peer.wants_room {
-                self.later(Happening::Room { end: peer_id });
-            }
+        if let Some(peer) = end.peer {
+            self.later(Happening::Room { end: peer, read: n });
         }
         self.maybe_spurious(id);
         Ok(n)

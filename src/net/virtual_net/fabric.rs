@@ -45,9 +45,10 @@ pub(super) enum Happening {
     Refused {
         end: SlotId,
     },
-    /// The peer has read: there may be room again.
+    /// The peer has read so many bytes: there may be room again.
     Room {
         end: SlotId,
+        read: usize,
     },
     Spurious {
         end: SlotId,
@@ -137,6 +138,10 @@ impl Kernel {
         self.heap.peek().map(|Reverse(next)| next.at)
     }
 
+    pub(super) fn levels(&self, id: SlotId) -> Readiness {
+        self.ends.get(id).map(|end| end.levels(self.weather.capacity)).unwrap_or_default()
+    }
+
     pub(super) fn open_ends(&self) -> usize {
         self.ends.len()
     }
@@ -186,12 +191,11 @@ impl Kernel {
                 }
             }
             Happening::Refused { end } => self.break_end(end, io::ErrorKind::ConnectionRefused),
-            Happening::Room { end: id } => {
+            Happening::Room { end: id, read } => {
                 let capacity = self.weather.capacity;
-                if let Some(end) = self.ends.get_mut(id)
-                    && end.wants_room
-                    && end.has_room(capacity)
-                {
+                let Some(end) = self.ends.get_mut(id) else { return };
+                end.outstanding = end.outstanding.saturating_sub(read);
+                if end.wants_room && end.has_room(capacity) {
                     end.wants_room = false;
                     self.queue(id);
                 }

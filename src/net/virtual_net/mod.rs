@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
-use super::{Event, Net, Stream, Token, Wake};
+use super::{Event, Net, Readiness, Stream, Token, Wake};
 use crate::slots::SlotId;
 use crate::time::{Instant, WallTime};
 
@@ -151,6 +151,13 @@ impl Net for VirtualNet {
 pub struct VirtualStream {
     fabric: Fabric,
     id: SlotId,
+}
+
+impl VirtualStream {
+    /// What is true of the stream now, whether or not it was reported: for who checks that nothing was forgotten.
+    pub fn levels(&self) -> Readiness {
+        self.fabric.0.borrow().levels(self.id)
+    }
 }
 
 impl Read for VirtualStream {
