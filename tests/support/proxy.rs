@@ -1,0 +1,218 @@
+//! The program, started, watched and stopped.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::PATIENCE;
+
+/// How the program is to be started.
+pub struct Launch {
+    arguments: Vec<String>,
+    folder: TempDir,
+    file: Option<String>,
+    descriptors: Option<u32>,
+}
+
+impl Launch {
+    /// Any command.
+    pub fn command(arguments: &[&str]) -> Launch {
+        let arguments = arguments.iter().map(|&a| a.to_owned()).collect();
+        Launch { arguments, folder: tempfile::tempdir().expect("a folder"), file: None, descriptors: None }
+    }
+
+    /// The proxy on a free port, in front of these backends, with a CSV file of its own.
+    pub fn proxy(backends: &[&str], options: &[&str]) -> Launch {
+        let mut launch = Launch::command(&["proxy", "--listen=127.0.0.1:0", "--csv=rows.csv"]);
+        launch.arguments.extend(backends.iter().map(|backend| format!("--backend={backend}")));
+        launch.arguments.extend(options.iter().map(|&option| option.to_owned()));
+        launch
+    }
+
+    /// With a configuration file that says this.
+    pub fn file(mut self, text: &str) -> Launch {
+        self.file = Some(text.to_owned());
+        self
+    }
+
+    /// With no more than this many descriptors.
+    pub fn descriptors(mut self, most: u32) -> Launch {
+        self.descriptors = Some(most);
+        self
+    }
+
+    /// Rows of an earlier run.
+    pub fn rows(self, text: &str) -> Launch {
+        std::fs::write(self.folder.path().join("rows.csv"), text).expect("written");
+        self
+    }
+
+    /// Starts it and waits for the line that tells that `who` listens, and where.
+    pub fn start(self, who: &str) -> Proxy {
+        let program = env!("CARGO_BIN_EXE_tidegate");
+        let mut command = match self.descriptors {
+            None => Command::new(program),
+            Some(most) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), program]);
+                shell
+            }
+        };
+        command.args(&self.arguments).current_dir(self.folder.path());
+        if let Some(text) = self.file {
+            std::fs::write(self.folder.path().join("tidegate.toml"), text).expect("written");
+            command.arg("--config=tidegate.toml");
+        }
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_")) {
+            command.env_remove(name);
+        }
+        command.env_remove("PORT").env_remove("SERVER_ID");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let stderr = BufReader::new(child.stderr.take().expect("its stderr"));
+        let (said, lines) = channel();
+        std::thread::spawn(move || {
+            // Reads to the end even when nobody listens any more, so that the program never waits to be heard.
+            stderr.lines().map_while(Result::ok).for_each(|line| drop(said.send(line)));
+        });
+        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let folder = self.folder;
+        let mut proxy = Proxy { child, address: unknown, lines, log: Vec::new(), folder };
+        let line = proxy.says(&format!("{who} listens on "));
+        let address = line.rsplit(' ').next().expect("an address");
+        proxy.address = address.parse().expect("an address");
+        proxy
+    }
+}
+
+/// The running program.
+pub struct Proxy {
+    child: Child,
+    pub address: SocketAddr,
+    lines: Receiver<String>,
+    /// What it has said so far, as far as that was waited for.
+    pub log: Vec<String>,
+    folder: TempDir,
+}
+
+/// The program after its end.
+pub struct Ended {
+    pub code: i32,
+    pub rows: Vec<Row>,
+    /// The CSV file.
+    pub csv: String,
+    pub log: Vec<String>,
+}
+
+/// A row of the CSV file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub timestamp: String,
+    pub url: String,
+    pub latency_ms: u64,
+    pub status: u16,
+    pub mode: String,
+}
+
+impl Proxy {
+    pub fn start(backends: &[&str], options: &[&str]) -> Proxy {
+        Launch::proxy(backends, options).start("the proxy")
+    }
+
+    /// Waits for a line that contains `part`, among those not waited for yet.
+    pub fn says(&mut self, part: &str) -> String {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    self.log.push(line.clone());
+                    if line.contains(part) {
+                        return line;
+                    }
+                }
+                Err(e) => panic!("no line with {part:?} ({e}), but these:\n{}", self.log.join("\n")),
+            }
+        }
+    }
+
+    /// The most memory that it has held, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("its peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a size") * 1024
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id() as i32).expect("a process");
+        kill_process(pid, signal).expect("it takes the signal");
+    }
+
+    /// SIGTERM, and the end.
+    pub fn stop(self) -> Ended {
+        self.signal(Signal::TERM);
+        self.end()
+    }
+
+    /// Waits for the end: of its words first, which is its own.
+    pub fn end(mut self) -> Ended {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.log.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("it does not end; it said:\n{}", self.log.join("\n"))
+                }
+            }
+        }
+        let code = self.child.wait().expect("its end").code().expect("an exit code");
+        let csv = std::fs::read_to_string(self.csv()).unwrap_or_default();
+        let rows = csv.lines().skip(1).map(row).collect();
+        Ended { code, rows, csv, log: std::mem::take(&mut self.log) }
+    }
+
+    fn csv(&self) -> PathBuf {
+        self.folder.path().join("rows.csv")
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn row(line: &str) -> Row {
+    let fields: Vec<_> = line.split(',').collect();
+    let [timestamp, url, latency_ms, status, mode] = fields[..] else { panic!("not a row: {line}") };
+    Row {
+        timestamp: timestamp.to_owned(),
+        url: url.to_owned(),
+        latency_ms: latency_ms.parse().expect("whole milliseconds"),
+        status: status.parse().expect("a status"),
+        mode: mode.to_owned(),
+    }
+}
+
+impl Ended {
+    /// The statuses of the rows, in order.
+    pub fn statuses(&self) -> Vec<u16> {
+        self.rows.iter().map(|row| row.status).collect()
+    }
+
+    /// How many rows name that backend.
+    pub fn share(&self, url: &str) -> usize {
+        self.rows.iter().filter(|row| row.url == url).count()
+    }
+
+    /// Its log lines from the message on, without time, level and room.
+    pub fn messages(&self) -> Vec<&str> {
+        self.log.iter().map(|line| line.split_once("] ").map_or(line.as_str(), |(_, said)| said)).collect()
+    }
+}
