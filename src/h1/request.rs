@@ -72,6 +72,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             Ok(Status::Complete(len)) => len,
             Ok(Status::Partial) if bytes.len() >= MAX_HEAD_BYTES => return Err(too_large(bytes)),
             Ok(Status::Partial) => return Ok(None),
+            Err(httparse::Error::Version) => return Err(version(bytes)),
             Err(e) => return Err(explain(e)),
         };
         let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
@@ -115,6 +116,16 @@ fn too_large(bytes: &[u8]) -> HeadError {
     match memchr::memchr(b'\n', &bytes[..bytes.len().min(MAX_HEAD_BYTES)]) {
         Some(_) => HeadError::TooLarge,
         None => HeadError::TargetTooLong,
+    }
+}
+
+/// What stands in the place of the version is one that we do not speak, or none: `GET /a b HTTP/1.1`.
+fn version(bytes: &[u8]) -> HeadError {
+    let third = bytes.trim_ascii_start().splitn(3, |&b| b == b' ').nth(2).unwrap_or_default();
+    if third.starts_with(b"HTTP/") {
+        HeadError::Version
+    } else {
+        HeadError::Malformed("malformed request line")
     }
 }
 
