@@ -121,6 +121,13 @@ impl Conn {
         self.reader.body(head, false).1
     }
 
+    /// Reads to the end of the connection; notes it as a request without a head.
+    pub fn read_rest(&mut self) {
+        while self.reader.more() {}
+        let wire = std::mem::take(&mut self.reader.held);
+        self.note(Request { connection: self.number, head: String::new(), wire, body: vec![] });
+    }
+
     fn note(&self, request: Request) {
         self.requests.lock().unwrap().push(request.clone());
         // The test may have ended.
