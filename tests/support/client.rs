@@ -76,6 +76,13 @@ impl Client {
         self.0.held.is_empty() && !self.0.more()
     }
 
+    /// Whether the connection ends, after whatever comes, with a reset.
+    pub fn is_reset(&mut self) -> bool {
+        self.0.held.clear();
+        let ended = std::io::copy(&mut self.0.stream, &mut std::io::sink());
+        ended.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset)
+    }
+
     /// Reads to the end.
     pub fn rest(&mut self) -> Vec<u8> {
         while self.0.more() {}

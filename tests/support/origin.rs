@@ -154,6 +154,14 @@ impl Conn {
         sent
     }
 
+    /// Listens for `time` without a word; a peer that waits for an answer has none for so long.
+    pub fn quiet(&mut self, time: Duration) {
+        self.reader.stream.set_read_timeout(Some(time)).expect("a read timeout");
+        let heard = self.reader.stream.peek(&mut [0]);
+        assert!(!matches!(heard, Ok(1..)), "a peer that was to wait has spoken");
+        self.reader.stream.set_read_timeout(Some(2 * PATIENCE)).expect("a read timeout");
+    }
+
     /// Sends no more; still takes what comes.
     pub fn close_sending(&mut self) {
         let _ = self.reader.stream.shutdown(Shutdown::Write);
