@@ -60,6 +60,7 @@ pub(super) fn run(args: BackendArgs) -> Result<Exit, CliError> {
     raise_descriptor_limit();
     let net = network_with_signals()?;
     let bound = bind(setup.listen, &format!("the backend {}", setup.id))?;
+    log::info!("the backend {} listens on {}", setup.id, bound.addr);
     serve(net, bound, setup)
 }
 
