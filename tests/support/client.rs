@@ -51,6 +51,12 @@ impl Client {
         self.0.head().expect("a head")
     }
 
+    /// The response; or `None` if the connection ends without a byte of one.
+    pub fn response_or_end(&mut self) -> Option<Response> {
+        let ended = self.0.held.is_empty() && !self.0.more();
+        (!ended).then(|| self.receive(false))
+    }
+
     fn receive(&mut self, to_head: bool) -> Response {
         let mut interim = Vec::new();
         loop {
