@@ -79,9 +79,12 @@ impl<N: Net> Proxy<N> {
                 Ok(None) => return Fed::Partial(at),
                 Ok(Some(head)) if head.status < 200 && head.status != 101 => {
                     at += head.len;
+                    let upstream = exchange.upstream;
                     if !self.pass_interim(turn, id, &head) {
                         return Fed::Over;
                     }
+                    // It may have been a 100, and then it is the client's turn.
+                    upstream.into_iter().for_each(|u| self.upstream_awaits(turn, u, id, now));
                     continue;
                 }
                 Ok(Some(head)) if head.status >= 200 => (head.len, self.begin_response(turn, id, &head, now)),
@@ -177,11 +180,19 @@ impl<N: Net> Proxy<N> {
             self.complete(turn, id, surplus, now);
             return Fed::Over;
         }
+        let Some(upstream_id) = upstream_id else { return Fed::Over };
+        let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return Fed::Over };
         if client.unsent.is_some() {
             // It is the client's turn now: its deadline runs, the upstream's rests.
             client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(client_id));
-            let upstream = upstream_id.and_then(|u| self.upstreams.get_mut(u));
-            upstream.into_iter().for_each(|u| u.deadline.clear());
+            upstream.deadline.clear();
+        } else {
+            // Only a whole head and what follows it count as progress: a head in drops is late all the same.
+            upstream.deadline.set(
+                turn.timers,
+                now + self.options.upstream_timeout,
+                Timer::Upstream(upstream_id),
+            );
         }
         Fed::All
     }

@@ -274,11 +274,6 @@ impl<N: Net> Proxy<N> {
                     // As in `read_client`: a short read has drained the socket, unless its end is still to be read.
                     upstream.readable = n == input.len() || upstream.read_closed;
                     let now = turn.now();
-                    upstream.deadline.set(
-                        turn.timers,
-                        now + self.options.upstream_timeout,
-                        Timer::Upstream(id),
-                    );
                     self.upstream_bytes(turn, id, exchange_id, &mut input[..n], now);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => upstream.readable = false,
