@@ -77,6 +77,14 @@ impl Client {
         }
     }
 
+    /// Listens for `time`; whether there was neither a byte nor the end.
+    pub fn hears_nothing_for(&mut self, time: Duration) -> bool {
+        self.0.stream.set_read_timeout(Some(time)).expect("a read timeout");
+        let heard = self.0.stream.peek(&mut [0]);
+        self.0.stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+        self.0.held.is_empty() && heard.is_err()
+    }
+
     /// Whether the connection ends here, without a further byte.
     pub fn is_closed(&mut self) -> bool {
         self.0.held.is_empty() && !self.0.more()
