@@ -226,14 +226,14 @@ fn bodies_may_take_longer_than_the_upstream_timeout() {
         conn.read_request();
         conn.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
         for _ in 0..10 {
-            conn.quiet(Duration::from_millis(100));
+            conn.quiet(Duration::from_millis(150));
             conn.send("x");
         }
         conn.wait_for_end();
     });
-    let proxy = Proxy::start(&[&origin.url()], &["--upstream-timeout=500ms"]);
+    let proxy = Proxy::start(&[&origin.url()], &["--upstream-timeout=1s"]);
     let response = Client::connect(proxy.address).get("/");
     assert_eq!((response.text().as_str(), response.complete), ("xxxxxxxxxx", true));
     let rows = proxy.stop().rows;
-    assert!(rows[0].status == 200 && rows[0].latency_ms >= 1000, "{rows:?}");
+    assert!(rows[0].status == 200 && rows[0].latency_ms >= 1500, "{rows:?}");
 }

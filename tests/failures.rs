@@ -230,7 +230,7 @@ fn a_failing_backend_never_wins_in_adaptive_modes() {
 }
 
 #[test]
-fn a_backend_that_begins_to_fail_fast_loses_in_adaptive_modes() {
+fn a_backend_that_begins_to_fail_fast_is_left_in_the_end() {
     for mode in ["adaptive_sma", "adaptive_ewma"] {
         let origin = Origin::start(|conn| {
             if conn.number == 0 {
@@ -246,9 +246,8 @@ fn a_backend_that_begins_to_fail_fast_loses_in_adaptive_modes() {
         let first = [0; 3].map(|_| client.get("/").status);
         assert_eq!(first, [200, 200, 502], "{mode}: both are tried, then the faster one");
         // Each failure enters as just above the mean of both averages, so they come closer, and cross in the end.
-        let more = (0..500).position(|_| client.get("/").status == 200).expect("the averages never crossed");
-        assert!((0..3).all(|_| client.get("/").status == 200), "{mode}: back to it after {more} failures");
-        assert_eq!(proxy.stop().share(&urls[0]), 2 + more);
+        // No more is promised: from then on they lie so close that an answer may turn the order round again.
+        assert!((0..500).any(|_| client.get("/").status == 200), "{mode}: the averages never crossed");
     }
 }
 

@@ -165,6 +165,7 @@ fn a_refused_request_behind_a_good_one_does_not_harm_it() {
     client.send("GET /good HTTP/1.1\r\nHost: t\r\n\r\nGET /bad HTTP/1.1\nHost: t\n\n");
     assert_eq!((client.response().text().as_str(), client.response().status), ("hello", 400));
     assert!(client.is_closed());
+    drop(client);
     assert_eq!((origin.requests().len(), proxy.stop().statuses()), (1, vec![200]));
 }
 

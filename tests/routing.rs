@@ -58,7 +58,7 @@ fn round_robin_shares_differ_by_at_most_one_under_concurrent_clients() {
 #[test]
 fn adaptive_modes_try_each_backend_once_and_stay_with_the_fastest() {
     for mode in ["adaptive_sma", "adaptive_ewma"] {
-        let simulated = [simulated('A', "60"), simulated('B', "2"), simulated('C', "90")];
+        let simulated = [simulated('A', "150"), simulated('B', "2"), simulated('C', "200")];
         let urls = simulated.each_ref().map(|backend| url(backend.address()));
         let [a, b, c] = urls.each_ref().map(String::as_str);
         let rows = rows_of(&[a, b, c], mode, 30);
@@ -66,14 +66,14 @@ fn adaptive_modes_try_each_backend_once_and_stay_with_the_fastest() {
         assert_eq!(chosen[..3], [a, b, c], "{mode}: unmeasured ones first, in configuration order");
         assert!(chosen[3..].iter().all(|&url| url == b), "{mode}: {chosen:?}");
         assert!(rows.iter().all(|row| row.mode == mode));
-        assert!(rows[0].latency_ms >= 60 && rows[2].latency_ms >= 90, "{rows:?}");
+        assert!(rows[0].latency_ms >= 150 && rows[2].latency_ms >= 200, "{rows:?}");
     }
 }
 
 #[test]
 fn adaptive_sma_leaves_a_backend_whose_mean_rises() {
-    // Means of A after each of its answers: 5, 5, 5, (5+5+400)/3 = 137: then B with 60 is the better one.
-    let simulated = [simulated('A', "5,5,5,400,400,400,400"), simulated('B', "60")];
+    // Means of A after each of its answers: 5, 5, 5, (5+5+400)/3 = 137: then B with 90 is the better one.
+    let simulated = [simulated('A', "5,5,5,400,400,400,400"), simulated('B', "90")];
     let urls = simulated.each_ref().map(|backend| url(backend.address()));
     let [a, b] = urls.each_ref().map(String::as_str);
     let rows = rows_of(&[a, b], "adaptive_sma", 9);

@@ -51,6 +51,7 @@ fn a_stop_answers_what_is_in_flight_and_lets_nobody_in() {
             assert_eq!((response.text().as_str(), response.field("Connection")), ("hello", Some("close")));
             assert!(client.is_closed());
         }
+        drop(clients);
         let ended = proxy.end();
         assert_eq!((ended.code, ended.statuses()), (0, vec![200; 30]));
     }
@@ -166,6 +167,7 @@ fn the_drain_limit_cuts_off_and_says_so() {
         assert_eq!((response.status, response.reason()), (503, Some("draining")));
         assert!(client.is_closed());
     }
+    drop(clients);
     let ended = proxy.end();
     assert_eq!((ended.code, ended.statuses()), (0, vec![503; 3]));
     let cut = "the drain limit has passed: cutting off 3 requests in flight";

@@ -66,7 +66,7 @@ fn a_client_that_takes_no_more_of_a_response_is_499() {
     });
     let mut proxy = Proxy::start(
         &[&origin.url()],
-        &["--body-timeout=300ms", "--upstream-timeout=100ms", "--log-level=debug"],
+        &["--body-timeout=900ms", "--upstream-timeout=400ms", "--log-level=debug"],
     );
     let mut client = Client::connect(proxy.address);
     client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
