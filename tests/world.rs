@@ -76,6 +76,7 @@ fn stormy(seed: u64) -> Plan {
             capacity: if bit(4) { 1_500 } else { 40_000 },
             short_writes: if bit(5) { 0.3 } else { 0.0 },
             split_segments: if bit(6) { 0.3 } else { 0.05 },
+            instant_connects: if bit(5) { 0.5 } else { 0.0 },
             refusals: if bit(7) { 0.05 } else { 0.0 },
             resets: if bit(0) { 0.01 } else { 0.0 },
             late_fins: if bit(1) { 0.2 } else { 0.0 },

@@ -73,6 +73,16 @@ pub enum Wake {
     Waker,
 }
 
+/// What to do after [`Net::connect`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connect {
+    /// Write at once: on loopback the handshake is over when the call returns, though Linux says EINPROGRESS. If it is
+    /// not, the write would block, and the stream becomes writable later.
+    TryNow,
+    /// Wait until the stream becomes writable: the attempt has succeeded or failed then.
+    Wait,
+}
+
 /// What [`Net::poll`] reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -106,8 +116,8 @@ pub trait Net {
     fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<()>;
     /// Takes one waiting connection; `WouldBlock` when there is none.
     fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
-    /// Begins to connect; the stream becomes writable when that has succeeded or failed.
-    fn connect(&mut self, to: SocketAddr) -> io::Result<Self::Stream>;
+    /// Begins to connect.
+    fn connect(&mut self, to: SocketAddr) -> io::Result<(Self::Stream, Connect)>;
     /// Reports the stream's events, both directions, under `token` until the stream is dropped.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
     /// Reports waiting connections under `token` until the listener is dropped.

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{Event, Net, Readiness, Stream, Token, Wake};
+use super::{Connect, Event, Net, Readiness, Stream, Token, Wake};
 use crate::time::{Instant, WallTime};
 
 const WAKER: mio::Token = mio::Token(14 << 60);
@@ -211,10 +211,10 @@ impl Net for OsNet {
         listener.accept()
     }
 
-    fn connect(&mut self, to: SocketAddr) -> io::Result<Self::Stream> {
+    fn connect(&mut self, to: SocketAddr) -> io::Result<(Self::Stream, Connect)> {
         let stream = mio::net::TcpStream::connect(to)?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        Ok((stream, if to.ip().is_loopback() { Connect::TryNow } else { Connect::Wait }))
     }
 
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {

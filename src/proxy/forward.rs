@@ -20,7 +20,7 @@ use crate::h1::reply::Reply;
 use crate::h1::request::RequestHead;
 use crate::h1::rewrite::{self, RequestContext};
 use crate::h1::{BodyLength, HeadError, Version};
-use crate::net::{Net, Token, send};
+use crate::net::{Connect, Net, Token, send};
 use crate::record::Record;
 use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
@@ -210,11 +210,14 @@ impl<N: Net> Proxy<N> {
         let mut failed = Failure::UpstreamRefused;
         for tried in tried..self.targets[backend.0 as usize].addresses.len() {
             match self.open_upstream(turn, id, tried) {
-                Ok(upstream_id) => {
+                Ok((upstream_id, next)) => {
                     let limit = turn.now() + self.options.connect_timeout;
                     if let Some(upstream) = self.upstreams.get_mut(upstream_id) {
                         upstream.unsent = Some(request);
                         upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
+                    }
+                    if next == Connect::TryNow {
+                        self.connected(turn, upstream_id, id, tried);
                     }
                     return;
                 }
@@ -237,10 +240,10 @@ impl<N: Net> Proxy<N> {
         turn: &mut Turn<'_, N>,
         id: ExchangeId,
         tried: usize,
-    ) -> io::Result<UpstreamId> {
+    ) -> io::Result<(UpstreamId, Connect)> {
         let exchange = self.exchanges.get_mut(id).ok_or(io::ErrorKind::NotFound)?;
         let backend = exchange.backend;
-        let stream = turn.net.connect(self.targets[backend.0 as usize].address(tried))?;
+        let (stream, next) = turn.net.connect(self.targets[backend.0 as usize].address(tried))?;
         let upstream_id = self.upstreams.insert(Upstream::connecting(stream, backend, id, tried));
         let upstream = self.upstreams.get_mut(upstream_id).ok_or(io::ErrorKind::NotFound)?;
         if let Err(e) = turn.net.register(&mut upstream.stream, Token::new(UPSTREAM, upstream_id)) {
@@ -250,7 +253,7 @@ impl<N: Net> Proxy<N> {
         exchange.upstream = Some(upstream_id);
         self.counters.connections_opened += 1;
         console::connection(ConnectionEvent::Opened, self.url(backend));
-        Ok(upstream_id)
+        Ok((upstream_id, next))
     }
 
     /// Further bytes of a request body. Returns how many of them belong to it.

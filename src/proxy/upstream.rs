@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use super::exchange::RequestSide;
 use super::failure::Failure;
-use super::{Backend, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
+use super::{Backend, CLIENT, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::BackendId;
 use crate::buffer::{Buffer, BufferPool};
 use crate::net::{Net, Readiness, Stream, Token, flush};
@@ -141,7 +141,7 @@ impl<N: Net> Proxy<N> {
         match upstream.state {
             UpstreamState::Connecting { exchange, tried } => {
                 if readiness.writable || readiness.broken {
-                    self.connected(turn, id, exchange, tried, input);
+                    self.connected(turn, id, exchange, tried);
                 }
             }
             UpstreamState::Idle => self.check_idle(turn, id, input),
@@ -155,13 +155,12 @@ impl<N: Net> Proxy<N> {
     }
 
     /// The attempt to connect has ended: the first write tells how.
-    fn connected(
+    pub(super) fn connected(
         &mut self,
         turn: &mut Turn<'_, N>,
         id: UpstreamId,
         exchange: ExchangeId,
         tried: usize,
-        input: &mut [u8],
     ) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
         let before = upstream.unsent.as_ref().map_or(0, Buffer::len);
@@ -176,12 +175,19 @@ impl<N: Net> Proxy<N> {
             }
         }
         upstream.state = UpstreamState::Carrying(exchange);
+        if upstream.readable {
+            turn.again(Token::new(UPSTREAM, id));
+        }
         let target = &mut self.targets[backend.0 as usize];
         target.preferred = (target.preferred + tried) % target.addresses.len();
         let now = turn.now();
         self.upstream_awaits(turn, id, exchange, now);
-        self.resume_request(turn, exchange, input);
-        self.upstream_progress(turn, id, input);
+        let Some(exchange) = self.exchanges.get(exchange) else { return };
+        if matches!(exchange.request, RequestSide::Body { .. }) {
+            let client = exchange.client;
+            self.await_body(turn, client);
+            turn.again(Token::new(CLIENT, client));
+        }
     }
 
     /// Sets the upstream's deadline, unless it is the client's turn to send.

@@ -131,7 +131,11 @@ impl Clients {
         if self.stopping {
             return;
         }
-        let Ok(stream) = turn.net.connect(self.proxy) else { return };
+        let Ok((stream, _)) = turn.net.connect(self.proxy) else {
+            let later = turn.now() + PAUSE;
+            turn.timers.insert(later, Timer::Start(user));
+            return;
+        };
         let mixed = self.behaviour == Behaviour::Mixed;
         let id = self.connections.insert(Connection {
             stream,

@@ -1,5 +1,6 @@
 //! The two networks under one face.
 
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -67,5 +68,29 @@ impl Lab for Virtual {
 
     fn wake(&mut self) {
         self.1.wake(Wake::Waker);
+    }
+}
+
+/// Reads until the end, or until the socket refuses; the error, unless it was the end.
+pub(crate) fn read_all(stream: &mut impl Read) -> (Vec<u8>, Option<ErrorKind>) {
+    let (mut all, mut block) = (Vec::new(), [0; 4096]);
+    loop {
+        match stream.read(&mut block) {
+            Ok(0) => return (all, None),
+            Ok(n) => all.extend_from_slice(&block[..n]),
+            Err(e) => return (all, Some(e.kind())),
+        }
+    }
+}
+
+/// Writes until the socket refuses; returns how much it took.
+pub(crate) fn fill(stream: &mut impl Write) -> usize {
+    let (block, mut taken) = ([b'f'; 8192], 0);
+    loop {
+        match stream.write(&block) {
+            Ok(n) => taken += n,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return taken,
+            Err(e) => panic!("{e}"),
+        }
     }
 }

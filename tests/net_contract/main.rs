@@ -8,10 +8,10 @@ use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use tidegate::net::{Event, Fabric, Net, OsNet, Readiness, Stream, Token, Wake, Weather};
+use tidegate::net::{Connect, Event, Fabric, Net, OsNet, Readiness, Stream, Token, Wake, Weather};
 use tidegate::slots::SlotId;
 
-use lab::{Kernel, Lab, Virtual};
+use lab::{Kernel, Lab, Virtual, fill, read_all};
 
 /// How long the kernel may take to show an effect, and how long it must stay silent to be called quiet.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ struct Pair<L: Lab> {
 fn pair<L: Lab>(mut lab: L) -> Pair<L> {
     let (mut door, address) = lab.listen();
     lab.net().register_listener(&mut door, token(DOOR)).unwrap();
-    let mut client = lab.net().connect(address).unwrap();
+    let mut client = lab.net().connect(address).unwrap().0;
     lab.net().register(&mut client, token(CLIENT)).unwrap();
     wait(&mut lab, CLIENT, |r| r.writable);
     let (mut server, _) = loop {
@@ -85,29 +85,6 @@ fn pair<L: Lab>(mut lab: L) -> Pair<L> {
     lab.net().register(&mut server, token(SERVER)).unwrap();
     drain(&mut lab);
     Pair { lab, client, server, address, _door: door }
-}
-
-fn read_all(stream: &mut impl Read) -> (Vec<u8>, Option<ErrorKind>) {
-    let (mut all, mut block) = (Vec::new(), [0; 4096]);
-    loop {
-        match stream.read(&mut block) {
-            Ok(0) => return (all, None),
-            Ok(n) => all.extend_from_slice(&block[..n]),
-            Err(e) => return (all, Some(e.kind())),
-        }
-    }
-}
-
-/// Writes until the socket refuses; returns how much it took.
-fn fill(stream: &mut impl Write) -> usize {
-    let (block, mut taken) = ([b'f'; 8192], 0);
-    loop {
-        match stream.write(&block) {
-            Ok(n) => taken += n,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return taken,
-            Err(e) => panic!("{e}"),
-        }
-    }
 }
 
 fn reports(events: &[Event], role: u8) -> Vec<Readiness> {
@@ -123,7 +100,7 @@ fn connecting<L: Lab>(mut lab: L) {
     assert_eq!(lab.net().accept(&door).err().unwrap().kind(), ErrorKind::WouldBlock, "nobody waits at first");
     lab.net().register_listener(&mut door, token(DOOR)).unwrap();
     assert_eq!(reports(&drain(&mut lab), DOOR), [], "a listener that nobody knocks at is silent");
-    let mut client = lab.net().connect(address).unwrap();
+    let mut client = lab.net().connect(address).unwrap().0;
     lab.net().register(&mut client, token(CLIENT)).unwrap();
     let ready = wait(&mut lab, CLIENT, |r| r.writable);
     assert!(!ready.broken && !ready.readable, "a connection that stands is writable only: {ready:?}");
@@ -139,7 +116,10 @@ fn connecting<L: Lab>(mut lab: L) {
 fn refusal<L: Lab>(mut lab: L) {
     let (door, address) = lab.listen();
     drop(door);
-    let mut client = lab.net().connect(address).unwrap();
+    let (mut client, _) = match lab.net().connect(address) {
+        Err(e) => return assert_eq!(e.kind(), ErrorKind::ConnectionRefused, "told by the call itself"),
+        Ok(begun) => begun,
+    };
     lab.net().register(&mut client, token(CLIENT)).unwrap();
     let ready = wait(&mut lab, CLIENT, |r| r.broken);
     assert!(ready.writable, "a failed attempt is reported as writable, too: {ready:?}");
@@ -151,9 +131,21 @@ fn refusal<L: Lab>(mut lab: L) {
     assert_eq!(client.write(b"x").err().unwrap().kind(), ErrorKind::BrokenPipe, "an error is told once");
 }
 
+fn writing_at_once<L: Lab>(mut lab: L) {
+    let (_door, address) = lab.listen();
+    let (mut client, next) = lab.net().connect(address).unwrap();
+    match client.write(b"early") {
+        Ok(n) => assert_eq!((n, next), (5, Connect::TryNow), "only who is told to may write at once"),
+        Err(e) => assert_eq!(e.kind(), ErrorKind::WouldBlock, "not yet: no error"),
+    }
+    lab.net().register(&mut client, token(CLIENT)).unwrap();
+    wait(&mut lab, CLIENT, |r| r.writable);
+    assert!(client.write(b"later").is_ok(), "a write that came too early does no harm");
+}
+
 fn a_listener_closed_with_clients_waiting<L: Lab>(mut lab: L) {
     let (door, address) = lab.listen();
-    let mut client = lab.net().connect(address).unwrap();
+    let mut client = lab.net().connect(address).unwrap().0;
     lab.net().register(&mut client, token(CLIENT)).unwrap();
     wait(&mut lab, CLIENT, |r| r.writable);
     drop(door);
@@ -167,8 +159,8 @@ fn a_listener_closed_with_clients_waiting<L: Lab>(mut lab: L) {
 
 fn late_registration<L: Lab>(lab: L) {
     let Pair { mut lab, mut client, server: _server, _door: mut door, address } = pair(lab);
-    let mut second = lab.net().connect(address).unwrap();
-    second_knock(&mut lab);
+    let mut second = lab.net().connect(address).unwrap().0;
+    wait(&mut lab, DOOR, |r| r.readable);
     lab.net().register_listener(&mut door, token(DOOR)).ok();
     let (mut unregistered, _) = lab.net().accept(&door).unwrap();
     // Bytes that came before the registration are reported by it.
@@ -181,10 +173,6 @@ fn late_registration<L: Lab>(lab: L) {
     assert!(ready.writable, "registration reports all levels: {ready:?}");
     assert_eq!(read_all(&mut unregistered), (b"early".to_vec(), Some(ErrorKind::WouldBlock)));
     assert_eq!(read_all(&mut client).1, Some(ErrorKind::WouldBlock), "the other connection got nothing");
-}
-
-fn second_knock<L: Lab>(lab: &mut L) {
-    wait(lab, DOOR, |r| r.readable);
 }
 
 fn bytes<L: Lab>(lab: L) {
@@ -366,7 +354,8 @@ macro_rules! facts {
         }
         mod virtual_net {
             $(#[test] fn $fact() {
-                let fabric = super::Fabric::new(1, super::Weather::CALM);
+                let weather = super::Weather { instant_connects: 0.5, ..super::Weather::CALM };
+                let fabric = super::Fabric::new(1, weather);
                 let net = fabric.net();
                 super::$fact(super::Virtual(fabric, net));
             })*
@@ -377,6 +366,7 @@ macro_rules! facts {
 facts!(
     connecting,
     refusal,
+    writing_at_once,
     a_listener_closed_with_clients_waiting,
     late_registration,
     bytes,

@@ -10,6 +10,7 @@ use rand::RngExt;
 
 use super::end::{End, Link};
 use super::fabric::{Happening, Kernel};
+use crate::net::Connect;
 use crate::slots::SlotId;
 use crate::time::Instant;
 
@@ -36,12 +37,23 @@ impl Kernel {
         Ok((id, address))
     }
 
-    pub(super) fn connect(&mut self, to: SocketAddr) -> SlotId {
+    pub(super) fn connect(&mut self, to: SocketAddr) -> io::Result<(SlotId, Connect)> {
         self.next_port = self.next_port.checked_add(1).unwrap_or(1024);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.next_port));
         let id = self.ends.insert(End::new(Link::Connecting, address));
-        self.later(Happening::Syn { from: id, to });
-        id
+        let instant = self.chance(self.weather.instant_connects);
+        if !instant || self.chance(0.2) {
+            self.later(Happening::Syn { from: id, to });
+            return Ok((id, if instant { Connect::TryNow } else { Connect::Wait }));
+        }
+        if !self.syn(id, to) {
+            self.ends.remove(id);
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        if let Some(end) = self.ends.get_mut(id) {
+            end.link = Link::Open;
+        }
+        Ok((id, Connect::TryNow))
     }
 
     pub(super) fn read(&mut self, id: SlotId, into: &mut [u8]) -> io::Result<usize> {

@@ -181,7 +181,13 @@ impl Kernel {
                 }
             }
             Happening::Reset { to } => self.break_end(to, io::ErrorKind::ConnectionReset),
-            Happening::Syn { from, to } => self.syn(from, to),
+            Happening::Syn { from, to } => {
+                let answer = match self.syn(from, to) {
+                    true => Happening::Established { end: from },
+                    false => Happening::Refused { end: from },
+                };
+                self.later(answer);
+            }
             Happening::Established { end: id } => {
                 if let Some(end) = self.ends.get_mut(id)
                     && end.link == Link::Connecting
@@ -228,11 +234,12 @@ impl Kernel {
         }
     }
 
-    fn syn(&mut self, from: SlotId, to: SocketAddr) {
-        let Some(client) = self.ends.get(from) else { return };
+    /// A connection attempt reaches the listener; whether it is let in.
+    pub(super) fn syn(&mut self, from: SlotId, to: SocketAddr) -> bool {
+        let Some(client) = self.ends.get(from) else { return false };
         let address = client.address;
         if !self.listeners.contains_key(&to) || self.chance(self.weather.refusals) {
-            return self.later(Happening::Refused { end: from });
+            return false;
         }
         let mut server = End::new(Link::Open, address);
         server.peer = Some(from);
@@ -240,10 +247,11 @@ impl Kernel {
         if let Some(client) = self.ends.get_mut(from) {
             client.peer = Some(server);
         }
-        self.later(Happening::Established { end: from });
-        let Some(listener) = self.listeners.get_mut(&to) else { return };
-        listener.backlog.push_back(server);
+        if let Some(listener) = self.listeners.get_mut(&to) {
+            listener.backlog.push_back(server);
+        }
         self.queue_listener(to);
+        true
     }
 
     /// Schedules what happens after a drawn delay.

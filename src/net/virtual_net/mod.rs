@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
-use super::{Event, Net, Readiness, Stream, Token, Wake};
+use super::{Connect, Event, Net, Readiness, Stream, Token, Wake};
 use crate::slots::SlotId;
 use crate::time::{Instant, WallTime};
 
@@ -131,9 +131,9 @@ impl Net for VirtualNet {
         Ok((VirtualStream { fabric: self.fabric.clone(), id }, address))
     }
 
-    fn connect(&mut self, to: SocketAddr) -> io::Result<VirtualStream> {
-        let id = self.kernel().connect(to);
-        Ok(VirtualStream { fabric: self.fabric.clone(), id })
+    fn connect(&mut self, to: SocketAddr) -> io::Result<(VirtualStream, Connect)> {
+        let (id, progress) = self.kernel().connect(to)?;
+        Ok((VirtualStream { fabric: self.fabric.clone(), id }, progress))
     }
 
     fn register(&mut self, stream: &mut VirtualStream, token: Token) -> io::Result<()> {

@@ -15,6 +15,8 @@ pub struct Weather {
     pub short_writes: f64,
     /// Share of segments that arrive in two pieces, the second later.
     pub split_segments: f64,
+    /// Share of connection attempts that are mostly over when the call returns, as on loopback.
+    pub instant_connects: f64,
     /// Share of connection attempts that are refused.
     pub refusals: f64,
     /// Share of segments whose arrival resets the connection instead.
@@ -34,6 +36,7 @@ impl Weather {
         capacity: 64 * 1024,
         short_writes: 0.0,
         split_segments: 0.0,
+        instant_connects: 0.0,
         refusals: 0.0,
         resets: 0.0,
         late_fins: 0.0,
