@@ -5,10 +5,12 @@ CONNECTIONS ?= persistent
 DURATION ?= 120s
 URL ?= http://localhost:9090
 ARGS ?=
+SEEDS ?= 1000
+export SEED SEEDS FIRST_SEED
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench scenarios wrk install-wrk
+.PHONY: help run test check fmt doc bench sim scenarios wrk install-wrk
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +36,9 @@ doc: ## Build and name the documentation
 bench: ## Measure the small parts: selector, wheel, heads (criterion, time per operation), lateness of a backend
 	$(CARGO) bench --locked --bench selector --bench wheel --bench head
 	$(CARGO) bench --locked --bench lateness
+
+sim: ## Run the world over many seeds with faults (SEEDS=1000 FIRST_SEED=0), or replay one (SEED=7)
+	$(CARGO) test --locked --release --test world -- --nocapture $(if $(SEED),one_seed,many_seeds)
 
 scenarios: install-wrk ## Drive all six scenarios with wrk (SECONDS=30 WARMUP=5) and print their table
 	$(CARGO) bench --locked --bench scenarios
