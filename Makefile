@@ -5,8 +5,6 @@ CONNECTIONS ?= persistent
 DURATION ?= 120s
 URL ?= http://localhost:9090
 ARGS ?=
-SEEDS ?= 1000
-export SEED SEEDS FIRST_SEED
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
@@ -37,6 +35,7 @@ bench: ## Measure the small parts: selector, wheel, heads (criterion, time per o
 	$(CARGO) bench --locked --bench selector --bench wheel --bench head
 	$(CARGO) bench --locked --bench lateness
 
+sim: export SEEDS ?= 1000
 sim: ## Run the world over many seeds with faults (SEEDS=1000 FIRST_SEED=0), or replay one (SEED=7)
 	$(CARGO) test --locked --release --test world -- --nocapture $(if $(SEED),one_seed,many_seeds)
 
