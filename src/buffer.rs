@@ -39,8 +39,13 @@ impl Buffer {
         self.len() == 0
     }
 
-    /// Appends bytes.
+    /// Appends bytes. What was consumed makes room first, once it is the larger part: a queue that is never quite
+    /// empty must not grow for ever, and each byte is moved once at most for each byte consumed.
     pub fn push(&mut self, bytes: &[u8]) {
+        if self.start > self.len() {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -119,6 +124,18 @@ mod tests {
         assert!(pool.take(10).is_empty());
         assert!(pool.take(64 * 1024).bytes.capacity() >= 64 * 1024);
         assert!(pool.small.is_empty() && pool.large.is_empty());
+    }
+
+    #[test]
+    fn a_queue_that_is_never_empty_does_not_grow() {
+        let mut buffer = Buffer::default();
+        buffer.push(b"0123456789");
+        for _ in 0..10_000 {
+            buffer.push(&[7; 1000]);
+            buffer.consume(1000);
+        }
+        assert_eq!(buffer.len(), 10);
+        assert!(buffer.bytes.capacity() < 10_000, "{} bytes kept for 10", buffer.bytes.capacity());
     }
 
     #[test]

@@ -4,11 +4,15 @@
 //! files, which call this). Floor 5.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use log::LevelFilter;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_shutdown;
 use simple_logger::SimpleLogger;
 
-use super::CliError;
+use super::{CliError, Exit};
 use crate::net::OsNet;
 
 /// A socket that clients can connect to already; they wait in its backlog.
@@ -33,6 +37,16 @@ pub(super) fn network_with_signals() -> Result<OsNet, CliError> {
     let mut net = OsNet::new().map_err(failed)?;
     net.watch_signals().map_err(failed)?;
     Ok(net)
+}
+
+/// Lets a further signal end the process with 130 while nothing reads signals as readiness any more.
+pub(super) fn next_signal_ends_at_once() -> Result<(), CliError> {
+    let armed = Arc::new(AtomicBool::new(true));
+    for signal in [SIGINT, SIGTERM] {
+        register_conditional_shutdown(signal, Exit::SecondSignal as i32, Arc::clone(&armed))
+            .map_err(|source| CliError::System { what: "watch for a second signal".to_owned(), source })?;
+    }
+    Ok(())
 }
 
 /// Writes the log to stderr from now on.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::ArgMatches;
 
-use super::start::{bind, network_with_signals, start_log};
+use super::start::{bind, network_with_signals, next_signal_ends_at_once, start_log};
 use super::{CliError, Exit, ServerArgs, proxy};
 use crate::config::{Audience, BackendUrl};
 use crate::proxy::Backend;
@@ -41,7 +41,12 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
         running.push((id, spawn(socket.listener, id, Profile::of(id)).map_err(what)?));
     }
     let exit = proxy::serve(net, door, setup.options, telemetry)?;
+    if exit == Exit::SecondSignal {
+        running.into_iter().for_each(|(_, backend)| backend.abandon());
+        return Ok(exit);
+    }
     // The backends outlive the proxy, so that what it has in flight is answered.
+    next_signal_ends_at_once()?;
     for (id, backend) in running {
         let what = |source| CliError::System { what: format!("keep the backend {id} running"), source };
         backend.stop().map_err(what)?;

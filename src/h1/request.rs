@@ -92,6 +92,11 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         Ok(Some(RequestHead { bytes, start, len, method, target, version, fields, body, persistence, scan }))
     }
 
+    /// The bytes that came behind the head.
+    pub fn rest(&self) -> &'b [u8] {
+        &self.bytes[self.len..]
+    }
+
     /// Whether the method is safe to send again although the first sending may have been acted upon
     /// (RFC 9110 §9.2.2).
     pub fn is_idempotent(&self) -> bool {

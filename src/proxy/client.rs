@@ -7,15 +7,16 @@ use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
+use super::address::AddressText;
 use super::exchange::RequestSide;
 use super::failure::Failure;
 use super::{CLIENT, ClientId, ExchangeId, Proxy, Timer, Turn};
 use crate::buffer::Buffer;
-use crate::h1::HeadError;
-use crate::h1::Version;
+use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
 use crate::h1::request::{RequestHead, field_space};
+use crate::h1::{BodyLength, HeadError, Version};
 use crate::net::{Net, Readiness, Stream, Token, flush, send};
 use crate::wheel::Deadline;
 
@@ -68,28 +69,6 @@ pub(super) struct Client<S> {
     pub(super) deadline: Deadline,
 }
 
-/// A client's address as text, formatted once per connection.
-pub(super) struct AddressText {
-    text: [u8; 45],
-    len: u8,
-}
-
-impl AddressText {
-    fn new(address: SocketAddr) -> AddressText {
-        let mut text = [0; 45];
-        let mut rest = &mut text[..];
-        // 45 bytes hold the longest form of an IPv6 address.
-        let written = io::Write::write_fmt(&mut rest, format_args!("{}", address.ip().to_canonical()));
-        let len = 45 - rest.len();
-        debug_assert!(written.is_ok());
-        AddressText { text, len: len as u8 }
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len as usize]).unwrap_or_default()
-    }
-}
-
 impl<S> Client<S> {
     pub(super) fn new(stream: S, address: SocketAddr) -> Client<S> {
         Client {
@@ -132,7 +111,7 @@ impl<N: Net> Proxy<N> {
             return self.client_gone(turn, id);
         }
         if client.unsent.is_some() {
-            let limit = turn.now() + self.options.body_timeout;
+            let limit = turn.net.now() + self.options.body_timeout;
             client.deadline.set(turn.timers, limit, Timer::Client(id));
             return;
         }
@@ -245,7 +224,16 @@ impl<N: Net> Proxy<N> {
     fn request_bytes(&mut self, turn: &mut Turn<'_, N>, id: ClientId, bytes: &mut [u8]) -> Option<usize> {
         let mut space = field_space();
         let plan = match RequestHead::parse(bytes, &mut space) {
+            // RFC 9112 §2.2: an empty line before a request is no part of it, and its sender owes us none.
+            Ok(None) if bytes == b"\r\n" => {
+                self.conclude(turn, id, After::KeepAlive);
+                return Some(bytes.len());
+            }
             Ok(None) => return None,
+            Ok(Some(head)) if head.body == BodyLength::Chunked && !self.chunks_are_valid(&head) => {
+                self.refuse(turn, id, HeadError::Malformed("the chunked body is malformed"));
+                return Some(bytes.len());
+            }
             Ok(Some(head)) => self.plan(turn, id, &head),
             Err(error) => {
                 self.refuse(turn, id, error);
@@ -254,6 +242,14 @@ impl<N: Net> Proxy<N> {
         };
         let (head, rest) = bytes.split_at_mut(plan.len);
         Some(head.len() + self.forward(turn, id, plan, rest))
+    }
+
+    /// Whether what came of a chunked body with its head is well-formed: if not, no backend is chosen for it.
+    fn chunks_are_valid(&mut self, head: &RequestHead<'_, '_>) -> bool {
+        let mut copy = self.buffers.copy(head.rest());
+        let valid = BodyReader::new(BodyLength::Chunked).read(copy.as_mut_slice()).is_ok();
+        self.buffers.put(copy);
+        valid
     }
 
     /// Answers a request that is never forwarded. Where the next one would begin is not known, so the connection

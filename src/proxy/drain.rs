@@ -33,7 +33,9 @@ impl<N: Net> Proxy<N> {
         self.phase = Phase::Draining;
         // Who is in the backlog has connected before the signal.
         self.door.knocked();
-        self.accept(turn);
+        while self.door.may_accept() && self.clients.len() < self.options.max_connections {
+            self.accept(turn);
+        }
         self.door.shut();
         let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
         let mut input = std::mem::take(&mut self.input);

@@ -6,7 +6,7 @@
 
 use super::client::After;
 use super::failure::Failure;
-use super::{ClientId, ExchangeId, Proxy, Turn, UpstreamId};
+use super::{ClientId, ExchangeId, Proxy, Timer, Turn, UpstreamId};
 use crate::balance::{BackendId, Outcome, RoutingMode};
 use crate::buffer::Buffer;
 use crate::h1::Version;
@@ -67,11 +67,39 @@ pub(super) struct Exchange {
     pub(super) to_head: bool,
     /// Whether the client's connection may be kept.
     pub(super) persistence: Persistence,
+    /// The client sends its body only after a 100, or when it tires of waiting: it is not its turn.
+    pub(super) awaits_continue: bool,
     /// The whole request as it was sent, for one more sending.
     pub(super) replay: Option<Buffer>,
 }
 
 impl<N: Net> Proxy<N> {
+    /// Something has moved: whose turn is it now? Either the client's body deadline runs or the upstream's, never both
+    /// and never none, so that each is blamed for its own waiting only. While the connection opens, its own deadline
+    /// runs.
+    pub(super) fn settle_deadlines(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, now: Instant) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let Some(upstream_id) = exchange.upstream else { return };
+        let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return };
+        let Some(client) = self.clients.get_mut(exchange.client) else { return };
+        if !upstream.is_connected() {
+            return;
+        }
+        let has_to_send = matches!(exchange.request, RequestSide::Body { .. })
+            && exchange.response == ResponseSide::Pending
+            && upstream.unsent.is_none()
+            && !exchange.awaits_continue;
+        if client.unsent.is_some() || has_to_send {
+            let limit = now + self.options.body_timeout;
+            client.deadline.set(turn.timers, limit, Timer::Client(exchange.client));
+            upstream.deadline.clear();
+        } else {
+            let limit = now + self.options.upstream_timeout;
+            upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
+            client.deadline.clear();
+        }
+    }
+
     /// The response has been passed on whole. `surplus`: the backend sent more than it said.
     pub(super) fn complete(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, surplus: bool, now: Instant) {
         let Some(exchange) = self.exchanges.remove(id) else { return };

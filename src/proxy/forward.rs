@@ -5,11 +5,12 @@
 //! (`upstream.rs`). Floor 3.
 
 use std::io;
+use std::net::SocketAddr;
 
 use super::client::{After, ClientState};
 use super::exchange::{Exchange, RequestSide, ResponseSide};
 use super::failure::Failure;
-use super::upstream::{Upstream, UpstreamState};
+use super::upstream::{Attempt, Upstream, UpstreamState};
 use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::{BackendId, Choice, Reason};
 use crate::buffer::Buffer;
@@ -35,6 +36,7 @@ pub(super) struct Plan {
     choice: Option<Choice>,
     body: BodyLength,
     idempotent: bool,
+    expects_continue: bool,
     to_head: bool,
     version: Version,
     persistence: Persistence,
@@ -62,6 +64,7 @@ impl<N: Net> Proxy<N> {
             choice,
             body: head.body,
             idempotent: head.is_idempotent(),
+            expects_continue: head.expects_continue(),
             to_head: head.is_head(),
             version: head.version,
             persistence: if keep { head.persistence } else { Persistence::Close },
@@ -99,7 +102,7 @@ impl<N: Net> Proxy<N> {
     ) -> usize {
         let Some(choice) = plan.choice else {
             self.no_backend(turn, client, &plan);
-            return rest.len();
+            return if plan.body == BodyLength::None { 0 } else { rest.len() };
         };
         let mut reader = BodyReader::new(plan.body);
         let Ok(piece) = reader.read(rest) else {
@@ -111,16 +114,19 @@ impl<N: Net> Proxy<N> {
         let exchange = self.begin(turn, client, &plan, choice.backend);
         if !done {
             self.set_request(exchange, RequestSide::Body { reader, coding });
-            self.await_body(turn, client);
         }
         let data = &rest[piece.data.clone()];
         let line = ChunkLine::new(data.len());
-        // A request that could not be sent again must not meet a connection that the backend has just closed.
-        let may_reuse = self.options.connections == ConnectionMode::Persistent && (done || !plan.idempotent);
+        // An idempotent request that is not kept for another sending must not meet a connection that the backend has
+        // just closed.
+        let whole = self.head.len() + line.as_bytes().len() + data.len();
+        let may_reuse = self.options.connections == ConnectionMode::Persistent
+            && (!plan.idempotent || (done && whole <= MAX_REPLAY_BYTES));
         if !(may_reuse && self.send_reused(turn, exchange, &plan, coding, &line, data, done)) {
             let mut request = self.buffers.take(self.head.len() + data.len() + line.as_bytes().len());
             parts(&self.head, coding, &line, data, done).iter().for_each(|part| request.push(part));
-            self.connect(turn, exchange, request, 0);
+            let attempt = self.targets[usize::from(choice.backend.0)].attempt();
+            self.connect(turn, exchange, request, attempt);
         }
         piece.consumed
     }
@@ -144,6 +150,7 @@ impl<N: Net> Proxy<N> {
             version: plan.version,
             to_head: plan.to_head,
             persistence: plan.persistence,
+            awaits_continue: plan.expects_continue,
             replay: None,
         });
         self.balance.started(backend);
@@ -189,27 +196,31 @@ impl<N: Net> Proxy<N> {
             upstream.reused = true;
             let Some(exchange) = self.exchanges.get_mut(id) else { return true };
             exchange.upstream = Some(upstream_id);
-            let length: usize = message.iter().map(|p| p.len()).sum();
-            if plan.idempotent && done && length <= MAX_REPLAY_BYTES {
-                let mut replay = self.buffers.take(length);
+            if plan.idempotent {
+                let mut replay = self.buffers.take(message.iter().map(|p| p.len()).sum());
                 message.iter().for_each(|part| replay.push(part));
                 exchange.replay = Some(replay);
             }
-            self.upstream_awaits(turn, upstream_id, id, plan.now);
+            self.settle_deadlines(turn, id, plan.now);
             return true;
         }
         false
     }
 
-    /// Opens a connection to the exchange's backend; `request` goes out when it stands. `tried`: how many of the
-    /// backend's addresses have failed in this attempt.
-    pub(super) fn connect(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, request: Buffer, tried: usize) {
+    /// Opens a connection to the exchange's backend; `request` goes out when it stands.
+    pub(super) fn connect(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ExchangeId,
+        request: Buffer,
+        mut attempt: Attempt,
+    ) {
         let Some(backend) = self.exchanges.get(id).map(|e| e.backend) else {
             return self.buffers.put(request);
         };
         let mut failed = Failure::UpstreamRefused;
-        for tried in tried..self.targets[backend.0 as usize].addresses.len() {
-            match self.open_upstream(turn, id, tried) {
+        while let Some(address) = self.targets[usize::from(backend.0)].address(attempt) {
+            match self.open_upstream(turn, id, address, attempt) {
                 Ok((upstream_id, next)) => {
                     let limit = turn.now() + self.options.connect_timeout;
                     if let Some(upstream) = self.upstreams.get_mut(upstream_id) {
@@ -217,7 +228,7 @@ impl<N: Net> Proxy<N> {
                         upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
                     }
                     if next == Connect::TryNow {
-                        self.connected(turn, upstream_id, id, tried);
+                        self.connected(turn, upstream_id, id, attempt);
                     }
                     return;
                 }
@@ -227,24 +238,25 @@ impl<N: Net> Proxy<N> {
                     failed = Failure::NoSocket;
                     break;
                 }
-                Err(_) => {}
+                Err(_) => attempt = attempt.next(),
             }
         }
         self.buffers.put(request);
         self.fail(turn, id, failed);
     }
 
-    /// Begins to connect to the backend's next address.
+    /// Begins to connect.
     fn open_upstream(
         &mut self,
         turn: &mut Turn<'_, N>,
         id: ExchangeId,
-        tried: usize,
+        address: SocketAddr,
+        attempt: Attempt,
     ) -> io::Result<(UpstreamId, Connect)> {
         let exchange = self.exchanges.get_mut(id).ok_or(io::ErrorKind::NotFound)?;
         let backend = exchange.backend;
-        let (stream, next) = turn.net.connect(self.targets[backend.0 as usize].address(tried))?;
-        let upstream_id = self.upstreams.insert(Upstream::connecting(stream, backend, id, tried));
+        let (stream, next) = turn.net.connect(address)?;
+        let upstream_id = self.upstreams.insert(Upstream::connecting(stream, backend, id, attempt));
         let upstream = self.upstreams.get_mut(upstream_id).ok_or(io::ErrorKind::NotFound)?;
         if let Err(e) = turn.net.register(&mut upstream.stream, Token::new(UPSTREAM, upstream_id)) {
             self.upstreams.remove(upstream_id);
@@ -264,14 +276,14 @@ impl<N: Net> Proxy<N> {
             self.fail(turn, id, Failure::ClientBodyMalformed);
             return bytes.len();
         };
-        let (done, coding, client) = (reader.is_done(), *coding, exchange.client);
+        let (done, coding) = (reader.is_done(), *coding);
+        exchange.awaits_continue = false;
         let Some(upstream_id) = exchange.upstream else { return bytes.len() };
         let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return bytes.len() };
         let data = &bytes[piece.data];
         let line = ChunkLine::new(data.len());
         let message = parts(&[], coding, &line, data, done);
         let sent = send(&mut upstream.stream, &mut upstream.unsent, &mut self.buffers, message);
-        let waiting = upstream.unsent.is_some();
         if done {
             exchange.request = RequestSide::Done;
         }
@@ -280,23 +292,9 @@ impl<N: Net> Proxy<N> {
             upstream.lost_for_writing(&mut self.buffers);
             turn.again(Token::new(UPSTREAM, upstream_id));
         }
-        if done || waiting || sent.is_err() {
-            let limit = turn.now() + self.options.upstream_timeout;
-            upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
-            self.clients.get_mut(client).into_iter().for_each(|c| c.deadline.clear());
-        } else {
-            upstream.deadline.clear();
-            self.await_body(turn, client);
-        }
+        let now = turn.now();
+        self.settle_deadlines(turn, id, now);
         piece.consumed
-    }
-
-    /// The next bytes of the body must come in time.
-    pub(super) fn await_body(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
-        let limit = turn.now() + self.options.body_timeout;
-        if let Some(client) = self.clients.get_mut(id) {
-            client.deadline.set(turn.timers, limit, Timer::Client(id));
-        }
     }
 
     pub(super) fn set_request(&mut self, id: ExchangeId, request: RequestSide) {

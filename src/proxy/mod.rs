@@ -4,6 +4,7 @@
 //! decision. `client.rs` reads requests, `forward.rs` sends them on, `upstream.rs` and `response.rs` read
 //! responses, `exchange.rs` ends exchanges; `cli/` starts it on a reactor. Floor 3.
 
+mod address;
 mod check;
 mod client;
 mod drain;
@@ -227,7 +228,7 @@ mod tests {
         type Socket = mio::net::TcpStream;
         let sizes = [
             ("client", size_of::<Client<Socket>>(), 176),
-            ("upstream", size_of::<Upstream<Socket>>(), 144),
+            ("upstream", size_of::<Upstream<Socket>>(), 152),
             ("exchange", size_of::<Exchange>(), 128),
             ("record", size_of::<Record>(), 32),
         ];

@@ -6,7 +6,7 @@
 use super::client::After;
 use super::exchange::{RequestSide, ResponseBody, ResponseSide};
 use super::failure::Failure;
-use super::{ConnectionMode, ExchangeId, Proxy, Timer, Turn, UpstreamId};
+use super::{ConnectionMode, ExchangeId, Proxy, Turn, UpstreamId};
 use crate::h1::body::BodyReader;
 use crate::h1::coding::{ChunkLine, Coding, parts};
 use crate::h1::persistence::Persistence;
@@ -79,12 +79,11 @@ impl<N: Net> Proxy<N> {
                 Ok(None) => return Fed::Partial(at),
                 Ok(Some(head)) if head.status < 200 && head.status != 101 => {
                     at += head.len;
-                    let upstream = exchange.upstream;
+                    exchange.awaits_continue = false;
                     if !self.pass_interim(turn, id, &head) {
                         return Fed::Over;
                     }
-                    // It may have been a 100, and then it is the client's turn.
-                    upstream.into_iter().for_each(|u| self.upstream_awaits(turn, u, id, now));
+                    self.settle_deadlines(turn, id, now);
                     continue;
                 }
                 Ok(Some(head)) if head.status >= 200 => (head.len, self.begin_response(turn, id, &head, now)),
@@ -167,7 +166,7 @@ impl<N: Net> Proxy<N> {
         };
         let Some(exchange) = self.exchanges.get_mut(id) else { return Fed::Over };
         exchange.response = ResponseSide::Body(body);
-        let (client_id, upstream_id) = (exchange.client, exchange.upstream);
+        let client_id = exchange.client;
         let Some(client) = self.clients.get_mut(client_id) else { return Fed::Over };
         let (surplus, data) = (piece.consumed < bytes.len(), &bytes[piece.data]);
         let line = ChunkLine::new(data.len());
@@ -180,20 +179,8 @@ impl<N: Net> Proxy<N> {
             self.complete(turn, id, surplus, now);
             return Fed::Over;
         }
-        let Some(upstream_id) = upstream_id else { return Fed::Over };
-        let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return Fed::Over };
-        if client.unsent.is_some() {
-            // It is the client's turn now: its deadline runs, the upstream's rests.
-            client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(client_id));
-            upstream.deadline.clear();
-        } else {
-            // Only a whole head and what follows it count as progress: a head in drops is late all the same.
-            upstream.deadline.set(
-                turn.timers,
-                now + self.options.upstream_timeout,
-                Timer::Upstream(upstream_id),
-            );
-        }
+        // Only a whole head and what follows it count as progress: a head in drops is late all the same.
+        self.settle_deadlines(turn, id, now);
         Fed::All
     }
 
@@ -221,8 +208,10 @@ impl<N: Net> Proxy<N> {
                     self.counters.retries += 1;
                     exchange.upstream = None;
                     exchange.attempted = turn.now();
+                    let backend = exchange.backend;
                     self.close_upstream(turn, id);
-                    self.connect(turn, exchange_id, request, 0);
+                    let attempt = self.targets[usize::from(backend.0)].attempt();
+                    self.connect(turn, exchange_id, request, attempt);
                 }
                 None => self.fail(turn, exchange_id, Failure::UpstreamResetBeforeHead),
             },

@@ -22,7 +22,7 @@ const READS_PER_TURN: usize = 4;
 /// Where a backend is.
 pub(super) struct Target {
     pub(super) authority: String,
-    pub(super) addresses: Vec<SocketAddr>,
+    addresses: Vec<SocketAddr>,
     /// The address that connected last: the first to be tried.
     preferred: usize,
 }
@@ -33,17 +33,41 @@ impl Target {
         Target { authority, addresses, preferred: 0 }
     }
 
-    /// The address to try after `tried` others have failed.
-    pub(super) fn address(&self, tried: usize) -> SocketAddr {
-        self.addresses[(self.preferred + tried) % self.addresses.len()]
+    /// A new attempt, which begins with the address that connected last.
+    pub(super) fn attempt(&self) -> Attempt {
+        Attempt { first: self.preferred, tried: 0 }
+    }
+
+    /// The address whose turn it is in an attempt; none when all have failed.
+    pub(super) fn address(&self, attempt: Attempt) -> Option<SocketAddr> {
+        let position = (attempt.first + attempt.tried) % self.addresses.len();
+        (attempt.tried < self.addresses.len()).then(|| self.addresses[position])
+    }
+
+    fn connected(&mut self, attempt: Attempt) {
+        self.preferred = (attempt.first + attempt.tried) % self.addresses.len();
+    }
+}
+
+/// One attempt's way through the addresses of a backend. It does not move when other attempts learn of a better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    first: usize,
+    tried: usize,
+}
+
+impl Attempt {
+    /// The address whose turn it was has failed.
+    pub(super) const fn next(self) -> Attempt {
+        Attempt { first: self.first, tried: self.tried + 1 }
     }
 }
 
 /// What an upstream connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UpstreamState {
-    /// Opening for this exchange; so many of the backend's addresses have failed before.
-    Connecting { exchange: ExchangeId, tried: usize },
+    /// Opening for this exchange.
+    Connecting { exchange: ExchangeId, attempt: Attempt },
     /// This exchange is on it.
     Carrying(ExchangeId),
     /// In the pool.
@@ -73,12 +97,12 @@ impl<S: Stream> Upstream<S> {
         stream: S,
         backend: BackendId,
         exchange: ExchangeId,
-        tried: usize,
+        attempt: Attempt,
     ) -> Upstream<S> {
         Upstream {
             stream,
             backend,
-            state: UpstreamState::Connecting { exchange, tried },
+            state: UpstreamState::Connecting { exchange, attempt },
             reused: false,
             readable: false,
             read_closed: false,
@@ -139,9 +163,9 @@ impl<N: Net> Proxy<N> {
         upstream.readable |= readiness.readable || readiness.read_closed || readiness.broken;
         upstream.read_closed |= readiness.read_closed || readiness.broken;
         match upstream.state {
-            UpstreamState::Connecting { exchange, tried } => {
+            UpstreamState::Connecting { exchange, attempt } => {
                 if readiness.writable || readiness.broken {
-                    self.connected(turn, id, exchange, tried);
+                    self.connected(turn, id, exchange, attempt);
                 }
             }
             UpstreamState::Idle => self.check_idle(turn, id, input),
@@ -160,7 +184,7 @@ impl<N: Net> Proxy<N> {
         turn: &mut Turn<'_, N>,
         id: UpstreamId,
         exchange: ExchangeId,
-        tried: usize,
+        attempt: Attempt,
     ) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
         let before = upstream.unsent.as_ref().map_or(0, Buffer::len);
@@ -171,40 +195,19 @@ impl<N: Net> Proxy<N> {
             Err((error, request)) => {
                 log::debug!("connecting to {} failed: {error}", self.url(backend));
                 self.close_upstream(turn, id);
-                return self.connect(turn, exchange, request, tried + 1);
+                return self.connect(turn, exchange, request, attempt.next());
             }
         }
         upstream.state = UpstreamState::Carrying(exchange);
         if upstream.readable {
             turn.again(Token::new(UPSTREAM, id));
         }
-        let target = &mut self.targets[backend.0 as usize];
-        target.preferred = (target.preferred + tried) % target.addresses.len();
+        self.targets[backend.0 as usize].connected(attempt);
         let now = turn.now();
-        self.upstream_awaits(turn, id, exchange, now);
+        self.settle_deadlines(turn, exchange, now);
         let Some(exchange) = self.exchanges.get(exchange) else { return };
         if matches!(exchange.request, RequestSide::Body { .. }) {
-            let client = exchange.client;
-            self.await_body(turn, client);
-            turn.again(Token::new(CLIENT, client));
-        }
-    }
-
-    /// Sets the upstream's deadline, unless it is the client's turn to send.
-    pub(super) fn upstream_awaits(
-        &mut self,
-        turn: &mut Turn<'_, N>,
-        id: UpstreamId,
-        exchange: ExchangeId,
-        now: Instant,
-    ) {
-        let Some(exchange) = self.exchanges.get(exchange) else { return };
-        let Some(upstream) = self.upstreams.get_mut(id) else { return };
-        if matches!(exchange.request, RequestSide::Body { .. }) && upstream.unsent.is_none() {
-            upstream.deadline.clear();
-        } else {
-            let limit = now + self.options.upstream_timeout;
-            upstream.deadline.set(turn.timers, limit, Timer::Upstream(id));
+            turn.again(Token::new(CLIENT, exchange.client));
         }
     }
 
@@ -222,7 +225,7 @@ impl<N: Net> Proxy<N> {
             self.set_request(exchange, RequestSide::Abandoned);
         }
         let now = turn.now();
-        self.upstream_awaits(turn, id, exchange, now);
+        self.settle_deadlines(turn, exchange, now);
         self.resume_request(turn, exchange, input);
     }
 
@@ -231,20 +234,15 @@ impl<N: Net> Proxy<N> {
         let Some(exchange) = self.exchanges.get(exchange) else { return };
         if matches!(exchange.request, RequestSide::Body { .. }) {
             let client = exchange.client;
-            self.await_body(turn, client);
             self.client_progress(turn, client, input);
         }
     }
 
     /// The client has room: reads on from the upstream.
     pub(super) fn resume_response(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, input: &mut [u8]) {
-        let Some(exchange) = self.exchanges.get(id) else { return };
-        let (client, Some(upstream)) = (exchange.client, exchange.upstream) else { return };
-        if exchange.request == RequestSide::Done {
-            self.clients.get_mut(client).into_iter().for_each(|c| c.deadline.clear());
-        }
+        let Some(upstream) = self.exchanges.get(id).and_then(|e| e.upstream) else { return };
         let now = turn.now();
-        self.upstream_awaits(turn, upstream, id, now);
+        self.settle_deadlines(turn, id, now);
         self.upstream_progress(turn, upstream, input);
     }
 
@@ -329,7 +327,18 @@ impl<N: Net> Proxy<N> {
             return;
         }
         match upstream.state {
-            UpstreamState::Connecting { exchange, .. } => self.fail(turn, exchange, Failure::ConnectTimeout),
+            UpstreamState::Connecting { exchange, attempt } => {
+                let backend = upstream.backend;
+                let another = self.targets[backend.0 as usize].address(attempt.next()).is_some();
+                let request = if another { upstream.unsent.take() } else { None };
+                match request {
+                    Some(request) => {
+                        self.close_upstream(turn, id);
+                        self.connect(turn, exchange, request, attempt.next());
+                    }
+                    None => self.fail(turn, exchange, Failure::ConnectTimeout),
+                }
+            }
             UpstreamState::Carrying(exchange) => self.fail(turn, exchange, Failure::UpstreamTimeout),
             UpstreamState::Idle => {
                 let backend = upstream.backend;

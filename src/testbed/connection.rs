@@ -21,8 +21,8 @@ use crate::wheel::{Deadline, TimerId};
 /// How many reads or pipelined requests one connection gets before the others have their turn.
 const STEPS_PER_TURN: usize = 8;
 
-/// How long a request head may take.
-const HEAD_LIMIT: Duration = Duration::from_secs(60);
+/// How long a request may take to come: its head, and then its body.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a peer may take to notice that we have said our last.
 const LINGER: Duration = Duration::from_secs(1);
@@ -139,6 +139,9 @@ impl<N: Net> SimulatedBackend<N> {
             State::Lingering => return,
             State::Answering(answer) => match answer.body.read(bytes) {
                 Ok(piece) => {
+                    if answer.body.is_done() {
+                        connection.deadline.clear();
+                    }
                     self.answer_if_due(turn, id);
                     Some(piece.consumed)
                 }
@@ -182,7 +185,7 @@ impl<N: Net> SimulatedBackend<N> {
                 let connection = self.connections.get_mut(id)?;
                 if matches!(connection.state, State::Idle) {
                     connection.state = State::Head;
-                    connection.deadline.set(turn.timers, now + HEAD_LIMIT, Timer::Connection(id));
+                    connection.deadline.set(turn.timers, now + REQUEST_LIMIT, Timer::Connection(id));
                 }
                 return None;
             }
@@ -203,7 +206,7 @@ impl<N: Net> SimulatedBackend<N> {
         };
         let (len, expects_continue) = (head.len, head.expects_continue());
         let connection = self.connections.get_mut(id)?;
-        connection.deadline.clear();
+        connection.deadline.set(turn.timers, now + REQUEST_LIMIT, Timer::Connection(id));
         connection.state = State::Answering(answer);
         Some(len + self.begin_body(turn, id, &mut bytes[len..], expects_continue))
     }
@@ -222,7 +225,9 @@ impl<N: Net> SimulatedBackend<N> {
             self.refuse(turn, id, HeadError::Malformed("the chunked body is malformed"));
             return rest.len();
         };
-        if expects_continue && !answer.body.is_done() {
+        if answer.body.is_done() {
+            connection.deadline.clear();
+        } else if expects_continue {
             let parts = [CONTINUE, &[], &[], &[]];
             if send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts).is_err() {
                 // The next read tells that the peer has gone.

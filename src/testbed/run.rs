@@ -40,6 +40,11 @@ impl RunningBackend {
         self.join()
     }
 
+    /// Leaves it running, because the program ends at once.
+    pub fn abandon(mut self) {
+        self.thread = None;
+    }
+
     fn join(&mut self) -> io::Result<()> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         self.control.stop.store(true, Ordering::Release);
