@@ -87,6 +87,22 @@ fn a_get_that_meets_a_connection_just_closed_is_sent_again_on_a_fresh_one() {
 }
 
 #[test]
+fn a_large_get_or_put_never_meets_a_connection_just_closed() {
+    let origin = closes_on_the_second_request();
+    let proxy = Proxy::start(&[&origin.url()], &[]);
+    let mut client = Client::connect(proxy.address);
+    let field = "a".repeat(20_000);
+    for request in [
+        format!("GET / HTTP/1.1\r\nHost: t\r\nX: {field}\r\n\r\n"),
+        format!("PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{field}", field.len()),
+    ] {
+        assert_eq!(client.get("/").status, 200);
+        client.send(request);
+        assert_eq!(client.response().status, 200);
+    }
+}
+
+#[test]
 fn a_post_is_never_sent_twice() {
     let origin = closes_on_the_second_request();
     let proxy = Proxy::start(&[&origin.url()], &[]);

@@ -104,3 +104,42 @@ fn a_request_head_that_comes_in_drops_is_in_time_or_not_as_a_whole() {
     assert!(drops.count() < 60);
     assert_eq!(client.response().status, 408);
 }
+
+#[test]
+fn a_slow_upload_on_a_reused_connection_is_not_the_backends_fault_either() {
+    let origin = Origin::answering(HELLO);
+    let proxy = Proxy::start(&[&origin.url()], &["--upstream-timeout=200ms"]);
+    let mut client = Client::connect(proxy.address);
+    assert_eq!(client.get("/").status, 200);
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhe");
+    assert!(client.hears_nothing_for(Duration::from_millis(600)), "{:?}", client.response());
+    client.send("llo");
+    assert_eq!(client.response().status, 200);
+    assert_eq!(origin.connections(), 1, "the second request went on the first one's connection");
+}
+
+#[test]
+fn a_backend_that_leaves_an_expectation_unanswered_is_504() {
+    let gate = Gate::default();
+    let wait = gate.clone();
+    let origin = Origin::start(move |conn| {
+        conn.read_head();
+        wait.pass();
+    });
+    let proxy = Proxy::start(&[&origin.url()], &["--upstream-timeout=300ms", "--body-timeout=100ms"]);
+    let mut client = Client::connect(proxy.address);
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.response().status, 504);
+    gate.open();
+}
+
+#[test]
+fn an_empty_line_behind_a_body_is_no_request_that_could_be_late() {
+    let origin = Origin::answering(HELLO);
+    let proxy = Proxy::start(&[&origin.url()], &["--header-timeout=100ms"]);
+    let mut client = Client::connect(proxy.address);
+    client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi\r\n");
+    assert_eq!(client.response().status, 200);
+    assert!(client.hears_nothing_for(Duration::from_millis(400)), "{:?}", client.response());
+    assert_eq!(client.get("/").status, 200);
+}

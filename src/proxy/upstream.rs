@@ -348,3 +348,30 @@ impl<N: Net> Proxy<N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Others learn of a better address while an attempt is under way: it still tries each one once.
+    #[test]
+    fn an_attempt_tries_each_address_once_whatever_others_learn() {
+        let addresses: Vec<SocketAddr> =
+            ["127.0.0.1:1", "127.0.0.2:2", "[::1]:3"].map(|a| a.parse().unwrap()).to_vec();
+        let backend = Backend { url: String::new(), authority: String::new(), addresses: addresses.clone() };
+        let mut target = Target::new(&backend);
+        let (mut one, other) = (target.attempt(), target.attempt().next());
+        let mut tried = Vec::new();
+        while let Some(address) = target.address(one) {
+            tried.push(address);
+            target.connected(other);
+            one = one.next();
+        }
+        assert_eq!(tried, addresses);
+        assert_eq!(
+            target.address(target.attempt()),
+            Some(addresses[1]),
+            "the one that connected is first now"
+        );
+    }
+}
