@@ -283,3 +283,23 @@ fn running_out_of_descriptors_is_told_and_recovered_from() {
     assert_eq!((ended.code, ended.rows.len()), (0, 61));
     assert!(ended.log.len() < 20, "a flood of lines:\n{}", ended.log.join("\n"));
 }
+
+#[test]
+fn a_client_that_closes_while_it_waits_is_499() {
+    let (asked, answer) = (Gate::default(), Gate::default());
+    let (was_asked, may_answer) = (asked.clone(), answer.clone());
+    let origin = Origin::start(move |conn| {
+        conn.read_request();
+        was_asked.open();
+        may_answer.pass();
+        conn.send(HELLO);
+        conn.wait_for_end();
+    });
+    let proxy = Proxy::start(&[&origin.url()], &[]);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    asked.pass();
+    drop(client);
+    answer.open();
+    assert_eq!(proxy.stop().statuses(), [499]);
+}

@@ -96,6 +96,8 @@ pub enum Event {
 pub trait Stream: Read + Write {
     /// Closes one or both directions.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+    /// Whether the connection is known to be lost, as when a reset has answered what was written last.
+    fn is_lost(&self) -> bool;
     /// Makes the coming close a reset, so that the peer cannot take what it got for complete.
     fn reset_on_close(&self);
 }

@@ -232,6 +232,10 @@ impl Stream for mio::net::TcpStream {
         mio::net::TcpStream::shutdown(self, how)
     }
 
+    fn is_lost(&self) -> bool {
+        !matches!(self.take_error(), Ok(None))
+    }
+
     fn reset_on_close(&self) {
         if let Err(e) = SockRef::from(self).set_linger(Some(Duration::ZERO)) {
             log::debug!("cannot set SO_LINGER: {e}");

@@ -108,7 +108,11 @@ impl<N: Net> Proxy<N> {
         self.balance.finished(exchange.backend, Outcome::Answered { latency_ns }, now);
         let keep = body.keep_upstream && exchange.request == RequestSide::Done && !surplus;
         let reused = self.release_upstream(turn, exchange.upstream, keep, now);
-        self.record(turn, &exchange, body.status, false, reused, now);
+        // A FIN alone may be a half-close, and its sender still gets the response. If it has left altogether, a reset
+        // answers the response: at once where it is near.
+        let left = self.clients.get(exchange.client).is_some_and(|c| c.read_closed && c.stream.is_lost());
+        let status = if left { Failure::ClientGone.consequence().status } else { body.status };
+        self.record(turn, &exchange, status, false, reused, now);
         let after = match exchange.request {
             RequestSide::Done => body.after,
             RequestSide::Body { .. } | RequestSide::Abandoned => After::Linger,

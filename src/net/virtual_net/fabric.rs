@@ -142,6 +142,10 @@ impl Kernel {
         self.ends.get(id).map(|end| end.levels(self.weather.capacity)).unwrap_or_default()
     }
 
+    pub(super) fn is_broken(&self, id: SlotId) -> bool {
+        self.ends.get(id).is_none_or(|end| end.link == Link::Broken)
+    }
+
     pub(super) fn open_ends(&self) -> usize {
         self.ends.len()
     }

@@ -188,6 +188,10 @@ impl Stream for VirtualStream {
         self.fabric.0.borrow_mut().shutdown(self.id, how)
     }
 
+    fn is_lost(&self) -> bool {
+        self.fabric.0.borrow().is_broken(self.id)
+    }
+
     fn reset_on_close(&self) {
         self.fabric.0.borrow_mut().reset_on_close(self.id);
     }
