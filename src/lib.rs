@@ -10,7 +10,7 @@
 //! floor 3  handlers  proxy  testbed                (do not know each other)
 //! floor 2  machines  reactor  net  telemetry       (only rooms that touch kernel, threads, files)
 //! floor 1  rules     h1  balance  record           (pure: values in, values out, now as argument)
-//! floor 0  ground    time  wheel  buffer  slots
+//! floor 0  ground    time  wheel  deadline  buffer  slots
 //! ```
 //!
 //! # Glossary
@@ -30,6 +30,7 @@ pub mod balance;
 pub mod buffer;
 pub mod cli;
 pub mod config;
+pub mod deadline;
 pub mod h1;
 pub mod net;
 pub mod proxy;

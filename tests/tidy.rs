@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms by floor. A room may use its own floor and those below.
 const FLOORS: [(u8, &[&str]); 6] = [
-    (0, &["time", "wheel", "buffer", "slots"]),
+    (0, &["time", "wheel", "deadline", "buffer", "slots"]),
     (1, &["h1", "balance", "record"]),
     (2, &["reactor", "net", "telemetry"]),
     (3, HANDLERS),
@@ -23,7 +23,7 @@ const HANDLERS: &[&str] = &["proxy", "testbed"];
 const MOST_LINES: usize = 400;
 
 /// Files that may be longer, and how long they are. An entry may only shrink; none may be added.
-const EXCUSED: [(&str, usize); 1] = [("src/wheel.rs", 406)];
+const EXCUSED: [(&str, usize); 0] = [];
 
 /// What must not stay behind. Split, so that this file does not contain them.
 const LEFTOVERS: [&str; 3] = [concat!("to", "do!("), concat!("db", "g!("), concat!("TO", "DO")];

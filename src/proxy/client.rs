@@ -12,13 +12,13 @@ use super::exchange::RequestSide;
 use super::failure::Failure;
 use super::{CLIENT, ClientId, ExchangeId, Proxy, Timer, Turn};
 use crate::buffer::Buffer;
+use crate::deadline::Deadline;
 use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
 use crate::h1::request::{RequestHead, field_space};
 use crate::h1::{BodyLength, HeadError, Version};
 use crate::net::{Net, Readiness, Stream, Token, flush, send};
-use crate::wheel::Deadline;
 
 /// How many reads or pipelined requests one client gets before the others have their turn.
 const STEPS_PER_TURN: usize = 4;

@@ -11,10 +11,10 @@ use super::failure::Failure;
 use super::{Backend, CLIENT, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::BackendId;
 use crate::buffer::{Buffer, BufferPool};
+use crate::deadline::Deadline;
 use crate::net::{Net, Readiness, Stream, Token, flush};
 use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
-use crate::wheel::Deadline;
 
 /// How many reads one upstream gets before the others have their turn.
 const READS_PER_TURN: usize = 4;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{CONNECTION, Millis, Phase, SimulatedBackend, Timer, Turn};
 use crate::buffer::Buffer;
+use crate::deadline::Deadline;
 use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::{CONTINUE, Reply};
@@ -16,7 +17,7 @@ use crate::h1::request::{RequestHead, field_space};
 use crate::h1::{HeadError, Version};
 use crate::net::{Net, Readiness, Stream, Token, flush, send};
 use crate::slots::SlotId;
-use crate::wheel::{Deadline, TimerId};
+use crate::wheel::TimerId;
 
 /// How many reads or pipelined requests one connection gets before the others have their turn.
 const STEPS_PER_TURN: usize = 8;
