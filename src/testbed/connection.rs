@@ -25,6 +25,9 @@ const STEPS_PER_TURN: usize = 8;
 /// How long a request may take to come: its head, and then its body.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long a peer may take to receive our last word.
+const SEND_LIMIT: Duration = Duration::from_secs(60);
+
 /// How long a peer may take to notice that we have said our last.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -74,9 +77,14 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Whether nothing is owed on it.
+    /// Whether nothing is owed on it. What is pending while idle may be a whole request.
     pub(super) fn rests(&self) -> bool {
-        matches!(self.state, State::Idle | State::Head) && self.unsent.is_none() && !self.readable
+        let between = match self.state {
+            State::Idle => self.pending.is_none(),
+            State::Head => true,
+            State::Answering(_) | State::Lingering => false,
+        };
+        between && self.unsent.is_none() && !self.readable
     }
 }
 
@@ -91,11 +99,19 @@ impl<N: Net> SimulatedBackend<N> {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.readable |= readiness.readable || readiness.read_closed;
         connection.read_closed |= readiness.read_closed;
+        let waited = connection.unsent.is_some();
         let flushed = flush(&mut connection.stream, &mut connection.unsent, &mut self.buffers);
         if readiness.broken || flushed.is_err() {
             return self.close(turn, id);
         }
+        if waited && connection.unsent.is_none() && matches!(connection.state, State::Lingering) {
+            return self.linger(turn, id);
+        }
         self.progress(turn, id, input);
+        // Who was still owed something when the stop came has it now.
+        if self.phase != Phase::Serving && self.connections.get(id).is_some_and(Connection::rests) {
+            self.close(turn, id);
+        }
     }
 
     /// Reads and answers until nothing is left or the turn's share is used up.
@@ -207,7 +223,6 @@ impl<N: Net> SimulatedBackend<N> {
         };
         let (len, expects_continue) = (head.len, head.expects_continue());
         let connection = self.connections.get_mut(id)?;
-        connection.deadline.set(turn.timers, now + REQUEST_LIMIT, Timer::Connection(id));
         connection.state = State::Answering(answer);
         Some(len + self.begin_body(turn, id, &mut bytes[len..], expects_continue))
     }
@@ -228,7 +243,10 @@ impl<N: Net> SimulatedBackend<N> {
         };
         if answer.body.is_done() {
             connection.deadline.clear();
-        } else if expects_continue {
+            return piece.consumed;
+        }
+        connection.deadline.set(turn.timers, turn.net.now() + REQUEST_LIMIT, Timer::Connection(id));
+        if expects_continue {
             let parts = [CONTINUE, &[], &[], &[]];
             if send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts).is_err() {
                 // The next read tells that the peer has gone.
@@ -256,7 +274,6 @@ impl<N: Net> SimulatedBackend<N> {
         }
         let keep = answer.persistence == Persistence::KeepAlive && self.phase == Phase::Serving;
         let date = self.date.at(turn.net.wall(turn.net.now()));
-        self.output.clear();
         write_answer(&mut self.output, self.id, answer, keep, date);
         connection.state = State::Idle;
         self.control.answered.fetch_add(1, Ordering::Relaxed);
@@ -295,19 +312,27 @@ impl<N: Net> SimulatedBackend<N> {
         }
     }
 
-    /// Our last word on this connection is said, or waits to be sent. If the peer may still be sending, it is heard
-    /// out for a while: a close would reset the connection and could take our answer with it.
+    /// Our last word on this connection is said, or waits to be sent.
     fn finish(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let sent = connection.unsent.is_none();
-        if sent && !connection.readable && connection.pending.is_none() {
-            return self.close(turn, id);
-        }
-        if sent && connection.stream.shutdown(Shutdown::Write).is_err() {
-            return self.close(turn, id);
-        }
         connection.state = State::Lingering;
-        connection.pending.take().into_iter().for_each(|b| self.buffers.put(b));
+        let pending = connection.pending.take();
+        let more = connection.readable || pending.is_some();
+        pending.into_iter().for_each(|b| self.buffers.put(b));
+        if connection.unsent.is_some() {
+            let limit = turn.net.now() + SEND_LIMIT;
+            return connection.deadline.set(turn.timers, limit, Timer::Connection(id));
+        }
+        if more { self.linger(turn, id) } else { self.close(turn, id) }
+    }
+
+    /// All is sent, but the peer may still be sending. It is heard out for a while: a close would reset the
+    /// connection and could take our answer with it.
+    fn linger(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.stream.shutdown(Shutdown::Write).is_err() {
+            return self.close(turn, id);
+        }
         let limit = turn.net.now() + LINGER;
         connection.deadline.set(turn.timers, limit, Timer::Connection(id));
         turn.again(Token::new(CONNECTION, id));
@@ -331,18 +356,27 @@ impl<N: Net> SimulatedBackend<N> {
     }
 }
 
+/// Puts the answer into `out`, in place of what is there.
 fn write_answer(out: &mut Vec<u8>, id: char, answer: &Answer, keep: bool, date: &str) {
-    let text = format!("Hello from {id} – simulated {}ms\n", Millis(answer.latency));
+    // The length stands before the text, so that is written twice: into room that is there, instead of a String.
+    let text = |out: &mut Vec<u8>| {
+        let start = out.len();
+        // Writing to a Vec cannot fail.
+        let _ = writeln!(out, "Hello from {id} – simulated {}ms", Millis(answer.latency));
+        out.len() - start
+    };
+    let length = text(out);
+    out.clear();
     let connection = match (keep, answer.version) {
         (false, _) => "Connection: close\r\n",
         (true, Version::Http10) => "Connection: keep-alive\r\n",
         (true, Version::Http11) => "",
     };
-    let body = if answer.to_head { "" } else { &text };
-    // Writing to a Vec cannot fail.
     let _ = write!(
         out,
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nDate: {date}\r\n{connection}\r\n{body}",
-        text.len()
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\nDate: {date}\r\n{connection}\r\n"
     );
+    if !answer.to_head {
+        text(out);
+    }
 }

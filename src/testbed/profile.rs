@@ -46,24 +46,26 @@ impl fmt::Display for Millis {
 impl FromStr for Profile {
     type Err = String;
 
-    /// Reads milliseconds with commas between; `400x3` stands for three in a row.
+    /// Reads milliseconds, with decimals down to a microsecond, with commas between; `400x3` stands for three in a
+    /// row.
+    ///
+    /// # Errors
+    /// A sentence that says which part of the text is wrong, and how.
     fn from_str(text: &str) -> Result<Profile, String> {
-        let bad = |part: &str| {
-            format!(
-                "bad profile `{text}`: `{part}` is not a number of milliseconds, or such as 400x3 for three in a row"
-            )
-        };
         let mut steps = Vec::new();
-        for part in text.split(',').map(str::trim) {
+        for (i, part) in text.split(',').map(str::trim).enumerate() {
+            let place = format!("bad profile `{text}`: part {}, `{part}`,", i + 1);
+            let bad =
+                || format!("{place} is not a number of milliseconds, or such as 400x3 for three in a row");
             let (ms, times) = part.split_once('x').unwrap_or((part, "1"));
-            let ms: f64 = ms.parse().map_err(|_| bad(part))?;
+            let ms: f64 = ms.parse().map_err(|_| bad())?;
             let micros = (ms * 1e3).round();
             if !(0.0..=3.6e9).contains(&micros) {
-                return Err(format!("bad profile `{text}`: `{part}` is not between 0 ms and an hour"));
+                return Err(format!("{place} is not between 0 ms and an hour"));
             }
-            let times: usize = times.parse().ok().filter(|&times| times > 0).ok_or_else(|| bad(part))?;
+            let times: usize = times.parse().ok().filter(|&times| times > 0).ok_or_else(bad)?;
             if times > Profile::LONGEST - steps.len() {
-                return Err(format!("bad profile `{text}`: it has more than {} steps", Profile::LONGEST));
+                return Err(format!("{place} makes it more than {} steps long", Profile::LONGEST));
             }
             steps.resize(steps.len() + times, Duration::from_micros(micros as u64));
         }
@@ -72,9 +74,16 @@ impl FromStr for Profile {
 }
 
 impl fmt::Display for Profile {
+    /// As it can be read again, equal steps in a row taken together.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steps: Vec<_> = self.steps.iter().map(|&step| Millis(step).to_string()).collect();
-        f.write_str(&steps.join(","))
+        for (i, run) in self.steps.chunk_by(|a, b| a == b).enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            write!(f, "{comma}{}", Millis(run[0]))?;
+            if run.len() > 1 {
+                write!(f, "x{}", run.len())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -84,7 +93,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn repetitions_are_spelled_out() {
+    fn repetitions_stand_for_steps_in_a_row() {
         assert_eq!("10,15,20,400x3,10,15,20".parse(), Ok(Profile::of('A')));
         assert_eq!("200x9".parse(), Ok(Profile::of('B')));
         assert_eq!(" 250x8 , 250.0 ".parse(), Ok(Profile::of('C')));
@@ -92,14 +101,20 @@ mod tests {
         let steps = [0, 1, 2].map(|n| tiny.step(n));
         assert_eq!(steps, [Duration::ZERO, Duration::from_micros(250), Duration::ZERO]);
         assert_eq!(Profile::of('Z'), Profile::of('A'));
+        assert_eq!(Profile::of('A').to_string(), "10,15,20,400x3,10,15,20");
+        assert_eq!(tiny.to_string(), "0,0.25");
     }
 
     #[test]
     fn the_bad_part_is_named() {
         let bad = |text: &str| text.parse::<Profile>().unwrap_err();
-        for (text, part) in
-            [("", "``"), ("10,,20", "``"), ("10,x3", "`x3`"), ("10x0", "`10x0`"), ("1e9", "`1e9`")]
-        {
+        for (text, part) in [
+            ("", "part 1, ``"),
+            ("10,,20", "part 2, ``"),
+            ("10,x3", "part 2, `x3`"),
+            ("9,9,1x0", "part 3, `1x0`"),
+            ("1e9", "part 1, `1e9`"),
+        ] {
             assert!(bad(text).contains(part), "{text}");
         }
         for text in ["-1", "NaN", "inf"] {
@@ -111,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back(micros in prop::collection::vec(0..4_000_000u64, 1..20)) {
+        fn what_is_shown_reads_back(micros in prop::collection::vec(prop_oneof![0..3u64, 0..=3_600_000_000u64], 1..20)) {
             let profile = Profile { steps: micros.into_iter().map(Duration::from_micros).collect() };
             prop_assert_eq!(profile.to_string().parse(), Ok(profile));
         }
