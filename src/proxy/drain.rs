@@ -70,7 +70,7 @@ impl<N: Net> Proxy<N> {
     }
 
     /// Whether the loop goes on.
-    pub(super) fn drained(&mut self, _turn: &mut Turn<'_, N>) -> Flow {
+    pub(super) fn drained(&mut self) -> Flow {
         let done = match self.phase {
             Phase::Serving => false,
             Phase::Draining => self.clients.is_empty() && self.exchanges.is_empty(),

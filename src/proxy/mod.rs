@@ -209,11 +209,11 @@ impl<N: Net> Handler<N> for Proxy<N> {
         }
     }
 
-    fn turn_ended(&mut self, turn: &mut Turn<'_, N>) -> Flow {
+    fn turn_ended(&mut self, _turn: &mut Turn<'_, N>) -> Flow {
         if self.recorder.is_full() {
             self.flush_records();
         }
-        self.drained(turn)
+        self.drained()
     }
 }
 

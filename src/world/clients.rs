@@ -233,13 +233,13 @@ impl Clients {
                 return;
             }
             match connection.stream.read(&mut block) {
-                Ok(0) => return self.ended(turn, id, true),
+                Ok(0) => return self.ended(turn, id),
                 Ok(n) => connection.input.extend_from_slice(&block[..n]),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     connection.readable = false;
                     return;
                 }
-                Err(_) => return self.ended(turn, id, false),
+                Err(_) => return self.ended(turn, id),
             }
             self.take_answers(turn, id);
             let Some(connection) = self.connections.get_mut(id) else { return };
@@ -313,7 +313,7 @@ impl Clients {
         self.write(turn, id);
     }
 
-    fn ended(&mut self, turn: &mut Turn<'_>, id: SlotId, _orderly: bool) {
+    fn ended(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         if self.connections.get(id).is_some_and(|c| !c.asked.is_empty()) {
             self.seen.cut += 1;
         }
