@@ -61,6 +61,11 @@ impl<L> Door<L> {
         self.waiting && !self.paused && self.listener.is_some()
     }
 
+    /// Whether no more are let in.
+    pub fn is_shut(&self) -> bool {
+        self.listener.is_none()
+    }
+
     /// Takes one connection from the backlog.
     pub fn accept<N: Net<Listener = L>>(&mut self, net: &mut N) -> Accepted<N::Stream> {
         while self.may_accept() {

@@ -60,6 +60,19 @@ impl<N: Net> Proxy<N> {
         ensure(held == self.buffers.lent(), || format!("{} buffers lent, {held} held", self.buffers.lent()))
     }
 
+    /// Checks that after a stop nothing is left but idle upstreams, which go with the proxy.
+    ///
+    /// # Errors
+    /// What is left.
+    pub fn check_drained(&self) -> Result<(), String> {
+        let (clients, exchanges, buffers) = (self.clients.len(), self.exchanges.len(), self.buffers.lent());
+        ensure(clients + exchanges + buffers == 0, || {
+            format!("stopped with {clients} clients, {exchanges} exchanges, {buffers} buffers left")
+        })?;
+        let carrying = self.upstreams.iter().filter(|(_, u)| u.state != UpstreamState::Idle).count();
+        ensure(carrying == 0, || format!("stopped with {carrying} upstreams that are not idle"))
+    }
+
     fn check_connections(&self) -> Result<(), String> {
         for (id, client) in self.clients.iter() {
             match client.state {

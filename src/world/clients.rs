@@ -1,13 +1,14 @@
 //! The clients of a virtual world.
 //!
 //! Here: [`Clients`], a handler that plays many users at once, each sending its next request when the last is answered,
-//! and judges what comes back. Not here: the network they use (`net/virtual_net/`). Floor 4.
+//! and judges what comes back: whole, and for the right request. Not here: the network they use (`net/virtual_net/`). Floor 4.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::letter;
 use crate::h1::BodyLength;
 use crate::h1::body::BodyReader;
 use crate::h1::request::field_space;
@@ -48,8 +49,17 @@ pub(super) enum Timer {
 
 /// One request on its way.
 struct Asked {
+    serial: u64,
     to_head: bool,
     sent: Instant,
+}
+
+/// An answer whose head has come.
+struct Answer {
+    reader: BodyReader,
+    status: u16,
+    /// What its body consists of, if that is known.
+    letter: Option<u8>,
 }
 
 struct Connection {
@@ -63,7 +73,7 @@ struct Connection {
     slow_reader: bool,
     asked: VecDeque<Asked>,
     input: Vec<u8>,
-    body: Option<(BodyReader, u16)>,
+    body: Option<Answer>,
     readable: bool,
     /// Leaves when this many bytes of the request are sent.
     leaves: bool,
@@ -91,6 +101,8 @@ pub(super) struct Clients {
     behaviour: Behaviour,
     connections: Slots<Connection>,
     stopping: bool,
+    /// Requests written so far: each carries its number.
+    serial: u64,
     /// What they have seen.
     pub(super) seen: Seen,
 }
@@ -104,6 +116,7 @@ impl Clients {
             behaviour,
             connections: Slots::default(),
             stopping: false,
+            serial: 0,
             seen: Seen::default(),
         }
     }
@@ -165,28 +178,9 @@ impl Clients {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.leaves = leaves;
         for _ in 0..pipelined {
-            let out = &mut connection.out;
-            match kind {
-                8 => out.extend(b"HEAD / HTTP/1.1\r\nHost: w\r\n\r\n"),
-                9 => {
-                    out.extend(
-                        format!("POST / HTTP/1.1\r\nHost: w\r\nContent-Length: {size}\r\n\r\n").as_bytes(),
-                    );
-                    out.extend(std::iter::repeat_n(b'x', size));
-                }
-                10 => {
-                    out.extend(b"PUT / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked\r\n\r\n");
-                    for chunk in [1, size / 3 + 1, 7] {
-                        out.extend(format!("{chunk:x}\r\n").as_bytes());
-                        out.extend(std::iter::repeat_n(b'y', chunk));
-                        out.extend(b"\r\n");
-                    }
-                    out.extend(b"0\r\n\r\n");
-                }
-                11 => out.extend(b"GET / HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n"),
-                _ => out.extend(b"GET / HTTP/1.1\r\nHost: w\r\n\r\n"),
-            }
-            connection.asked.push_back(Asked { to_head: kind == 8, sent: now });
+            self.serial += 1;
+            write_request(&mut connection.out, kind, self.serial, size);
+            connection.asked.push_back(Asked { serial: self.serial, to_head: kind == 8, sent: now });
             self.seen.sent += 1;
             if kind == 11 {
                 break;
@@ -254,16 +248,19 @@ impl Clients {
     fn take_answers(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         loop {
             let Some(connection) = self.connections.get_mut(id) else { return };
-            if let Some((mut reader, status)) = connection.body.take() {
-                let Ok(piece) = reader.read(&mut connection.input) else {
+            if let Some(mut answer) = connection.body.take() {
+                let Ok(piece) = answer.reader.read(&mut connection.input) else {
                     return self.violate(format!("connection {id:?}: malformed body"));
                 };
+                if answer.letter.is_some_and(|own| connection.input[piece.data].iter().any(|&b| b != own)) {
+                    return self.violate(format!("connection {id:?}: bytes of another body"));
+                }
                 connection.input.drain(..piece.consumed);
-                if !reader.is_done() {
-                    connection.body = Some((reader, status));
+                if !answer.reader.is_done() {
+                    connection.body = Some(answer);
                     return;
                 }
-                self.answered(turn, id, status);
+                self.answered(turn, id, answer.status);
                 continue;
             }
             if connection.input.is_empty() {
@@ -278,12 +275,19 @@ impl Clients {
                 Ok(None) => return,
                 Ok(Some(head)) => {
                     let (len, status, body) = (head.len, head.status, head.body);
+                    let serial = head.fields.iter().find(|f| f.name == "X-Serial").map(|f| f.value.to_vec());
+                    let own = asked.serial.to_string().into_bytes();
+                    if serial.as_ref().is_some_and(|answered| *answered != own) {
+                        return self.violate(format!("connection {id:?}: the answer to another request"));
+                    }
+                    let letter = serial.map(|_| letter(asked.serial));
                     if body == BodyLength::UntilClose {
                         return self.violate(format!("connection {id:?}: an answer without length"));
                     }
                     connection.input.drain(..len);
                     if status >= 200 {
-                        connection.body = Some((BodyReader::new(body), status));
+                        let reader = BodyReader::new(body);
+                        connection.body = Some(Answer { reader, status, letter });
                     }
                 }
                 Err(e) => return self.violate(format!("connection {id:?}: malformed answer: {e}")),
@@ -324,6 +328,36 @@ impl Clients {
         let Some(connection) = self.connections.remove(id) else { return };
         let later = turn.now() + PAUSE;
         turn.timers.insert(later, Timer::Start(connection.user));
+    }
+}
+
+/// Writes a request of one of twelve kinds. Its number is in the target, and its body consists of the number's letter.
+fn write_request(out: &mut VecDeque<u8>, kind: u64, serial: u64, size: usize) {
+    let method = match kind {
+        8 => "HEAD",
+        9 => "POST",
+        10 => "PUT",
+        _ => "GET",
+    };
+    let fields = match kind {
+        9 => format!("Content-Length: {size}\r\n"),
+        10 => "Transfer-Encoding: chunked\r\n".to_owned(),
+        11 => "Connection: close\r\n".to_owned(),
+        _ => String::new(),
+    };
+    out.extend(format!("{method} /{serial} HTTP/1.1\r\nHost: w\r\n{fields}\r\n").as_bytes());
+    let fill = |n: usize| std::iter::repeat_n(letter(serial), n);
+    match kind {
+        9 => out.extend(fill(size)),
+        10 => {
+            for chunk in [1, size / 3 + 1, 7] {
+                out.extend(format!("{chunk:x}\r\n").as_bytes());
+                out.extend(fill(chunk));
+                out.extend(b"\r\n");
+            }
+            out.extend(b"0\r\n\r\n");
+        }
+        _ => {}
     }
 }
 

@@ -5,12 +5,15 @@
 //! and what must hold inside the proxy (`proxy/check.rs`). Tests and `make sim` run it. Floor 4.
 
 mod clients;
+mod manners;
+mod unruly;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::balance::RoutingMode;
+use crate::h1::request::Target;
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
 use crate::proxy::{self, Backend, ConnectionMode, Options, Proxy};
 use crate::reactor::{Flow, Handler, Reactor};
@@ -20,8 +23,12 @@ use crate::testbed::{self, Control, Profile, SimulatedBackend};
 use crate::time::Instant;
 
 use clients::Clients;
+use unruly::UnrulyBackend;
 
 pub use clients::{Behaviour, Seen};
+
+/// No unruly answer is longer.
+const LARGEST_ANSWER: usize = 100_000;
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -32,8 +39,10 @@ pub struct Plan {
     pub routing: RoutingMode,
     /// Whether it keeps upstream connections.
     pub connections: ConnectionMode,
-    /// One backend each.
+    /// One well-behaved backend each.
     pub profiles: Vec<Profile>,
+    /// How many more backends do all that a backend should not.
+    pub unruly: usize,
     /// How many users.
     pub users: usize,
     /// What they do.
@@ -90,6 +99,7 @@ pub struct World {
     fabric: Fabric,
     proxy: Actor<Proxy<VirtualNet>>,
     backends: Vec<Actor<SimulatedBackend<VirtualNet>>>,
+    unruly: Vec<Actor<UnrulyBackend>>,
     clients: Actor<Clients>,
     tap: Tap,
     records: Vec<Record>,
@@ -117,9 +127,23 @@ impl World {
                 actor
             })
             .collect();
+        let whole_segments = plan.weather.short_writes == 0.0
+            && plan.weather.split_segments == 0.0
+            && plan.weather.capacity >= LARGEST_ANSWER;
+        let unruly = (0u16..)
+            .take(plan.unruly)
+            .map(|i| {
+                let net = fabric.net();
+                let listener = net.listen(at(81 + plan.profiles.len() as u16 + i)).expect(start);
+                let backend = UnrulyBackend::new(fabric.clone(), listener, whole_segments);
+                let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);
+                actor.reactor.begin(|turn| actor.handler.open(turn)).expect(start);
+                actor
+            })
+            .collect();
         let net = fabric.net();
         let listener = net.listen(at(80)).expect(start);
-        let (recorder, tap) = tap(plan.profiles.len());
+        let (recorder, tap) = tap(plan.profiles.len() + plan.unruly);
         let proxy = Proxy::new(options(plan, at), listener, recorder);
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);
@@ -131,6 +155,7 @@ impl World {
             fabric,
             proxy,
             backends,
+            unruly,
             clients,
             tap,
             records: Vec::new(),
@@ -146,11 +171,16 @@ impl World {
     /// The first violation, with the step and the virtual time.
     pub fn run(mut self) -> Result<Outcome, String> {
         let ran = self.run_to_end();
-        ran.map_err(|what| {
-            format!("step {}, {:?} of virtual time: {what}", self.steps, self.fabric.now() - Instant::ZERO)
-        })?;
+        ran.map_err(|what| self.place(&what))?;
         let (seen, digest) = (self.clients.handler.seen.clone(), self.digest());
-        Ok(Outcome { seen, records: self.records, steps: self.steps, digest })
+        let World { fabric, proxy, mut backends, mut unruly, records, steps, .. } = self;
+        drop(proxy);
+        close_down(&fabric, &mut backends, &mut unruly)?;
+        Ok(Outcome { seen, records, steps, digest })
+    }
+
+    fn place(&self, what: &str) -> String {
+        format!("step {}, {:?} of virtual time: {what}", self.steps, self.fabric.now() - Instant::ZERO)
     }
 
     fn run_to_end(&mut self) -> Result<(), String> {
@@ -181,7 +211,7 @@ impl World {
         if begun != recorded {
             return Err(format!("{begun} exchanges begun, {recorded} recorded"));
         }
-        Ok(())
+        self.proxy.handler.check_drained()
     }
 
     /// Lets everyone act who has something to do now; if nobody has, moves on to when somebody will.
@@ -196,6 +226,12 @@ impl World {
         for backend in &mut self.backends {
             acted |= backend.act(now)?;
         }
+        for backend in &mut self.unruly {
+            acted |= backend.act(now)?;
+            if let Some(violation) = backend.handler.violation.take() {
+                return Err(violation);
+            }
+        }
         acted |= self.clients.act(now)?;
         if let Some(violation) = self.clients.handler.seen.violation.take() {
             return Err(violation);
@@ -205,7 +241,8 @@ impl World {
         }
         self.proxy.handler.check_quiet()?;
         let deadlines =
-            self.backends.iter().map(Actor::deadline).chain([self.proxy.deadline(), self.clients.deadline()]);
+            self.backends.iter().map(Actor::deadline).chain(self.unruly.iter().map(Actor::deadline));
+        let deadlines = deadlines.chain([self.proxy.deadline(), self.clients.deadline()]);
         let next = deadlines.chain([self.fabric.next_at()]).flatten().min();
         match next {
             Some(next) => self.fabric.advance(next.max(now)),
@@ -227,6 +264,53 @@ impl World {
     }
 }
 
+/// The proxy has gone: the backends stop too, and not one connection may be left.
+fn close_down(
+    fabric: &Fabric,
+    backends: &mut [Actor<SimulatedBackend<VirtualNet>>],
+    unruly: &mut [Actor<UnrulyBackend>],
+) -> Result<(), String> {
+    backends.iter_mut().for_each(|b| b.reactor.net().wake(Wake::StopSignal));
+    unruly.iter_mut().for_each(|b| b.reactor.net().wake(Wake::StopSignal));
+    let limit = fabric.now() + Duration::from_secs(60);
+    loop {
+        let now = fabric.now();
+        let mut acted = false;
+        for backend in &mut *backends {
+            acted |= backend.act(now)?;
+        }
+        for backend in &mut *unruly {
+            acted |= backend.act(now)?;
+        }
+        let stopped = backends.iter().all(|b| b.stopped) && unruly.iter().all(|b| b.stopped);
+        if stopped && fabric.next_at().is_none() {
+            break;
+        }
+        if !acted {
+            let deadlines = backends.iter().map(Actor::deadline).chain(unruly.iter().map(Actor::deadline));
+            let next = deadlines.chain([fabric.next_at()]).flatten().min();
+            fabric.advance(next.filter(|&at| at <= limit).ok_or("a backend does not stop")?.max(now));
+        }
+    }
+    match fabric.open_ends() {
+        0 => Ok(()),
+        n => Err(format!("{n} ends of connections left when everything has stopped")),
+    }
+}
+
+/// What the body of request `serial` consists of, and of its answer.
+fn letter(serial: u64) -> u8 {
+    b'a' + (serial % 26) as u8
+}
+
+/// The number of a request.
+fn serial_of(target: Target<'_>) -> Option<u64> {
+    match target {
+        Target::Origin(path) => path.strip_prefix('/')?.parse().ok(),
+        _ => None,
+    }
+}
+
 fn options(plan: &Plan, at: impl Fn(u16) -> SocketAddr) -> Options {
     let backend = |port: u16| Backend {
         url: format!("http://backend:{port}"),
@@ -235,7 +319,7 @@ fn options(plan: &Plan, at: impl Fn(u16) -> SocketAddr) -> Options {
     };
     let seconds = Duration::from_secs;
     Options {
-        backends: (81..).take(plan.profiles.len()).map(backend).collect(),
+        backends: (81..).take(plan.profiles.len() + plan.unruly).map(backend).collect(),
         connections: plan.connections,
         routing: plan.routing,
         sma_window: 3,

@@ -1,0 +1,315 @@
+//! Backends without manners.
+//!
+//! Here: [`UnrulyBackend`], which answers in every way that a real backend should not: in drops, too early, too much,
+//! half, not at all. It judges what it is sent: whole bodies, and no request on a connection that it has spoilt. Not
+//! here: what it says (`manners.rs`), the well-behaved ones (`testbed/`). Floor 4.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use super::manners::{MANNERS, Manner, answer_bytes};
+use super::{letter, serial_of};
+use crate::h1::body::BodyReader;
+use crate::h1::request::{RequestHead, field_space};
+use crate::net::{Accepted, Door, Fabric, Net, Readiness, Stream as _, Token, VirtualNet, Wake};
+use crate::reactor::{Flow, Handler};
+use crate::slots::{SlotId, Slots};
+
+type Turn<'a> = crate::reactor::Turn<'a, VirtualNet, Timer>;
+type Stream = <VirtualNet as Net>::Stream;
+
+const LISTENER: u8 = 0;
+const CONNECTION: u8 = 1;
+const DOOR: Token = Token::new(LISTENER, SlotId::new(0, 0));
+
+/// Between two drops of a slow answer, and before a late word.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What becomes of a connection once all is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Keep,
+    Close,
+    Reset,
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Timer {
+    /// The next drop.
+    Drop(SlotId),
+    LateWord(SlotId),
+    Accept,
+}
+
+/// The request being read.
+struct Asked {
+    body: BodyReader,
+    serial: u64,
+    manner: Manner,
+    to_head: bool,
+    answered: bool,
+}
+
+struct Connection {
+    stream: Stream,
+    readable: bool,
+    input: Vec<u8>,
+    asked: Option<Asked>,
+    out: VecDeque<u8>,
+    in_drops: bool,
+    after: After,
+    /// Something was said on it that no answer may contain.
+    spoilt: bool,
+}
+
+/// A server that does what servers should not.
+pub(super) struct UnrulyBackend {
+    fabric: Fabric,
+    door: Door<<VirtualNet as Net>::Listener>,
+    connections: Slots<Connection>,
+    /// Whether what is written at once arrives at once.
+    whole_segments: bool,
+    /// The first thing that must not happen.
+    pub(super) violation: Option<String>,
+}
+
+impl UnrulyBackend {
+    /// Will accept from `listener`. `whole_segments`: the network does not cut what is written at once.
+    pub(super) fn new(
+        fabric: Fabric,
+        listener: <VirtualNet as Net>::Listener,
+        whole_segments: bool,
+    ) -> UnrulyBackend {
+        let door = Door::new(listener);
+        UnrulyBackend { fabric, door, connections: Slots::default(), whole_segments, violation: None }
+    }
+
+    /// Begins to accept.
+    pub(super) fn open(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
+        self.door.register(turn.net, DOOR)
+    }
+
+    fn violate(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    fn accept(&mut self, turn: &mut Turn<'_>) {
+        loop {
+            match self.door.accept(turn.net) {
+                Accepted::Client(stream, _) => {
+                    let id = self.connections.insert(Connection {
+                        stream,
+                        readable: false,
+                        input: Vec::new(),
+                        asked: None,
+                        out: VecDeque::new(),
+                        in_drops: false,
+                        after: After::Keep,
+                        spoilt: false,
+                    });
+                    let Some(connection) = self.connections.get_mut(id) else { return };
+                    let registered = turn.net.register(&mut connection.stream, Token::new(CONNECTION, id));
+                    assert!(registered.is_ok(), "a virtual stream can always be registered");
+                }
+                Accepted::Nobody => return,
+                Accepted::Exhausted(_) => {
+                    let later = turn.now() + PAUSE;
+                    turn.timers.insert(later, Timer::Accept);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        let mut block = [0; 4096];
+        loop {
+            let Some(connection) = self.connections.get_mut(id) else { return };
+            if !connection.readable {
+                return;
+            }
+            match connection.stream.read(&mut block) {
+                Ok(n) if n > 0 => connection.input.extend_from_slice(&block[..n]),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    connection.readable = false;
+                    return;
+                }
+                _ => return drop(self.connections.remove(id)),
+            }
+            self.take_requests(turn, id);
+        }
+    }
+
+    fn take_requests(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        loop {
+            let Some(connection) = self.connections.get_mut(id) else { return };
+            if connection.after != After::Keep {
+                return connection.input.clear();
+            }
+            if connection.asked.is_none() && !self.begin_request(turn, id) {
+                return;
+            }
+            if !self.take_body(turn, id) {
+                return;
+            }
+        }
+    }
+
+    /// Reads a head, if there is a whole one.
+    fn begin_request(&mut self, turn: &mut Turn<'_>, id: SlotId) -> bool {
+        let manner = MANNERS[self.fabric.draw(MANNERS.len() as u64) as usize];
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        let (len, asked) = match parse(&connection.input, manner) {
+            Ok(None) => return false,
+            Ok(Some(request)) => request,
+            Err(what) => {
+                self.violate(what);
+                return false;
+            }
+        };
+        if connection.spoilt && self.whole_segments {
+            let serial = asked.serial;
+            self.violate(format!("request {serial} on a connection with unread bytes"));
+            return false;
+        }
+        connection.input.drain(..len);
+        connection.asked = Some(asked);
+        if manner == Manner::Early {
+            self.answer(turn, id);
+        }
+        true
+    }
+
+    /// Reads on in the body; whether the request is over.
+    fn take_body(&mut self, turn: &mut Turn<'_>, id: SlotId) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        let Some(asked) = &mut connection.asked else { return false };
+        let Ok(piece) = asked.body.read(&mut connection.input) else {
+            self.violate("the proxy sent a malformed body".to_owned());
+            return false;
+        };
+        let (serial, answered) = (asked.serial, asked.answered);
+        if connection.input[piece.data].iter().any(|&b| b != letter(serial)) {
+            self.violate(format!("request {serial}: bytes of another body"));
+            return false;
+        }
+        connection.input.drain(..piece.consumed);
+        if !asked.body.is_done() {
+            return false;
+        }
+        if !answered {
+            self.answer(turn, id);
+        }
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        connection.asked = None;
+        true
+    }
+
+    fn answer(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        let size = self.fabric.draw(3_000) as usize;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(asked) = &mut connection.asked else { return };
+        asked.answered = true;
+        connection.in_drops = asked.manner == Manner::Slow;
+        connection.after = match asked.manner {
+            Manner::UntilClose | Manner::CutHead | Manner::CutBody | Manner::Hangup => After::Close,
+            Manner::ResetBody => After::Reset,
+            _ => After::Keep,
+        };
+        connection.spoilt |= matches!(asked.manner, Manner::Surplus | Manner::Brimful);
+        if asked.manner == Manner::LateWord {
+            let later = turn.net.now() + PAUSE;
+            turn.timers.insert(later, Timer::LateWord(id));
+        }
+        let bytes = answer_bytes(asked.manner, asked.serial, asked.to_head, size);
+        connection.out.extend(bytes);
+        self.write(turn, id);
+    }
+
+    fn write(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        loop {
+            let Some(connection) = self.connections.get_mut(id) else { return };
+            let out = connection.out.make_contiguous();
+            let n = if connection.in_drops { out.len().min(40) } else { out.len() };
+            if n == 0 {
+                break;
+            }
+            match connection.stream.write(&out[..n]) {
+                Ok(n) => drop(connection.out.drain(..n)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => return drop(self.connections.remove(id)),
+            }
+            if connection.in_drops {
+                let later = turn.net.now() + PAUSE;
+                turn.timers.insert(later, Timer::Drop(id));
+                return;
+            }
+        }
+        let Some(connection) = self.connections.get(id) else { return };
+        match connection.after {
+            After::Keep => {}
+            After::Close => drop(self.connections.remove(id)),
+            After::Reset => {
+                connection.stream.reset_on_close();
+                self.connections.remove(id);
+            }
+        }
+    }
+}
+
+/// A request head and its length, if it is whole.
+fn parse(bytes: &[u8], manner: Manner) -> Result<Option<(usize, Asked)>, String> {
+    let mut space = field_space();
+    let head = RequestHead::parse(bytes, &mut space);
+    let Some(head) = head.map_err(|e| format!("the proxy sent a malformed head: {e}"))? else {
+        return Ok(None);
+    };
+    let serial = serial_of(head.target).ok_or_else(|| format!("a request for {:?}", head.target))?;
+    let body = BodyReader::new(head.body);
+    Ok(Some((head.len, Asked { body, serial, manner, to_head: head.is_head(), answered: false })))
+}
+
+impl Handler<VirtualNet> for UnrulyBackend {
+    type Timer = Timer;
+
+    fn ready(&mut self, turn: &mut Turn<'_>, token: Token, readiness: Readiness) {
+        if token.role == LISTENER {
+            self.door.knocked();
+            return self.accept(turn);
+        }
+        if let Some(connection) = self.connections.get_mut(token.slot) {
+            connection.readable |= readiness.readable || readiness.read_closed || readiness.broken;
+        }
+        self.write(turn, token.slot);
+        self.read(turn, token.slot);
+    }
+
+    fn expired(&mut self, turn: &mut Turn<'_>, timer: Timer) {
+        match timer {
+            Timer::Drop(id) => self.write(turn, id),
+            Timer::LateWord(id) => {
+                if let Some(connection) = self.connections.get_mut(id) {
+                    connection.out.extend(b"\0late");
+                }
+                self.write(turn, id);
+            }
+            Timer::Accept => {
+                self.door.resume();
+                self.accept(turn);
+            }
+        }
+    }
+
+    fn woken(&mut self, _turn: &mut Turn<'_>, wake: Wake) {
+        if wake == Wake::StopSignal {
+            self.door.shut();
+            self.connections = Slots::default();
+        }
+    }
+
+    fn turn_ended(&mut self, _turn: &mut Turn<'_>) -> Flow {
+        if self.door.is_shut() { Flow::Stop } else { Flow::Continue }
+    }
+}
