@@ -35,9 +35,9 @@ bench: ## Measure the small parts: selector, wheel, heads (criterion, time per o
 	$(CARGO) bench --locked --bench selector --bench wheel --bench head
 	$(CARGO) bench --locked --bench lateness
 
-sim: export SEEDS ?= 1000
-sim: ## Run the world over many seeds with faults (SEEDS=1000 FIRST_SEED=0), or replay one (SEED=7)
-	$(CARGO) test --locked --release --test world -- --nocapture $(if $(SEED),one_seed,many_seeds)
+sim: ## Run the world over seeds with faults (SECONDS=60, or SEEDS=10000 FIRST_SEED=0), or replay one with a trace (SEED=7)
+	@$(if $(SEED),SEED=$(SEED),$(if $(SEEDS),SEEDS=$(SEEDS),SECONDS=$(or $(SECONDS),60)) FIRST_SEED=$(or $(FIRST_SEED),0)) \
+		$(CARGO) test --locked --release --test world -- --nocapture $(if $(SEED),one_seed,many_seeds)
 
 scenarios: install-wrk ## Drive all six scenarios with wrk (SECONDS=30 WARMUP=5) and print their table
 	$(CARGO) bench --locked --bench scenarios

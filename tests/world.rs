@@ -1,6 +1,7 @@
 //! The whole system in virtual time: known figures, equal runs, and many seeds with faults.
 
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tidegate::balance::RoutingMode;
 use tidegate::net::Weather;
@@ -91,36 +92,55 @@ fn stormy(seed: u64) -> Plan {
 
 fn run(seed: u64) -> Outcome {
     World::new(&stormy(seed)).run().unwrap_or_else(|violation| {
-        panic!(
-            "seed {seed}, {violation}\nreplay: SEED={seed} cargo test --test world -- --nocapture one_seed"
-        )
+        let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output();
+        let commit =
+            commit.map_or_else(|e| e.to_string(), |o| String::from_utf8_lossy(&o.stdout).into_owned());
+        panic!("seed {seed}, {violation}\ncommit {}\nreplay: make sim SEED={seed}", commit.trim())
     })
 }
 
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: expected a whole number")))
+}
+
+/// As many seeds as SEEDS says (256), from FIRST_SEED on; or as many as SECONDS allow.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "SECONDS are the user's, not the world's")]
 fn many_seeds_with_faults_show_no_violation() {
-    let number =
-        |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
-    let (first, count) = (number("FIRST_SEED", 0), number("SEEDS", 256));
-    let (mut answers, mut cut) = ([0; 3], 0);
-    for seed in first..first + count {
+    let (first, seconds) = (number("FIRST_SEED").unwrap_or(0), number("SECONDS"));
+    let seeds = number("SEEDS").unwrap_or(if seconds.is_some() { u64::MAX - first } else { 256 });
+    let start = Instant::now();
+    let (mut answers, mut cut, mut count) = ([0; 3], 0, 0);
+    for seed in first..first + seeds {
         let outcome = run(seed);
         (0..3).for_each(|i| answers[i] += outcome.seen.answers[i]);
         cut += outcome.seen.cut;
+        count += 1;
+        if seconds.is_some_and(|limit| start.elapsed().as_secs() >= limit) {
+            break;
+        }
     }
-    println!("{count} seeds: 2xx {}, 4xx {}, 5xx {}, cut {cut}", answers[0], answers[1], answers[2]);
+    println!(
+        "{count} seeds from {first}: 0 violations; answers 2xx {}, 4xx {}, 5xx {}, cut {cut}",
+        answers[0], answers[1], answers[2]
+    );
     assert!(answers[0] > 100 * count, "worlds in which hardly anything is answered prove nothing");
 }
 
+/// The seed in SEED, with a trace of all that happens on standard error.
 #[test]
 fn one_seed() {
-    let Some(seed) = std::env::var("SEED").ok().and_then(|v| v.parse().ok()) else { return };
+    let Some(seed) = number("SEED") else { return };
+    let logger = simple_logger::SimpleLogger::new().with_level(log::LevelFilter::Trace).without_timestamps();
+    logger.init().expect("the only logger");
     let outcome = run(seed);
     println!(
-        "seed {seed}: {} steps, {} records, {:?}",
+        "seed {seed}: {} steps, {} records, {:?}, digest {:016x}",
         outcome.steps,
         outcome.records.len(),
-        outcome.seen.answers
+        outcome.seen.answers,
+        outcome.digest
     );
 }
 

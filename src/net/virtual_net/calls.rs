@@ -34,6 +34,7 @@ impl Kernel {
         let id = listener.backlog.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
         let address = self.ends.get(id).ok_or(io::ErrorKind::ConnectionAborted)?.address;
         self.note(1, id.index().into());
+        self.trace(|| format!("{id:?} accepted, from {address}"));
         Ok((id, address))
     }
 
@@ -41,6 +42,7 @@ impl Kernel {
         self.next_port = self.next_port.checked_add(1).unwrap_or(1024);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.next_port));
         let id = self.ends.insert(End::new(Link::Connecting, address));
+        self.trace(|| format!("{id:?} connects to {to}"));
         let instant = self.chance(self.weather.instant_connects);
         if !instant || self.chance(0.2) {
             self.later(Happening::Syn { from: id, to });
@@ -70,7 +72,9 @@ impl Kernel {
         for (slot, byte) in into.iter_mut().zip(end.received.drain(..n)) {
             *slot = byte;
         }
-        if let Some(peer) = end.peer {
+        let peer = end.peer;
+        self.trace(|| format!("{id:?} reads {n} bytes"));
+        if let Some(peer) = peer {
             self.later(Happening::Room { end: peer, read: n });
         }
         self.maybe_spurious(id);
@@ -101,6 +105,7 @@ impl Kernel {
         for part in parts {
             bytes.extend_from_slice(&part[..part.len().min(room - bytes.len())]);
         }
+        self.trace(|| format!("{id:?} writes {room} of {whole} bytes: {}", beginning(&bytes)));
         self.transmit(id, bytes);
         self.maybe_spurious(id);
         Ok(room)
@@ -176,6 +181,7 @@ impl Kernel {
     /// Closes an end: with a reset if data was left unread (as Linux does), else with a FIN.
     pub(super) fn close(&mut self, id: SlotId) {
         let Some(end) = self.ends.get(id) else { return };
+        self.trace(|| format!("{id:?} closes, {:?}, {} bytes unread", end.link, end.received.len()));
         match (end.link, end.peer) {
             (Link::Open, Some(to)) if end.reset_on_close || !end.received.is_empty() => {
                 let at = self.arrival(id);
@@ -187,4 +193,9 @@ impl Kernel {
         }
         self.ends.remove(id);
     }
+}
+
+/// As much of a message as a line of a trace has room for.
+fn beginning(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(60)].escape_ascii().to_string()
 }

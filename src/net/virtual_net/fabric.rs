@@ -179,6 +179,7 @@ impl Kernel {
             Happening::Segment { from, to, bytes } => self.arrive(from, to, &bytes),
             Happening::Fin { to } => {
                 self.note(3, 0);
+                self.trace(|| format!("{to:?} gets FIN"));
                 if let Some(end) = self.ends.get_mut(to) {
                     end.fin_received = true;
                     self.queue(to);
@@ -216,6 +217,7 @@ impl Kernel {
 
     fn arrive(&mut self, from: SlotId, to: SlotId, bytes: &[u8]) {
         self.note(2, bytes.len() as u64);
+        self.trace(|| format!("{to:?} gets {} bytes from {from:?}", bytes.len()));
         let Some(end) = self.ends.get_mut(to) else {
             // Nobody is there any more: the answer to data is a reset.
             return self.later(Happening::Reset { to: from });
@@ -228,6 +230,7 @@ impl Kernel {
 
     fn break_end(&mut self, id: SlotId, error: io::ErrorKind) {
         self.note(4, error as u64);
+        self.trace(|| format!("{id:?} gets {error}"));
         if let Some(end) = self.ends.get_mut(id)
             && end.link != Link::Broken
         {
@@ -276,6 +279,11 @@ impl Kernel {
 
     pub(super) fn chance(&mut self, share: f64) -> bool {
         share > 0.0 && self.rng.random_bool(share)
+    }
+
+    /// Tells what happens, to who replays a seed.
+    pub(super) fn trace(&self, what: impl FnOnce() -> String) {
+        log::trace!(target: "world", "{:>14.6} ms  {}", self.now.as_nanos() as f64 / 1e6, what());
     }
 
     /// Folds an event into the digest (FNV-1a).
