@@ -5,6 +5,7 @@
 
 use super::Proxy;
 use super::client::ClientState;
+use super::rules::{self, Reading};
 use super::upstream::UpstreamState;
 use crate::balance::BackendId;
 use crate::net::{Net, VirtualNet};
@@ -125,11 +126,8 @@ impl Proxy<VirtualNet> {
     /// Which connection was forgotten.
     pub fn check_quiet(&self) -> Result<(), String> {
         for (id, client) in self.clients.iter() {
-            let wants = match client.state {
-                ClientState::Idle | ClientState::Head | ClientState::Lingering => true,
-                ClientState::Busy(exchange) => self.wants_body(exchange),
-                ClientState::Flushing(_) => false,
-            };
+            let reading = rules::client_readable(client.state, self.wants_body(client.state));
+            let wants = reading != Reading::NotNow;
             let pipelined = client.state == ClientState::Idle && client.pending.is_some();
             let levels = client.stream.levels();
             ensure(!(wants && levels.readable || pipelined), || {

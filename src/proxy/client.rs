@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::address::AddressText;
 use super::exchange::RequestSide;
-use super::failure::Failure;
+use super::rules::{self, Conclusion, Departure, Reading, Resumption};
 use super::{CLIENT, ClientId, ExchangeId, Proxy, Timer, Turn};
 use crate::buffer::Buffer;
 use crate::deadline::Deadline;
@@ -23,8 +23,7 @@ use crate::net::{Net, Readiness, Stream, Token, flush, send};
 /// How many reads or pipelined requests one client gets before the others have their turn.
 const STEPS_PER_TURN: usize = 4;
 
-/// How long we wait for a client to take our last response and close, while we pass over what it still sends. A
-/// plain close would reset the connection and could take the response with it (RFC 9112 §9.6).
+/// How long we wait for a client to take our last response and close, while we pass over what it still sends.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// What becomes of a client's connection after a response.
@@ -115,10 +114,10 @@ impl<N: Net> Proxy<N> {
             client.deadline.set(turn.timers, limit, Timer::Client(id));
             return;
         }
-        match client.state {
-            ClientState::Flushing(after) => self.conclude(turn, id, after),
-            ClientState::Busy(exchange) => self.resume_response(turn, exchange, input),
-            _ => {}
+        match rules::client_flushed(client.state) {
+            Resumption::Conclude(after) => self.conclude(turn, id, after),
+            Resumption::ReadOn(exchange) => self.resume_response(turn, exchange, input),
+            Resumption::Nothing => {}
         }
     }
 
@@ -126,53 +125,54 @@ impl<N: Net> Proxy<N> {
     pub(super) fn client_progress(&mut self, turn: &mut Turn<'_, N>, id: ClientId, input: &mut [u8]) {
         for _ in 0..STEPS_PER_TURN {
             let Some(client) = self.clients.get_mut(id) else { return };
-            let (readable, wanted) = match client.state {
-                ClientState::Idle => match client.pending.take() {
-                    Some(pipelined) => {
-                        self.buffered_request(turn, id, pipelined);
-                        continue;
-                    }
-                    None => (client.readable, true),
-                },
-                ClientState::Head | ClientState::Lingering => (client.readable, true),
-                ClientState::Busy(exchange) => (client.readable, self.wants_body(exchange)),
-                ClientState::Flushing(_) => (client.readable, false),
-            };
-            if !readable || !wanted || !self.read_client(turn, id, input) {
+            if client.state == ClientState::Idle
+                && let Some(pipelined) = client.pending.take()
+            {
+                self.buffered_request(turn, id, pipelined);
+                continue;
+            }
+            if !client.readable {
                 return;
+            }
+            let state = client.state;
+            match rules::client_readable(state, self.wants_body(state)) {
+                Reading::NotNow => return,
+                reading => self.read_client(turn, id, reading, input),
             }
         }
         turn.again(Token::new(CLIENT, id));
     }
 
-    /// Reads once; whether it is worth to go on.
+    /// Reads once.
     ///
     /// A short read means that the socket is drained, and no second read is needed to be told so (epoll(7)), unless
     /// the client has closed its side: then the end of the stream is still to be read.
-    fn read_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId, input: &mut [u8]) -> bool {
-        let Some(client) = self.clients.get_mut(id) else { return false };
+    fn read_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId, reading: Reading, input: &mut [u8]) {
+        let Some(client) = self.clients.get_mut(id) else { return };
         match client.stream.read(input) {
-            Ok(0) => self.client_ended(turn, id),
+            Ok(0) => {
+                let departure = rules::client_ended(client.state);
+                self.depart(turn, id, departure);
+            }
             Ok(n) => {
                 client.readable = n == input.len() || client.read_closed;
-                self.client_bytes(turn, id, &mut input[..n]);
+                self.client_bytes(turn, id, reading, &mut input[..n]);
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => client.readable = false,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => self.client_gone(turn, id),
         }
-        true
     }
 
-    fn client_bytes(&mut self, turn: &mut Turn<'_, N>, id: ClientId, bytes: &mut [u8]) {
+    fn client_bytes(&mut self, turn: &mut Turn<'_, N>, id: ClientId, reading: Reading, bytes: &mut [u8]) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        match client.state {
-            ClientState::Lingering => {}
-            ClientState::Busy(exchange) => {
+        match reading {
+            Reading::Discard | Reading::NotNow => {}
+            Reading::Body(exchange) => {
                 let consumed = self.body_bytes(turn, exchange, bytes);
                 self.keep_pending(id, &bytes[consumed..]);
             }
-            _ => match client.pending.take() {
+            Reading::Head => match client.pending.take() {
                 Some(mut head) => {
                     head.push(bytes);
                     self.buffered_request(turn, id, head);
@@ -285,24 +285,21 @@ impl<N: Net> Proxy<N> {
     pub(super) fn conclude(&mut self, turn: &mut Turn<'_, N>, id: ClientId, after: After) {
         let draining = self.is_draining();
         let Some(client) = self.clients.get_mut(id) else { return };
-        let now = turn.net.now();
-        if client.unsent.is_some() {
-            client.state = ClientState::Flushing(after);
-            client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
-            return;
-        }
-        match after {
-            After::KeepAlive if !draining => {
+        let (now, unread) = (turn.net.now(), client.readable || client.pending.is_some());
+        match rules::client_concluded(after, client.unsent.is_some(), unread, draining) {
+            Conclusion::Flush => {
+                client.state = ClientState::Flushing(after);
+                client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
+            }
+            Conclusion::Idle => {
                 client.state = ClientState::Idle;
                 client.deadline.set(turn.timers, now + self.options.idle_timeout, Timer::Client(id));
-                if client.readable || client.pending.is_some() {
+                if unread {
                     turn.again(Token::new(CLIENT, id));
                 }
             }
-            After::Close | After::KeepAlive if !client.readable && client.pending.is_none() => {
-                self.close_client(turn, id);
-            }
-            _ => self.linger(turn, id),
+            Conclusion::Close => self.close_client(turn, id),
+            Conclusion::Linger => self.linger(turn, id),
         }
     }
 
@@ -320,21 +317,33 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// The client has closed its sending side.
-    fn client_ended(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
-        match self.clients.get(id).map(|c| c.state) {
-            // Only a body is read while an exchange is in flight: this one will never be complete.
-            Some(ClientState::Busy(_)) => self.client_gone(turn, id),
-            _ => self.close_client(turn, id),
-        }
-    }
-
     /// The client's connection is lost.
     pub(super) fn client_gone(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
-        if let Some(ClientState::Busy(exchange)) = self.clients.get(id).map(|c| c.state) {
-            self.fail(turn, exchange, Failure::ClientGone);
+        let Some(client) = self.clients.get(id) else { return };
+        let departure = rules::client_lost(client.state);
+        self.depart(turn, id, departure);
+    }
+
+    fn depart(&mut self, turn: &mut Turn<'_, N>, id: ClientId, departure: Departure) {
+        match departure {
+            Departure::Close => self.close_client(turn, id),
+            Departure::TellAndClose(exchange, event) => {
+                self.happened(turn, exchange, event);
+                self.close_client(turn, id);
+            }
+            Departure::Tell(exchange, event) => self.happened(turn, exchange, event),
+            Departure::RequestTimeout => {
+                let reply = Reply {
+                    status: 408,
+                    reason: None,
+                    detail: "the request head did not arrive in time",
+                    to_head: false,
+                    version: Version::Http11,
+                    persistence: Persistence::Close,
+                };
+                self.reply(turn, id, &reply, After::Linger);
+            }
         }
-        self.close_client(turn, id);
     }
 
     /// Closes the connection; no exchange is in flight on it.
@@ -351,28 +360,13 @@ impl<N: Net> Proxy<N> {
         if !client.deadline.has_passed(turn.timers, now, Timer::Client(id)) {
             return;
         }
-        match client.state {
-            ClientState::Head => {
-                let reply = Reply {
-                    status: 408,
-                    reason: None,
-                    detail: "the request head did not arrive in time",
-                    to_head: false,
-                    version: Version::Http11,
-                    persistence: Persistence::Close,
-                };
-                self.reply(turn, id, &reply, After::Linger);
-            }
-            ClientState::Busy(_) if client.unsent.is_some() => self.client_gone(turn, id),
-            ClientState::Busy(exchange) => self.fail(turn, exchange, Failure::ClientBodyTimeout),
-            ClientState::Idle | ClientState::Flushing(_) | ClientState::Lingering => {
-                self.close_client(turn, id);
-            }
-        }
+        let departure = rules::client_expired(client.state, client.unsent.is_some());
+        self.depart(turn, id, departure);
     }
 
     /// Whether bytes of a request body can be passed on now.
-    pub(super) fn wants_body(&self, exchange: ExchangeId) -> bool {
+    pub(super) fn wants_body(&self, state: ClientState) -> bool {
+        let ClientState::Busy(exchange) = state else { return false };
         let Some(exchange) = self.exchanges.get(exchange) else { return false };
         let upstream = exchange.upstream.and_then(|id| self.upstreams.get(id));
         matches!(exchange.request, RequestSide::Body { .. })

@@ -3,7 +3,7 @@
 //! Here: what the stop signals do. Floor 3.
 
 use super::client::ClientState;
-use super::failure::Failure;
+use super::rules::Event;
 use super::{Proxy, Timer, Turn};
 use crate::net::{Net, Readiness};
 use crate::reactor::Flow;
@@ -61,7 +61,7 @@ impl<N: Net> Proxy<N> {
         log::warn!("the drain limit has passed: cutting off {} requests in flight", self.exchanges.len());
         let ids: Vec<_> = self.exchanges.iter().map(|(id, _)| id).collect();
         for id in ids {
-            self.fail(turn, id, Failure::DrainLimit);
+            self.happened(turn, id, Event::DrainLimit);
         }
         let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
         for id in ids {

@@ -6,6 +6,7 @@
 
 use super::client::After;
 use super::failure::Failure;
+use super::rules::{self, Effect, Ending, Event, Progress};
 use super::{ClientId, ExchangeId, Proxy, Timer, Turn, UpstreamId};
 use crate::balance::{BackendId, Outcome, RoutingMode};
 use crate::buffer::Buffer;
@@ -73,7 +74,28 @@ pub(super) struct Exchange {
     pub(super) replay: Option<Buffer>,
 }
 
+impl Exchange {
+    fn progress(&self) -> Progress {
+        match self.response {
+            ResponseSide::Pending if self.replay.is_some() => Progress::Replayable,
+            ResponseSide::Pending => Progress::Pending,
+            ResponseSide::Body(body) if body.reader.ends_at_close() => Progress::UntilClose,
+            ResponseSide::Body(_) => Progress::Framed,
+        }
+    }
+}
+
 impl<N: Net> Proxy<N> {
+    /// Something other than progress has befallen the exchange: does what follows from it.
+    pub(super) fn happened(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, event: Event) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        match rules::exchange(event, exchange.progress()) {
+            Effect::Complete => self.body_ended_by_close(turn, id),
+            Effect::SendAgain => self.send_again(turn, id),
+            Effect::Fail(failure) => self.fail(turn, id, failure),
+        }
+    }
+
     /// Something has moved: whose turn is it now? Either the client's body deadline runs or the upstream's, never both
     /// and never none, so that each is blamed for its own waiting only. While the connection opens, its own deadline
     /// runs.
@@ -122,7 +144,7 @@ impl<N: Net> Proxy<N> {
     }
 
     /// The exchange has failed: the upstream connection is closed, and the client is told if it still can be.
-    pub(super) fn fail(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, failure: Failure) {
+    fn fail(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, failure: Failure) {
         let Some(exchange) = self.exchanges.remove(id) else { return };
         let (now, row) = (turn.now(), failure.consequence());
         log::debug!("{}: {}", self.url(exchange.backend), row.detail);
@@ -135,46 +157,36 @@ impl<N: Net> Proxy<N> {
             _ => row.status,
         };
         self.record(turn, &exchange, status, row.blames_backend, reused, now);
-        match exchange.response {
-            _ if failure == Failure::ClientGone => {}
-            ResponseSide::Pending => self.reply_failure(turn, &exchange, failure),
-            ResponseSide::Body(body) => self.cut_short(turn, &exchange, &body),
+        let (head_sent, ends_at_close) = match exchange.response {
+            ResponseSide::Pending => (false, false),
+            ResponseSide::Body(body) => (true, body.ends_at_close),
+        };
+        let keep = exchange.persistence == Persistence::KeepAlive && !self.is_draining();
+        match rules::ending(failure, exchange.request, head_sent, ends_at_close, keep) {
+            Ending::Silence => {}
+            Ending::Reply(after) => self.reply_failure(turn, &exchange, failure, after),
+            Ending::Close => self.conclude(turn, exchange.client, After::Close),
+            Ending::Reset => {
+                if let Some(client) = self.clients.get_mut(exchange.client) {
+                    client.stream.reset_on_close();
+                }
+                self.close_client(turn, exchange.client);
+            }
         }
         exchange.replay.into_iter().for_each(|b| self.buffers.put(b));
     }
 
-    fn reply_failure(&mut self, turn: &mut Turn<'_, N>, exchange: &Exchange, failure: Failure) {
+    fn reply_failure(&mut self, turn: &mut Turn<'_, N>, exchange: &Exchange, failure: Failure, after: After) {
         let row = failure.consequence();
-        let keep = exchange.persistence == Persistence::KeepAlive
-            && exchange.request == RequestSide::Done
-            && !self.is_draining();
         let reply = Reply {
             status: row.status,
             reason: row.reason,
             detail: row.detail,
             to_head: exchange.to_head,
             version: exchange.version,
-            persistence: if keep { Persistence::KeepAlive } else { Persistence::Close },
-        };
-        let after = match exchange.request {
-            _ if keep => After::KeepAlive,
-            RequestSide::Done => After::Close,
-            RequestSide::Body { .. } | RequestSide::Abandoned => After::Linger,
+            persistence: if after == After::KeepAlive { Persistence::KeepAlive } else { Persistence::Close },
         };
         self.reply(turn, exchange.client, &reply, after);
-    }
-
-    /// Part of the response is with the client already: the connection ends without the end of the body, which is
-    /// how the client learns of it (RFC 9112 §8). Where the end of the connection would be the end of the body, it
-    /// must be a reset.
-    fn cut_short(&mut self, turn: &mut Turn<'_, N>, exchange: &Exchange, body: &ResponseBody) {
-        if body.ends_at_close {
-            if let Some(client) = self.clients.get_mut(exchange.client) {
-                client.stream.reset_on_close();
-            }
-            return self.close_client(turn, exchange.client);
-        }
-        self.conclude(turn, exchange.client, After::Close);
     }
 
     /// Notes the end of an exchange.

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use super::client::{After, ClientState};
 use super::exchange::{Exchange, RequestSide, ResponseSide};
 use super::failure::Failure;
+use super::rules::Event;
 use super::upstream::{Attempt, Upstream, UpstreamState};
 use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::{BackendId, Choice, Reason};
@@ -184,7 +185,7 @@ impl<N: Net> Proxy<N> {
                 self.counters.connections_stale += 1;
                 self.close_upstream(turn, upstream_id);
                 if broken.taken > 0 && !plan.idempotent {
-                    self.fail(turn, id, Failure::UpstreamResetBeforeHead);
+                    self.happened(turn, id, Event::UpstreamReset);
                     return true;
                 }
                 continue;
@@ -218,7 +219,7 @@ impl<N: Net> Proxy<N> {
         let Some(backend) = self.exchanges.get(id).map(|e| e.backend) else {
             return self.buffers.put(request);
         };
-        let mut failed = Failure::UpstreamRefused;
+        let mut failed = Event::Refused;
         while let Some(address) = self.targets[usize::from(backend.0)].address(attempt) {
             match self.open_upstream(turn, id, address, attempt) {
                 Ok((upstream_id, next)) => {
@@ -235,14 +236,14 @@ impl<N: Net> Proxy<N> {
                 Err(e) if is_exhaustion(&e) => {
                     let (now, url) = (turn.now(), &self.options.backends[backend.0 as usize].url);
                     self.told.error(now, || format!("no socket to {url} can be had: {e} ({})", advice(&e)));
-                    failed = Failure::NoSocket;
+                    failed = Event::NoSocket;
                     break;
                 }
                 Err(_) => attempt = attempt.next(),
             }
         }
         self.buffers.put(request);
-        self.fail(turn, id, failed);
+        self.happened(turn, id, failed);
     }
 
     /// Begins to connect.
@@ -273,7 +274,7 @@ impl<N: Net> Proxy<N> {
         let Some(exchange) = self.exchanges.get_mut(id) else { return bytes.len() };
         let RequestSide::Body { reader, coding } = &mut exchange.request else { return 0 };
         let Ok(piece) = reader.read(bytes) else {
-            self.fail(turn, id, Failure::ClientBodyMalformed);
+            self.happened(turn, id, Event::RequestBodyMalformed);
             return bytes.len();
         };
         let (done, coding) = (reader.is_done(), *coding);

@@ -15,6 +15,7 @@ mod listen;
 mod options;
 mod pool;
 mod response;
+mod rules;
 mod upstream;
 
 use std::time::Duration;

@@ -5,7 +5,7 @@
 
 use super::client::After;
 use super::exchange::{RequestSide, ResponseBody, ResponseSide};
-use super::failure::Failure;
+use super::rules::Event;
 use super::{ConnectionMode, ExchangeId, Proxy, Turn, UpstreamId};
 use crate::h1::body::BodyReader;
 use crate::h1::coding::{ChunkLine, Coding, parts};
@@ -89,7 +89,7 @@ impl<N: Net> Proxy<N> {
                 Ok(Some(head)) if head.status >= 200 => (head.len, self.begin_response(turn, id, &head, now)),
                 // 101 answers an Upgrade that was never forwarded.
                 Ok(Some(_)) | Err(_) => {
-                    self.fail(turn, id, Failure::UpstreamHeadMalformed);
+                    self.happened(turn, id, Event::ResponseHeadMalformed);
                     return Fed::Over;
                 }
             };
@@ -161,7 +161,7 @@ impl<N: Net> Proxy<N> {
         now: Instant,
     ) -> Fed {
         let Ok(piece) = body.reader.read(bytes) else {
-            self.fail(turn, id, Failure::UpstreamBodyMalformed);
+            self.happened(turn, id, Event::ResponseBodyMalformed);
             return Fed::Over;
         };
         let Some(exchange) = self.exchanges.get_mut(id) else { return Fed::Over };
@@ -184,37 +184,27 @@ impl<N: Net> Proxy<N> {
         Fed::All
     }
 
-    /// The backend has closed (`orderly`) or reset the connection under an exchange.
-    pub(super) fn upstream_ended(
-        &mut self,
-        turn: &mut Turn<'_, N>,
-        id: UpstreamId,
-        exchange_id: ExchangeId,
-        orderly: bool,
-    ) {
-        let Some(exchange) = self.exchanges.get_mut(exchange_id) else { return };
-        match exchange.response {
-            ResponseSide::Body(mut body) if orderly && body.reader.ends_at_close() => {
-                let now = turn.now();
-                body.reader = BodyReader::new(BodyLength::None);
-                self.head.clear();
-                self.relay_body(turn, exchange_id, body, &mut [], now);
-            }
-            ResponseSide::Body(_) => self.fail(turn, exchange_id, Failure::UpstreamTruncatedBody),
-            ResponseSide::Pending => match exchange.replay.take() {
-                // RFC 9112 §9.3.1: the backend may have closed the idle connection just as the request was sent.
-                Some(request) => {
-                    self.counters.connections_stale += 1;
-                    self.counters.retries += 1;
-                    exchange.upstream = None;
-                    exchange.attempted = turn.now();
-                    let backend = exchange.backend;
-                    self.close_upstream(turn, id);
-                    let attempt = self.targets[usize::from(backend.0)].attempt();
-                    self.connect(turn, exchange_id, request, attempt);
-                }
-                None => self.fail(turn, exchange_id, Failure::UpstreamResetBeforeHead),
-            },
-        }
+    /// The body has ended as its sender meant it to.
+    pub(super) fn body_ended_by_close(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let ResponseSide::Body(mut body) = exchange.response else { return };
+        let now = turn.now();
+        body.reader = BodyReader::new(BodyLength::None);
+        self.head.clear();
+        self.relay_body(turn, id, body, &mut [], now);
+    }
+
+    /// RFC 9112 §9.3.1: the backend may have closed the idle connection just as the request was sent.
+    pub(super) fn send_again(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId) {
+        let now = turn.now();
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let Some(request) = exchange.replay.take() else { return };
+        self.counters.connections_stale += 1;
+        self.counters.retries += 1;
+        exchange.attempted = now;
+        let (stale, backend) = (exchange.upstream.take(), exchange.backend);
+        stale.into_iter().for_each(|upstream| self.close_upstream(turn, upstream));
+        let attempt = self.targets[usize::from(backend.0)].attempt();
+        self.connect(turn, id, request, attempt);
     }
 }

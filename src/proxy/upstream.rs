@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use super::exchange::RequestSide;
-use super::failure::Failure;
+use super::rules::{self, Event, Silence, UpstreamStep};
 use super::{Backend, CLIENT, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::BackendId;
 use crate::buffer::{Buffer, BufferPool};
@@ -50,7 +50,7 @@ impl Target {
 }
 
 /// One attempt's way through the addresses of a backend. It does not move when other attempts learn of a better one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Attempt {
     first: usize,
     tried: usize,
@@ -162,17 +162,14 @@ impl<N: Net> Proxy<N> {
         // What broke the connection is told by reading it, after the bytes that came before.
         upstream.readable |= readiness.readable || readiness.read_closed || readiness.broken;
         upstream.read_closed |= readiness.read_closed || readiness.broken;
-        match upstream.state {
-            UpstreamState::Connecting { exchange, attempt } => {
-                if readiness.writable || readiness.broken {
-                    self.connected(turn, id, exchange, attempt);
-                }
-            }
-            UpstreamState::Idle => self.check_idle(turn, id, input),
-            UpstreamState::Carrying(exchange) => {
-                if readiness.writable && upstream.unsent.is_some() {
-                    self.flush_upstream(turn, id, exchange, input);
-                }
+        let writable = readiness.writable || readiness.broken;
+        match rules::upstream_ready(upstream.state, writable, upstream.unsent.is_some()) {
+            UpstreamStep::Wait => {}
+            UpstreamStep::TryFirstWrite(exchange, attempt) => self.connected(turn, id, exchange, attempt),
+            UpstreamStep::CheckIdle => self.check_idle(turn, id, input),
+            UpstreamStep::Relay => self.upstream_progress(turn, id, input),
+            UpstreamStep::FlushAndRelay(exchange) => {
+                self.flush_upstream(turn, id, exchange, input);
                 self.upstream_progress(turn, id, input);
             }
         }
@@ -273,7 +270,7 @@ impl<N: Net> Proxy<N> {
                 return;
             }
             match upstream.stream.read(input) {
-                Ok(0) => return self.upstream_ended(turn, id, exchange_id, true),
+                Ok(0) => return self.happened(turn, exchange_id, Event::UpstreamClosed),
                 Ok(n) => {
                     // As in `read_client`: a short read has drained the socket, unless its end is still to be read.
                     upstream.readable = n == input.len() || upstream.read_closed;
@@ -282,7 +279,7 @@ impl<N: Net> Proxy<N> {
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => upstream.readable = false,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return self.upstream_ended(turn, id, exchange_id, false),
+                Err(_) => return self.happened(turn, exchange_id, Event::UpstreamReset),
             }
         }
         turn.again(Token::new(UPSTREAM, id));
@@ -326,23 +323,21 @@ impl<N: Net> Proxy<N> {
         if !upstream.deadline.has_passed(turn.timers, now, Timer::Upstream(id)) {
             return;
         }
-        match upstream.state {
-            UpstreamState::Connecting { exchange, attempt } => {
-                let backend = upstream.backend;
-                let another = self.targets[backend.0 as usize].address(attempt.next()).is_some();
-                let request = if another { upstream.unsent.take() } else { None };
-                match request {
-                    Some(request) => {
-                        self.close_upstream(turn, id);
-                        self.connect(turn, exchange, request, attempt.next());
-                    }
-                    None => self.fail(turn, exchange, Failure::ConnectTimeout),
-                }
+        let backend = upstream.backend;
+        let next = match upstream.state {
+            UpstreamState::Connecting { attempt, .. } if upstream.unsent.is_some() => Some(attempt.next())
+                .filter(|next| self.targets[usize::from(backend.0)].address(*next).is_some()),
+            _ => None,
+        };
+        match rules::upstream_expired(upstream.state, next) {
+            Silence::NextAddress(exchange, attempt) => {
+                let Some(request) = upstream.unsent.take() else { return };
+                self.close_upstream(turn, id);
+                self.connect(turn, exchange, request, attempt);
             }
-            UpstreamState::Carrying(exchange) => self.fail(turn, exchange, Failure::UpstreamTimeout),
-            UpstreamState::Idle => {
-                let backend = upstream.backend;
-                self.pools[backend.0 as usize].remove(id);
+            Silence::Tell(exchange, event) => self.happened(turn, exchange, event),
+            Silence::Close => {
+                self.pools[usize::from(backend.0)].remove(id);
                 self.close_upstream(turn, id);
             }
         }

@@ -1,0 +1,271 @@
+//! What follows from what: the transition tables of client, upstream and exchange.
+//!
+//! Here: pure rules, a column of a table each, and a test that prints the tables into `rules/tables.txt`, so that a change of
+//! any cell is seen. Not here: noticing an event (`client.rs`, `upstream.rs`, `response.rs`) and carrying out what
+//! follows (`exchange.rs`). Floor 3.
+
+use super::client::{After, ClientState};
+use super::failure::Failure;
+use super::upstream::{Attempt, UpstreamState};
+use super::{ExchangeId, exchange::RequestSide};
+
+/// What has befallen an exchange. Progress is none: bytes are just passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// No address of the backend takes a connection.
+    Refused,
+    /// This machine has no socket left for a connection.
+    NoSocket,
+    /// The last address of the backend has not answered in time.
+    ConnectExpired,
+    /// The backend has closed the connection in good order.
+    UpstreamClosed,
+    /// The connection to the backend is lost.
+    UpstreamReset,
+    /// The backend has let the time for a head, or for the next bytes, pass.
+    UpstreamExpired,
+    ResponseHeadMalformed,
+    ResponseBodyMalformed,
+    RequestBodyMalformed,
+    /// The client has closed its side in the middle of its body.
+    ClientClosed,
+    /// The client's connection is lost.
+    ClientLost,
+    /// The client owes bytes of its body, and sends none.
+    ClientSendsNothing,
+    /// The client is owed bytes of the response, and takes none.
+    ClientTakesNothing,
+    /// The time for draining is over.
+    DrainLimit,
+}
+
+/// How far the response has come, as far as it matters to what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// No byte of it has come, and the request is kept for one more sending.
+    Replayable,
+    /// No final head has come.
+    Pending,
+    /// The head has gone to the client; the body's end is told by its coding.
+    Framed,
+    /// The head has gone to the client; the body ends when the backend closes.
+    UntilClose,
+}
+
+/// What follows for the exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// The response is whole.
+    Complete,
+    /// The request goes out once more, on a fresh connection (RFC 9112 §9.3.1).
+    SendAgain,
+    Fail(Failure),
+}
+
+/// What an event means for an exchange.
+pub(super) const fn exchange(event: Event, progress: Progress) -> Effect {
+    match (event, progress) {
+        (Event::UpstreamClosed, Progress::UntilClose) => Effect::Complete,
+        (Event::UpstreamClosed | Event::UpstreamReset, Progress::Replayable) => Effect::SendAgain,
+        (Event::UpstreamClosed | Event::UpstreamReset, Progress::Pending) => {
+            Effect::Fail(Failure::UpstreamResetBeforeHead)
+        }
+        (Event::UpstreamClosed | Event::UpstreamReset, _) => Effect::Fail(Failure::UpstreamTruncatedBody),
+        (Event::Refused, _) => Effect::Fail(Failure::UpstreamRefused),
+        (Event::NoSocket, _) => Effect::Fail(Failure::NoSocket),
+        (Event::ConnectExpired, _) => Effect::Fail(Failure::ConnectTimeout),
+        (Event::UpstreamExpired, _) => Effect::Fail(Failure::UpstreamTimeout),
+        (Event::ResponseHeadMalformed, _) => Effect::Fail(Failure::UpstreamHeadMalformed),
+        (Event::ResponseBodyMalformed, _) => Effect::Fail(Failure::UpstreamBodyMalformed),
+        (Event::RequestBodyMalformed, _) => Effect::Fail(Failure::ClientBodyMalformed),
+        (Event::ClientSendsNothing, _) => Effect::Fail(Failure::ClientBodyTimeout),
+        (Event::ClientClosed | Event::ClientLost | Event::ClientTakesNothing, _) => {
+            Effect::Fail(Failure::ClientGone)
+        }
+        (Event::DrainLimit, _) => Effect::Fail(Failure::DrainLimit),
+    }
+}
+
+/// What the client gets of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Nothing: it has left.
+    Silence,
+    /// A response of ours, and then this.
+    Reply(After),
+    /// Its connection ends in mid-body, which tells that the response is not whole (RFC 9112 §8).
+    Close,
+    /// The same where the end of the connection would be the body's: a reset.
+    Reset,
+}
+
+/// How a failed exchange ends. `keep`: the client's connection may be kept. `ends_at_close`: for the client, the end
+/// of the connection is the end of the body.
+pub(super) const fn ending(
+    failure: Failure,
+    request: RequestSide,
+    head_sent: bool,
+    ends_at_close: bool,
+    keep: bool,
+) -> Ending {
+    match (failure, request) {
+        (Failure::ClientGone, _) => Ending::Silence,
+        (_, _) if head_sent && ends_at_close => Ending::Reset,
+        (_, _) if head_sent => Ending::Close,
+        (_, RequestSide::Done) if keep => Ending::Reply(After::KeepAlive),
+        (_, RequestSide::Done) => Ending::Reply(After::Close),
+        (_, RequestSide::Body { .. } | RequestSide::Abandoned) => Ending::Reply(After::Linger),
+    }
+}
+
+/// What bytes of a client are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Head,
+    Body(ExchangeId),
+    /// They are passed over.
+    Discard,
+    /// They stay in the socket.
+    NotNow,
+}
+
+/// A client's connection has bytes to read. `wants_body`: those of a request body can be passed on now.
+pub(super) const fn client_readable(state: ClientState, wants_body: bool) -> Reading {
+    match state {
+        ClientState::Idle | ClientState::Head => Reading::Head,
+        ClientState::Busy(exchange) if wants_body => Reading::Body(exchange),
+        ClientState::Busy(_) | ClientState::Flushing(_) => Reading::NotNow,
+        ClientState::Lingering => Reading::Discard,
+    }
+}
+
+/// What follows for a client's connection from its end or its silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departure {
+    Close,
+    /// This befalls the exchange, and the connection closes.
+    TellAndClose(ExchangeId, Event),
+    /// This befalls the exchange, which answers the client.
+    Tell(ExchangeId, Event),
+    /// 408, and then the connection closes.
+    RequestTimeout,
+}
+
+/// The end of a client's stream has been read. Only a body is read while an exchange is in flight: this one will never
+/// be complete.
+pub(super) const fn client_ended(state: ClientState) -> Departure {
+    match state {
+        ClientState::Busy(exchange) => Departure::TellAndClose(exchange, Event::ClientClosed),
+        _ => Departure::Close,
+    }
+}
+
+/// A client's connection is lost.
+pub(super) const fn client_lost(state: ClientState) -> Departure {
+    match state {
+        ClientState::Busy(exchange) => Departure::TellAndClose(exchange, Event::ClientLost),
+        _ => Departure::Close,
+    }
+}
+
+/// A client's deadline has passed. `unsent`: bytes wait for it.
+pub(super) const fn client_expired(state: ClientState, unsent: bool) -> Departure {
+    match state {
+        ClientState::Head => Departure::RequestTimeout,
+        ClientState::Busy(id) if unsent => Departure::TellAndClose(id, Event::ClientTakesNothing),
+        ClientState::Busy(exchange) => Departure::Tell(exchange, Event::ClientSendsNothing),
+        ClientState::Idle | ClientState::Flushing(_) | ClientState::Lingering => Departure::Close,
+    }
+}
+
+/// What goes on when a client has taken all that waited for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resumption {
+    /// The response's last bytes have gone.
+    Conclude(After),
+    /// More of the response may come.
+    ReadOn(ExchangeId),
+    Nothing,
+}
+
+/// A client has taken all that waited for it.
+pub(super) const fn client_flushed(state: ClientState) -> Resumption {
+    match state {
+        ClientState::Flushing(after) => Resumption::Conclude(after),
+        ClientState::Busy(exchange) => Resumption::ReadOn(exchange),
+        ClientState::Idle | ClientState::Head | ClientState::Lingering => Resumption::Nothing,
+    }
+}
+
+/// What becomes of a client's connection once a response is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conclusion {
+    /// Some of it waits for the client to take it.
+    Flush,
+    /// The next request may come.
+    Idle,
+    Close,
+    /// We say no more, but hear the client out: a plain close would reset the connection and could take the response
+    /// with it (RFC 9112 §9.6).
+    Linger,
+}
+
+/// The response has been handed over. `unsent`: not all of it is taken. `unread`: the client has sent more.
+pub(super) const fn client_concluded(after: After, unsent: bool, unread: bool, draining: bool) -> Conclusion {
+    match after {
+        _ if unsent => Conclusion::Flush,
+        After::KeepAlive if !draining => Conclusion::Idle,
+        After::KeepAlive | After::Close if !unread => Conclusion::Close,
+        After::KeepAlive | After::Close | After::Linger => Conclusion::Linger,
+    }
+}
+
+/// What an upstream connection's readiness or silence is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UpstreamStep {
+    /// The first write tells whether it stands.
+    TryFirstWrite(ExchangeId, Attempt),
+    /// What it says is kept for later.
+    Wait,
+    Relay,
+    /// The request first, then the response.
+    FlushAndRelay(ExchangeId),
+    /// An idle connection must say nothing: whatever it says, even the end, it cannot be used again.
+    CheckIdle,
+}
+
+/// Something may have changed on an upstream connection. `writable`: it takes bytes, or the attempt to connect has
+/// ended. `unsent`: bytes wait for it.
+pub(super) const fn upstream_ready(state: UpstreamState, writable: bool, unsent: bool) -> UpstreamStep {
+    match state {
+        UpstreamState::Connecting { exchange, attempt } if writable => {
+            UpstreamStep::TryFirstWrite(exchange, attempt)
+        }
+        UpstreamState::Connecting { .. } => UpstreamStep::Wait,
+        UpstreamState::Carrying(exchange) if writable && unsent => UpstreamStep::FlushAndRelay(exchange),
+        UpstreamState::Carrying(_) => UpstreamStep::Relay,
+        UpstreamState::Idle => UpstreamStep::CheckIdle,
+    }
+}
+
+/// What follows from an upstream connection's silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// The backend's next address.
+    NextAddress(ExchangeId, Attempt),
+    Tell(ExchangeId, Event),
+    Close,
+}
+
+/// An upstream's deadline has passed. `next`: there is a further address, and the whole request to send.
+pub(super) const fn upstream_expired(state: UpstreamState, next: Option<Attempt>) -> Silence {
+    match (state, next) {
+        (UpstreamState::Connecting { exchange, .. }, Some(next)) => Silence::NextAddress(exchange, next),
+        (UpstreamState::Connecting { exchange, .. }, None) => Silence::Tell(exchange, Event::ConnectExpired),
+        (UpstreamState::Carrying(exchange), _) => Silence::Tell(exchange, Event::UpstreamExpired),
+        (UpstreamState::Idle, _) => Silence::Close,
+    }
+}
+
+#[cfg(test)]
+mod tests;
