@@ -16,19 +16,19 @@ impl HttpDate {
     pub fn at(&mut self, wall: WallTime) -> &str {
         if self.second != Some(wall.as_secs()) {
             self.second = Some(wall.as_secs());
-            self.text = format(wall.as_secs());
+            self.text.clear();
+            print(wall.as_secs(), &mut self.text);
         }
         &self.text
     }
 }
 
-fn format(second: u64) -> String {
+fn print(second: u64, out: &mut String) {
+    let at =
+        i64::try_from(second).ok().and_then(|s| jiff::Timestamp::from_second(s).ok()).unwrap_or_default();
     let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
-    i64::try_from(second)
-        .ok()
-        .and_then(|s| jiff::Timestamp::from_second(s).ok())
-        .and_then(|t| printer.timestamp_to_rfc9110_string(&t).ok())
-        .unwrap_or_else(|| "Thu, 01 Jan 1970 00:00:00 GMT".to_owned())
+    // A String takes all that is written, and no date that a clock can show is out of the format's range.
+    let _ = printer.print_timestamp_rfc9110(&at, out);
 }
 
 #[cfg(test)]
