@@ -290,7 +290,10 @@ impl Handler<VirtualNet> for UnrulyBackend {
         match timer {
             Timer::Drop(id) => self.write(turn, id),
             Timer::LateWord(id) => {
-                if let Some(connection) = self.connections.get_mut(id) {
+                // Behind an answer that ends with the connection it would be a part of that.
+                if let Some(connection) = self.connections.get_mut(id)
+                    && connection.after == After::Keep
+                {
                     connection.out.extend(b"\0late");
                 }
                 self.write(turn, id);
