@@ -41,7 +41,7 @@ fn head(c: &mut Criterion) {
             });
         });
         group.bench_function("parse and rewrite", |b| {
-            let context = RequestContext { client: "127.0.0.1", authority: "localhost:8081", close: false };
+            let context = RequestContext { client: b"127.0.0.1", authority: "localhost:8081", close: false };
             b.iter(|| {
                 let mut space = field_space();
                 let head =

@@ -217,7 +217,7 @@ fn ignore(byte: u8, ignored: u32) -> Result<u32, ChunkError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::h1::coding::{BODY_END, CHUNK_END, ChunkLine};
+    use crate::h1::coding::{BODY_END, CHUNK_END, ChunkLine, Coding};
     use proptest::prelude::*;
 
     /// Feeds `wire` in pieces that end at `cuts`; returns the data, what was consumed, and whether the body ended.
@@ -290,7 +290,7 @@ mod tests {
         ) {
             let mut wire = Vec::new();
             for chunk in &chunks {
-                wire.extend_from_slice(ChunkLine::new(chunk.len()).as_bytes());
+                wire.extend_from_slice(ChunkLine::new(Coding::Chunked, chunk.len()).as_bytes());
                 wire.extend_from_slice(chunk);
                 wire.extend_from_slice(CHUNK_END);
             }

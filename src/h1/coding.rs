@@ -32,8 +32,11 @@ pub struct ChunkLine {
 }
 
 impl ChunkLine {
-    /// The line for a chunk of `size` bytes, which must not be 0: that would end the body.
-    pub fn new(size: usize) -> ChunkLine {
+    /// The line for a chunk of `size` bytes, which must not be 0: that would end the body. With another coding, none.
+    pub fn new(coding: Coding, size: usize) -> ChunkLine {
+        if coding == Coding::Identity {
+            return ChunkLine { text: [0; 18], start: 18 };
+        }
         let mut text = [0; 18];
         text[16..].copy_from_slice(b"\r\n");
         let (mut start, mut left) = (16, size);
@@ -82,13 +85,13 @@ mod tests {
     #[test]
     fn chunk_lines_are_lower_case_hex() {
         for size in [1, 9, 10, 255, 256, 65_536, usize::MAX] {
-            assert_eq!(ChunkLine::new(size).as_bytes(), format!("{size:x}\r\n").as_bytes());
+            assert_eq!(ChunkLine::new(Coding::Chunked, size).as_bytes(), format!("{size:x}\r\n").as_bytes());
         }
     }
 
     #[test]
     fn parts_make_a_message_that_ends_when_the_body_does() {
-        let line = ChunkLine::new(5);
+        let line = ChunkLine::new(Coding::Chunked, 5);
         let joined = |coding, data: &[u8], last| parts(b"H", coding, &line, data, last).concat();
         assert_eq!(joined(Coding::Identity, b"hello", true), b"Hhello");
         assert_eq!(joined(Coding::Chunked, b"hello", false), b"H5\r\nhello\r\n");

@@ -55,24 +55,36 @@ pub(super) enum Field {
     Other,
 }
 
-/// Which field a name is: by length first, then without regard to case (RFC 9110 §5.1).
+/// Which field a name is, without regard to case (RFC 9110 §5.1): by length first, then as folded words. A name is a
+/// token, as the parser has made sure, and no two tokens that differ in more than case fold to the same word.
 pub(super) fn field(name: &str) -> Field {
-    let candidates: &[(&str, Field)] = match name.len() {
-        2 => &[("te", Field::Te)],
-        3 => &[("via", Field::Via)],
-        4 => &[("host", Field::Host), ("date", Field::Date)],
-        6 => &[("expect", Field::Expect)],
-        7 => &[("upgrade", Field::Upgrade), ("trailer", Field::Trailer)],
-        10 => &[("connection", Field::Connection), ("keep-alive", Field::KeepAlive)],
-        14 => &[("content-length", Field::ContentLength)],
-        15 => &[("x-forwarded-for", Field::XForwardedFor)],
-        16 => &[("proxy-connection", Field::ProxyConnection), ("x-forwarded-host", Field::XForwardedHost)],
-        17 => {
-            &[("transfer-encoding", Field::TransferEncoding), ("x-forwarded-proto", Field::XForwardedProto)]
-        }
-        _ => &[],
-    };
-    candidates.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(Field::Other, |&(_, f)| f)
+    let name = name.as_bytes();
+    match name.len() {
+        2 if same(name, b"te") => Field::Te,
+        3 if same(name, b"via") => Field::Via,
+        4 if same(name, b"host") => Field::Host,
+        4 if same(name, b"date") => Field::Date,
+        6 if same(name, b"expect") => Field::Expect,
+        7 if same(name, b"upgrade") => Field::Upgrade,
+        7 if same(name, b"trailer") => Field::Trailer,
+        10 if same(name, b"connection") => Field::Connection,
+        10 if same(name, b"keep-alive") => Field::KeepAlive,
+        14 if same(name, b"content-length") => Field::ContentLength,
+        15 if same(name, b"x-forwarded-for") => Field::XForwardedFor,
+        16 if same(name, b"proxy-connection") => Field::ProxyConnection,
+        16 if same(name, b"x-forwarded-host") => Field::XForwardedHost,
+        17 if same(name, b"transfer-encoding") => Field::TransferEncoding,
+        17 if same(name, b"x-forwarded-proto") => Field::XForwardedProto,
+        _ => Field::Other,
+    }
+}
+
+/// Whether a token is `known` but for its case. `known` is lower-case, of letters and hyphens; setting bit 5 leaves
+/// those as they are and folds capitals to them, and no other byte of a token.
+#[inline]
+fn same<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    name.iter().zip(known).fold(0, |differing, (byte, known)| differing | ((byte | 0x20) ^ known)) == 0
 }
 
 /// What one pass over the fields of a head finds.

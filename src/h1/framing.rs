@@ -19,10 +19,10 @@ impl FramingFields {
         if self.length.is_some() {
             return Err(HeadError::AmbiguousFraming("more than one Content-Length"));
         }
-        let digits = std::str::from_utf8(value).ok().filter(|v| v.bytes().all(|b| b.is_ascii_digit()));
-        let length = digits.and_then(|d| d.parse().ok());
-        self.length = Some(length.ok_or(HeadError::AmbiguousFraming("Content-Length is not a number"))?);
-        Ok(())
+        let digit = |b: u8| b.is_ascii_digit().then(|| u64::from(b - b'0'));
+        let length = value.iter().try_fold(0, |n: u64, &b| n.checked_mul(10)?.checked_add(digit(b)?));
+        self.length = length.filter(|_| !value.is_empty());
+        self.length.map(|_| ()).ok_or(HeadError::AmbiguousFraming("Content-Length is not a number"))
     }
 
     /// Takes a `Transfer-Encoding` value. Only `chunked`, once, is understood; HTTP/1.0 knows none (RFC 9112 §6.1).

@@ -193,9 +193,19 @@ fn is_authority(value: &[u8]) -> bool {
         },
         None => value.split_at(value.iter().position(|&b| b == b':').unwrap_or(value.len())),
     };
-    host.iter().all(|&b| is_host_byte(b))
+    host.iter().all(|&b| HOST_BYTES[usize::from(b)])
         && port.strip_prefix(b":").map_or(port.is_empty(), |p| p.iter().all(u8::is_ascii_digit))
 }
+
+const HOST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < table.len() {
+        table[b] = is_host_byte(b as u8);
+        b += 1;
+    }
+    table
+};
 
 const fn is_host_byte(b: u8) -> bool {
     // unreserved, percent-encoded, sub-delims

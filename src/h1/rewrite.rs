@@ -11,14 +11,11 @@ use super::request::{RequestHead, Target};
 use super::response::ResponseHead;
 use super::{BodyLength, Version, offset};
 
-/// The pseudonym of this proxy in `Via` (RFC 9110 §7.6.3).
-pub const PSEUDONYM: &str = "tidegate";
-
 /// What the forwarded request needs beside the request itself.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext<'a> {
     /// The client's address, without port.
-    pub client: &'a str,
+    pub client: &'a [u8],
     /// The backend's `host:port`, for a request without `Host`.
     pub authority: &'a str,
     /// Whether the upstream connection ends with this exchange.
@@ -48,12 +45,15 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
         put(out, &[b"Host: ", host.unwrap_or(context.authority.as_bytes()), b"\r\n"]);
     }
     copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
-    let received = if head.version == Version::Http10 { "1.0" } else { "1.1" };
     out.extend_from_slice(b"Via: ");
-    element(via.map(|i| head.fields[i].value), &[received, " ", PSEUDONYM], out);
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    element(forwarded_for.map(|i| head.fields[i].value), &[context.client], out);
-    out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+    element(via.map(|i| head.fields[i].value), out);
+    // Our element of `Via` is the received version and a pseudonym (RFC 9110 §7.6.3).
+    out.extend_from_slice(match head.version {
+        Version::Http10 => b"1.0 tidegate\r\nX-Forwarded-For: ",
+        Version::Http11 => b"1.1 tidegate\r\nX-Forwarded-For: ",
+    });
+    element(forwarded_for.map(|i| head.fields[i].value), out);
+    put(out, &[context.client, b"\r\nX-Forwarded-Proto: http\r\n"]);
     if let Some(host) = host {
         put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);
     }
@@ -161,13 +161,11 @@ fn copy_fields(
     out.extend_from_slice(&bytes[run..end]);
 }
 
-/// A list field's value: what came, then our own element.
-fn element(received: Option<&[u8]>, own: &[&str], out: &mut Vec<u8>) {
+/// The beginning of a list field's value: what came, before our own element.
+fn element(received: Option<&[u8]>, out: &mut Vec<u8>) {
     if let Some(received) = received.filter(|r| !r.is_empty()) {
         put(out, &[received, b", "]);
     }
-    own.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
-    out.extend_from_slice(b"\r\n");
 }
 
 fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {

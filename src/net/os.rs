@@ -12,7 +12,8 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -38,7 +39,8 @@ const WALL_REFRESH: Duration = Duration::from_secs(1);
 pub struct OsNet {
     poll: Poll,
     ready: mio::Events,
-    origin: std::time::Instant,
+    /// What the monotonic clock said when this one began.
+    origin_ns: u64,
     wall_at_origin_ns: u64,
     wall_read: Instant,
     signals: Option<Signals>,
@@ -70,12 +72,11 @@ impl OsNet {
     ///
     /// # Errors
     /// When the kernel gives no epoll descriptor.
-    #[allow(clippy::disallowed_methods, reason = "here the clock is made")]
     pub fn new() -> io::Result<OsNet> {
         let mut net = OsNet {
             poll: Poll::new()?,
             ready: mio::Events::with_capacity(EVENTS_PER_POLL),
-            origin: std::time::Instant::now(),
+            origin_ns: monotonic_ns(),
             wall_at_origin_ns: 0,
             wall_read: Instant::ZERO,
             signals: None,
@@ -168,7 +169,7 @@ impl Net for OsNet {
     type Listener = mio::net::TcpListener;
 
     fn now(&self) -> Instant {
-        Instant::ZERO + self.origin.elapsed()
+        Instant::from_nanos(monotonic_ns() - self.origin_ns)
     }
 
     fn wall(&self, now: Instant) -> WallTime {
@@ -241,6 +242,12 @@ impl Stream for mio::net::TcpStream {
             log::debug!("cannot set SO_LINGER: {e}");
         }
     }
+}
+
+/// The monotonic clock, without the checks of `std`'s subtraction: it is read several times an exchange.
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// Raises the soft limit of open descriptors to the hard one; returns the limit in force (`u64::MAX`: none).

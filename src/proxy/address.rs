@@ -22,8 +22,8 @@ impl AddressText {
         AddressText { text, len: len as u8 }
     }
 
-    pub(super) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len as usize]).unwrap_or_default()
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.len)]
     }
 }
 
@@ -38,7 +38,7 @@ mod tests {
             ("[::ffff:255.255.255.255]:5", "255.255.255.255"),
             ("[1111:2222:3333:4444:5555:6666:7777:8888]:5", "1111:2222:3333:4444:5555:6666:7777:8888"),
         ] {
-            assert_eq!(AddressText::new(address.parse().unwrap()).as_str(), text);
+            assert_eq!(AddressText::new(address.parse().unwrap()).as_bytes(), text.as_bytes());
         }
     }
 }

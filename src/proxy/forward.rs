@@ -53,7 +53,7 @@ impl<N: Net> Proxy<N> {
         if let (Some(choice), Some(client)) = (choice, self.clients.get(id)) {
             self.tell(choice);
             let context = RequestContext {
-                client: client.address.as_str(),
+                client: client.address.as_bytes(),
                 authority: &self.targets[choice.backend.0 as usize].authority,
                 close: self.options.connections == ConnectionMode::NonPersistent,
             };
@@ -117,7 +117,7 @@ impl<N: Net> Proxy<N> {
             self.set_request(exchange, RequestSide::Body { reader, coding });
         }
         let data = &rest[piece.data.clone()];
-        let line = ChunkLine::new(data.len());
+        let line = ChunkLine::new(coding, data.len());
         // An idempotent request that is not kept for another sending must not meet a connection that the backend has
         // just closed.
         let whole = self.head.len() + line.as_bytes().len() + data.len();
@@ -282,7 +282,7 @@ impl<N: Net> Proxy<N> {
         let Some(upstream_id) = exchange.upstream else { return bytes.len() };
         let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return bytes.len() };
         let data = &bytes[piece.data];
-        let line = ChunkLine::new(data.len());
+        let line = ChunkLine::new(coding, data.len());
         let message = parts(&[], coding, &line, data, done);
         let sent = send(&mut upstream.stream, &mut upstream.unsent, &mut self.buffers, message);
         if done {

@@ -169,7 +169,7 @@ impl<N: Net> Proxy<N> {
         let client_id = exchange.client;
         let Some(client) = self.clients.get_mut(client_id) else { return Fed::Over };
         let (surplus, data) = (piece.consumed < bytes.len(), &bytes[piece.data]);
-        let line = ChunkLine::new(data.len());
+        let line = ChunkLine::new(body.coding, data.len());
         let message = parts(&self.head, body.coding, &line, data, body.reader.is_done());
         if send(&mut client.stream, &mut client.unsent, &mut self.buffers, message).is_err() {
             self.client_gone(turn, client_id);

@@ -5,7 +5,7 @@ use crate::h1::HeadError;
 use crate::h1::request::field_space;
 use proptest::prelude::*;
 
-const CONTEXT: RequestContext<'_> = RequestContext { client: "127.0.0.1", authority: "b:81", close: false };
+const CONTEXT: RequestContext<'_> = RequestContext { client: b"127.0.0.1", authority: "b:81", close: false };
 
 fn forwarded(bytes: &str) -> Result<String, HeadError> {
     let mut space = field_space();
