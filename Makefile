@@ -5,13 +5,14 @@ CONNECTIONS ?= persistent
 DURATION ?= 120s
 URL ?= http://localhost:9090
 ARGS ?=
+TARGET ?= request
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench sim scenarios wrk install-wrk
+.PHONY: help run test check fmt doc bench sim fuzz libfuzzer scenarios wrk install-wrk
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start the testbed (ROUTING=round-robin|adaptive_sma|adaptive_ewma CONNECTIONS=persistent|non-persistent ARGS=...)
 	$(CARGO) run --release --locked -- testbed --routing $(ROUTING) --connections $(CONNECTIONS) $(ARGS)
@@ -38,6 +39,16 @@ bench: ## Measure the small parts: selector, wheel, heads (criterion, time per o
 sim: ## Run the world over seeds with faults (SECONDS=60, or SEEDS=10000 FIRST_SEED=0), or replay one with a trace (SEED=7)
 	@$(if $(SEED),SEED=$(SEED),$(if $(SEEDS),SEEDS=$(SEEDS),SECONDS=$(or $(SECONDS),60)) FIRST_SEED=$(or $(FIRST_SEED),0)) \
 		$(CARGO) test --locked --release --test world -- --nocapture $(if $(SEED),one_seed,many_seeds)
+
+fuzz: export SECONDS ?= 60
+fuzz: ## Mutate bodies of batched requests and answers and compare the codec with a naive model (SECONDS=60 SEED=0)
+	$(CARGO) test --locked --release --test codec -- --nocapture no_mutation
+
+libfuzzer: ## The same guided by coverage (SECONDS=60 TARGET=request|answer); needs cargo-fuzz and a nightly compiler
+	mkdir -p target/fuzz/$(TARGET)
+	$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz/build $(TARGET) target/fuzz/$(TARGET) \
+		tests/fuzz/corpus/$(TARGET) -- -max_total_time=$(or $(SECONDS),60) -max_len=4096 \
+		-artifact_prefix=target/fuzz/$(TARGET)-
 
 scenarios: install-wrk ## Drive all six scenarios with wrk (SECONDS=30 WARMUP=5) and print their table
 	$(CARGO) bench --locked --bench scenarios
