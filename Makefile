@@ -32,8 +32,8 @@ doc: ## Build and name the documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@echo "open $${CARGO_TARGET_DIR:-target}/doc/tidegate/index.html"
 
-bench: ## Measure the small parts: selector, wheel, heads (criterion, time per operation), lateness of a backend
-	$(CARGO) bench --locked --bench selector --bench wheel --bench head
+bench: ## Measure the small parts: selector, wheel, heads, codec (criterion, time per operation), lateness of a backend
+	$(CARGO) bench --locked --bench selector --bench wheel --bench head --bench codec
 	$(CARGO) bench --locked --bench lateness
 
 sim: ## Run the world over seeds with faults (SECONDS=60, or SEEDS=10000 FIRST_SEED=0), or replay one with a trace (SEED=7)
