@@ -9,17 +9,18 @@ TARGET ?= request
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench sim fuzz libfuzzer scenarios wrk install-wrk
+.PHONY: help run test check fmt doc bench instructions sim fuzz libfuzzer scenarios wrk install-wrk install-valgrind
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start the testbed (ROUTING=round-robin|adaptive_sma|adaptive_ewma CONNECTIONS=persistent|non-persistent ARGS=...)
 	$(CARGO) run --release --locked -- testbed --routing $(ROUTING) --connections $(CONNECTIONS) $(ARGS)
 
-test: check ## All that CI checks: format, clippy, every test, documentation
+test: check ## All that CI checks: format, clippy, every test, documentation, instructions per exchange
 	$(CARGO) test --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	$(MAKE) instructions
 
 check: ## The quick half of `test`: format and clippy
 	$(CARGO) fmt --check
@@ -35,6 +36,10 @@ doc: ## Build and name the documentation
 bench: ## Measure the small parts: selector, wheel, heads, codec (criterion, time per operation), lateness of a backend
 	$(CARGO) bench --locked --bench selector --bench wheel --bench head --bench codec
 	$(CARGO) bench --locked --bench lateness
+
+# The bench itself is built as the tests are, so that only the program is built for release; it sees to that.
+instructions: install-valgrind ## Compare instructions per exchange with the accepted figures (ACCEPT=1 accepts, PROFILE=1 tells where they go)
+	$(CARGO) bench --locked --profile test --bench instructions
 
 sim: ## Run the world over seeds with faults (SECONDS=60, or SEEDS=10000 FIRST_SEED=0), or replay one with a trace (SEED=7)
 	@$(if $(SEED),SEED=$(SEED),$(if $(SEEDS),SEEDS=$(SEEDS),SECONDS=$(or $(SECONDS),60)) FIRST_SEED=$(or $(FIRST_SEED),0)) \
@@ -56,11 +61,14 @@ scenarios: install-wrk ## Drive all six scenarios with wrk (SECONDS=30 WARMUP=5)
 wrk: install-wrk ## Load a running testbed as the contract says (DURATION=120s URL=http://localhost:9090)
 	wrk -t4 -c100 -d$(DURATION) --latency $(URL)
 
-install-wrk:
-	@command -v wrk >/dev/null || { \
+install-wrk: PROGRAM = wrk
+install-wrk: ELSEWHERE = ; macOS: brew install wrk
+install-valgrind: PROGRAM = valgrind
+install-wrk install-valgrind:
+	@command -v $(PROGRAM) >/dev/null || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update -qq && apt-get install -y -qq wrk; \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PROGRAM); \
 		else \
-			echo "wrk is missing; install it (Debian, Ubuntu: sudo apt-get install wrk; macOS: brew install wrk)" >&2; \
+			echo "$(PROGRAM) is missing; install it (Debian, Ubuntu: sudo apt-get install $(PROGRAM)$(ELSEWHERE))" >&2; \
 			exit 1; \
 		fi; }
