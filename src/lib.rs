@@ -9,7 +9,7 @@
 //! floor 4  laboratory  world
 //! floor 3  handlers  proxy  testbed                (do not know each other)
 //! floor 2  machines  reactor  net  telemetry       (only rooms that touch kernel, threads, files)
-//! floor 1  rules       h1  balance  codec  record    (pure: values in, values out, now as argument)
+//! floor 1  rules       h1  balance  batch  codec  record  (pure: values in, values out, now as argument)
 //! floor 0  ground    time  wheel  deadline  buffer  slots
 //! ```
 //!
@@ -27,6 +27,7 @@
 //! | record | what is known of a finished exchange; a row of the CSV |
 
 pub mod balance;
+pub mod batch;
 pub mod buffer;
 pub mod cli;
 pub mod codec;

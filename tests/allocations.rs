@@ -167,6 +167,7 @@ fn options(connections: ConnectionMode) -> Options {
         pool_idle_timeout: seconds(60),
         drain_timeout: seconds(30),
         client_keepalive: true,
+        batching: None,
         max_connections: 100,
     }
 }

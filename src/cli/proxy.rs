@@ -25,7 +25,8 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     let effective = args.load(matches, Audience::Proxy)?;
     start_log(effective.log_level.value);
     let backends = effective.resolve_backends()?;
-    let setup = effective.into_options(backends)?;
+    let classifiers = effective.resolve_classifiers()?;
+    let setup = effective.into_options(backends, classifiers)?;
     let net = network_with_signals()?;
     let door = bind(setup.listen, "the proxy")?;
     let telemetry = start_telemetry(&setup)?;
@@ -34,7 +35,7 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
 
 /// Opens the CSV file and starts what writes it: before anything is logged, so that a failure is one line.
 pub(super) fn start_telemetry(setup: &Setup) -> Result<(Recorder, Telemetry), CliError> {
-    let backends = setup.options.backends.iter().map(|b| b.url.clone()).collect();
+    let backends = setup.options.servers().map(|b| b.url.clone()).collect();
     Ok(Telemetry::start(TelemetryOptions { backends, csv: setup.csv.clone() })?)
 }
 

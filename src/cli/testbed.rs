@@ -31,7 +31,7 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
         sockets.push((id, bind(addr, &format!("the backend {id}"))?));
     }
     let backends = sockets.iter().map(|(_, socket)| seen_from_here(socket.addr)).collect();
-    let setup = effective.into_options(backends)?;
+    let setup = effective.into_options(backends, Vec::new())?;
     let door = bind(setup.listen, "the proxy")?;
     let telemetry = proxy::start_telemetry(&setup)?;
     let mut running = Vec::new();

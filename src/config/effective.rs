@@ -11,12 +11,15 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use log::LevelFilter;
 
+use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::origin::{Origin, Sourced};
 use super::url::{BackendUrl, ResolveError};
 use super::values::{BackendListen, Count, CsvTarget, Grace, Period, Switch, Value, Weight};
 use super::{ConfigError, Settings};
 use crate::balance::RoutingMode;
-use crate::proxy::{Backend, ConnectionMode, Options};
+use crate::batch::{QueueOptions, StrategyName};
+use crate::codec::{Shape, Shapes};
+use crate::proxy::{Backend, BatchOptions, ConnectionMode, Options};
 
 /// The ports of the simulated backends A, B and C.
 const BACKEND_PORTS: [u16; 3] = [8081, 8082, 8083];
@@ -28,6 +31,19 @@ pub struct Effective {
     pub listen: Sourced<SocketAddr>,
     pub backend: Sourced<Vec<BackendUrl>>,
     pub backend_listen: Sourced<BackendListen>,
+    pub classifier: Sourced<Vec<BackendUrl>>,
+    pub classifier_timeout: Sourced<Period>,
+    pub strategy: Sourced<StrategyName>,
+    pub strategy_from: Sourced<StrategyFrom>,
+    pub batch_size: Sourced<Count>,
+    pub batches_in_flight: Sourced<InFlight>,
+    pub split: Sourced<Switch>,
+    pub halve: Sourced<Switch>,
+    pub queue_limit: Sourced<Count>,
+    pub queue_timeout: Sourced<Period>,
+    pub sjf_max_wait: Sourced<Limit>,
+    pub customer_weight: Sourced<Vec<CustomerWeight>>,
+    pub shape: Sourced<Vec<Shape>>,
     pub connections: Sourced<ConnectionMode>,
     pub routing: Sourced<RoutingMode>,
     pub sma_window: Sourced<Count>,
@@ -87,6 +103,19 @@ impl Effective {
                 backend_listen,
                 BackendListen(BACKEND_PORTS.map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
             ),
+            classifier: pick!(classifier, Vec::new()),
+            classifier_timeout: pick!(classifier_timeout, seconds(10)),
+            strategy: pick!(strategy, StrategyName::Sjf),
+            strategy_from: pick!(strategy_from, StrategyFrom::Loopback),
+            batch_size: pick!(batch_size, Count(5)),
+            batches_in_flight: pick!(batches_in_flight, InFlight::Auto),
+            split: pick!(split, Switch(true)),
+            halve: pick!(halve, Switch(true)),
+            queue_limit: pick!(queue_limit, Count(10_000)),
+            queue_timeout: pick!(queue_timeout, seconds(30)),
+            sjf_max_wait: pick!(sjf_max_wait, Limit(None)),
+            customer_weight: pick!(customer_weight, Vec::new()),
+            shape: pick!(shape, Vec::new()),
             connections: pick!(connections, ConnectionMode::Persistent),
             routing: pick!(routing, RoutingMode::RoundRobin),
             sma_window: pick!(sma_window, Count(3)),
@@ -123,6 +152,13 @@ impl Effective {
         } else {
             show!(backend_listen);
         }
+        let list = |values: Vec<String>| format!("[{}]", values.join(", "));
+        let classifiers = self.classifier.value.iter().map(Value::to_toml).collect();
+        line("classifier", list(classifiers), self.classifier.origin);
+        let weights = self.customer_weight.value.iter().map(Value::to_toml).collect();
+        line("customer-weight", list(weights), self.customer_weight.origin);
+        show!(classifier_timeout, strategy, strategy_from, batch_size, batches_in_flight, split, halve);
+        show!(queue_limit, queue_timeout, sjf_max_wait);
         show!(connections, routing, sma_window, ewma_alpha, upstream_timeout, connect_timeout);
         show!(header_timeout, body_timeout, idle_timeout, pool_idle_timeout, drain_timeout);
         show!(client_keepalive, max_connections, csv, log_level);
@@ -137,14 +173,56 @@ impl Effective {
         self.backend.value.iter().map(BackendUrl::resolve).collect()
     }
 
-    /// What the proxy is told: these settings, with `backends` as looked up or as the testbed bound them.
+    /// Looks up the names of the configured classifiers.
     ///
     /// # Errors
-    /// When there are more backends than a backend's id can count.
-    pub fn into_options(self, backends: Vec<Backend>) -> Result<Setup, ConfigError> {
-        if backends.len() > usize::from(u16::MAX) {
-            return Err(ConfigError::new(format!("{} backends are too many", backends.len())));
+    /// The first name without an address.
+    pub fn resolve_classifiers(&self) -> Result<Vec<Backend>, ResolveError> {
+        self.classifier.value.iter().map(BackendUrl::resolve).collect()
+    }
+
+    fn batching(&self, classifiers: Vec<Backend>) -> Result<Option<BatchOptions>, ConfigError> {
+        let built_in = [Shape::classify(), Shape::kserve_v1()];
+        let shapes = Shapes::new(self.shape.value.iter().cloned().chain(built_in).collect())
+            .map_err(|e| ConfigError::new(format!("`shape`: {e}")))?;
+        let weights = self.customer_weight.value.iter().map(|w| (w.customer.clone(), w.weight)).collect();
+        let queue = QueueOptions {
+            strategy: self.strategy.value,
+            batch_size: self.batch_size.value.0,
+            batches_in_flight: self.batches_in_flight.value.number(),
+            limit: self.queue_limit.value.0,
+            halve: self.halve.value.0,
+            sjf_max_wait: self.sjf_max_wait.value.0,
+            weights,
+        };
+        let strategy_from_any = self.strategy_from.value == StrategyFrom::Any;
+        let (classifier_timeout, queue_timeout) =
+            (self.classifier_timeout.value.0, self.queue_timeout.value.0);
+        Ok((!classifiers.is_empty()).then_some(BatchOptions {
+            classifiers,
+            queue,
+            classifier_timeout,
+            queue_timeout,
+            strategy_from_any,
+            shapes,
+        }))
+    }
+
+    /// What the proxy is told: these settings, with `backends` and `classifiers` as looked up or as the testbed bound
+    /// them. Without a classifier nothing is batched.
+    ///
+    /// # Errors
+    /// When there are more servers than a backend's id can count, or two shapes for one path.
+    pub fn into_options(
+        self,
+        backends: Vec<Backend>,
+        classifiers: Vec<Backend>,
+    ) -> Result<Setup, ConfigError> {
+        let servers = backends.len() + classifiers.len();
+        if servers > usize::from(u16::MAX) {
+            return Err(ConfigError::new(format!("{servers} backends are too many")));
         }
+        let batching = self.batching(classifiers)?;
         let options = Options {
             backends,
             connections: self.connections.value,
@@ -159,6 +237,7 @@ impl Effective {
             pool_idle_timeout: self.pool_idle_timeout.value.0,
             drain_timeout: self.drain_timeout.value.0,
             client_keepalive: self.client_keepalive.value.0,
+            batching,
             max_connections: self.max_connections.value.0,
         };
         let csv = self.csv.value.into_path();

@@ -3,6 +3,7 @@
 //! Here: [`Settings`], every setting of the servers under one name for flag and file; [`load`]. Not here: what a
 //! setting does (the rooms' `Options`), the commands (`cli/`), which call this. Floor 5.
 
+mod batching;
 mod diagnose;
 mod effective;
 mod file;
@@ -20,8 +21,11 @@ use log::LevelFilter;
 use serde::Deserialize;
 
 use crate::balance::RoutingMode;
+use crate::batch::StrategyName;
+use crate::codec::Shape;
 use crate::proxy::ConnectionMode;
 
+pub use batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{Effective, Setup};
 pub use origin::{Origin, Sourced};
@@ -51,6 +55,70 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR,ADDR,ADDR", env = "TIDEGATE_BACKEND_LISTEN", value_parser = parse::<BackendListen>)]
     #[serde(deserialize_with = "read::one")]
     pub backend_listen: Option<BackendListen>,
+
+    /// A classifier, repeatable or with commas: requests for it are batched [default: none]
+    #[arg(long, value_name = "URL", env = "TIDEGATE_CLASSIFIER", value_delimiter = ',', value_parser = parse::<BackendUrl>)]
+    #[serde(deserialize_with = "read::list")]
+    pub classifier: Option<Vec<BackendUrl>>,
+
+    /// Longest time for a batch, from sending it to the whole answer [default: 10s]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_CLASSIFIER_TIMEOUT", value_parser = parse::<Period>)]
+    #[serde(deserialize_with = "read::one")]
+    pub classifier_timeout: Option<Period>,
+
+    /// Which requests go first: sjf, fair, fcfs, adaptive [default: sjf]
+    #[arg(long, value_name = "NAME", env = "PROXY_STRATEGY", value_parser = parse::<StrategyName>)]
+    #[serde(deserialize_with = "read::one")]
+    pub strategy: Option<StrategyName>,
+
+    /// Who may change the strategy while the proxy runs: loopback, any [default: loopback]
+    #[arg(long, value_name = "WHO", env = "TIDEGATE_STRATEGY_FROM", value_parser = parse::<StrategyFrom>)]
+    #[serde(deserialize_with = "read::one")]
+    pub strategy_from: Option<StrategyFrom>,
+
+    /// How many sequences a batch holds at most [default: 5]
+    #[arg(long, value_name = "N", env = "TIDEGATE_BATCH_SIZE", value_parser = parse::<Count>)]
+    #[serde(deserialize_with = "read::one")]
+    pub batch_size: Option<Count>,
+
+    /// How many batches may be in flight; auto is 1, but adaptive learns it [default: auto]
+    #[arg(long, value_name = "N|auto", env = "TIDEGATE_BATCHES_IN_FLIGHT", value_parser = parse::<InFlight>)]
+    #[serde(deserialize_with = "read::one")]
+    pub batches_in_flight: Option<InFlight>,
+
+    /// Let adaptive split a request by length: on, off [default: on]
+    #[arg(long, value_name = "ON|OFF", env = "TIDEGATE_SPLIT", value_parser = parse::<Switch>)]
+    #[serde(deserialize_with = "read::one")]
+    pub split: Option<Switch>,
+
+    /// Send a batch that the classifier refuses again in halves: on, off [default: on]
+    #[arg(long, value_name = "ON|OFF", env = "TIDEGATE_HALVE", value_parser = parse::<Switch>)]
+    #[serde(deserialize_with = "read::one")]
+    pub halve: Option<Switch>,
+
+    /// How many requests may wait to be batched [default: 10000]
+    #[arg(long, value_name = "N", env = "TIDEGATE_QUEUE_LIMIT", value_parser = parse::<Count>)]
+    #[serde(deserialize_with = "read::one")]
+    pub queue_limit: Option<Count>,
+
+    /// How long a request may wait to be batched [default: 30s]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_QUEUE_TIMEOUT", value_parser = parse::<Period>)]
+    #[serde(deserialize_with = "read::one")]
+    pub queue_timeout: Option<Period>,
+
+    /// In sjf, how long a request may wait before it goes first, or off [default: off]
+    #[arg(long, value_name = "TIME|off", env = "TIDEGATE_SJF_MAX_WAIT", value_parser = parse::<Limit>)]
+    #[serde(deserialize_with = "read::one")]
+    pub sjf_max_wait: Option<Limit>,
+
+    /// In fair and sjf, how much more a customer may have, repeatable or with commas [default: none]
+    #[arg(long, value_name = "NAME=W", env = "TIDEGATE_CUSTOMER_WEIGHT", value_delimiter = ',', value_parser = parse::<CustomerWeight>)]
+    #[serde(deserialize_with = "read::list")]
+    pub customer_weight: Option<Vec<CustomerWeight>>,
+
+    /// Further shapes of requests that are batched; only in a file, as `[[shape]]`.
+    #[arg(skip)]
+    pub shape: Option<Vec<Shape>>,
 
     /// Keep connections to backends, or open one for each request: persistent, non-persistent [default: persistent]
     #[arg(long, value_name = "MODE", env = "TIDEGATE_CONNECTIONS", value_parser = parse::<ConnectionMode>)]
@@ -132,7 +200,8 @@ impl Settings {
     /// The names of all settings.
     pub fn keys() -> Vec<String> {
         let flags = Settings::augment_args(Command::new("keys"));
-        flags.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned)).collect()
+        let names = flags.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned));
+        names.chain(["shape".to_owned()]).collect()
     }
 }
 

@@ -39,7 +39,10 @@ fn each_setting_has_the_default_that_its_help_tells() {
                 continue;
             }
             "backend" => format!("backend = [\"{}\"]  # default", told.replace(',', "\", \"")),
-            "sma-window" | "ewma-alpha" => format!("{key} = {told}  # default"),
+            "sma-window" | "ewma-alpha" | "batch-size" | "queue-limit" => {
+                format!("{key} = {told}  # default")
+            }
+            "classifier" | "customer-weight" => format!("{key} = []  # default"),
             _ => format!("{key} = \"{told}\"  # default"),
         };
         assert!(lines.lines().any(|line| line == expected), "{expected}\n{lines}");
@@ -49,7 +52,11 @@ fn each_setting_has_the_default_that_its_help_tells() {
 #[test]
 fn every_flag_has_an_environment_variable_of_its_name() {
     for flag in Settings::augment_args(Command::new("t")).get_arguments() {
-        let name = format!("TIDEGATE_{}", flag.get_long().unwrap().to_uppercase().replace('-', "_"));
+        // The contract's own name goes before the rule.
+        let name = match flag.get_long().unwrap() {
+            "strategy" => "PROXY_STRATEGY".to_owned(),
+            name => format!("TIDEGATE_{}", name.to_uppercase().replace('-', "_")),
+        };
         assert_eq!(flag.get_env().and_then(|name| name.to_str()), Some(name.as_str()));
     }
 }
@@ -60,6 +67,18 @@ fn what_is_shown_is_a_file_that_says_the_same() {
         "--listen=:8000",
         "--backend=a:1,b",
         "--backend=a:1",
+        "--classifier=c:1",
+        "--classifier-timeout=1s",
+        "--strategy=fair",
+        "--strategy-from=any",
+        "--batch-size=6",
+        "--batches-in-flight=2",
+        "--split=off",
+        "--halve=off",
+        "--queue-limit=7",
+        "--queue-timeout=8s",
+        "--sjf-max-wait=9s",
+        "--customer-weight=gold=2,b=1",
         "--connections=non-persistent",
         "--routing=adaptive_ewma",
         "--sma-window=5",
@@ -98,7 +117,7 @@ fn a_flag_beats_the_file_and_the_file_the_default() {
 fn an_empty_list_of_the_file_stays_empty() {
     let effective = load_from(&[], Some("backend = []"), Audience::Proxy).unwrap();
     let backends = effective.resolve_backends().unwrap();
-    assert_eq!(effective.into_options(backends).unwrap().options.backends, []);
+    assert_eq!(effective.into_options(backends, Vec::new()).unwrap().options.backends, []);
 }
 
 #[test]
@@ -116,7 +135,8 @@ fn the_proxy_gets_what_was_set() {
     let effective =
         load_from(&["--csv=off", "--client-keepalive=off", "--drain-timeout=0s"], None, Audience::Proxy);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8081));
-    let setup = effective.unwrap().into_options(vec![BackendUrl::local(8081).at(address)]).unwrap();
+    let setup = effective.unwrap().into_options(vec![BackendUrl::local(8081).at(address)], Vec::new());
+    let setup = setup.unwrap();
     assert_eq!(setup.csv, None);
     assert_eq!(setup.listen.to_string(), "0.0.0.0:9090");
     assert!(!setup.options.client_keepalive);

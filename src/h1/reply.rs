@@ -1,11 +1,74 @@
 //! Responses that we ourselves originate.
 //!
-//! Here: status, a small text body, and why (`X-Tidegate-Reason`). Not here: when they are sent (`proxy/`). Floor 1.
+//! Here: [`Content`] (a status, a body, a few fields) and [`Reply`] (a sentence for people). Not here: when they are
+//! sent (`proxy/`, `testbed/`). Floor 1.
 
 use super::Version;
 use super::persistence::Persistence;
 
-/// A response of our own.
+/// A response with a body of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    /// The status code.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'a str,
+    /// The body, whole.
+    pub body: &'a [u8],
+    /// Further lines of the head, each with its CR LF.
+    pub fields: &'a str,
+    /// Whether the request was HEAD: the body is only described.
+    pub to_head: bool,
+    /// The client's version.
+    pub version: Version,
+    /// Whether the client's connection is kept.
+    pub persistence: Persistence,
+}
+
+impl Content<'_> {
+    /// Appends head and body to `out`.
+    pub fn write(&self, date: &str, out: &mut Vec<u8>) {
+        let (mut status, mut length) = ([0; 20], [0; 20]);
+        let parts = [
+            "HTTP/1.1 ",
+            decimal(&mut status, u64::from(self.status)),
+            " ",
+            phrase(self.status),
+            "\r\nContent-Type: ",
+            self.content_type,
+            "\r\nContent-Length: ",
+            decimal(&mut length, self.body.len() as u64),
+            "\r\nDate: ",
+            date,
+            "\r\n",
+            self.fields,
+            match (self.persistence, self.version) {
+                (Persistence::Close, _) => "Connection: close\r\n\r\n",
+                (Persistence::KeepAlive, Version::Http10) => "Connection: keep-alive\r\n\r\n",
+                (Persistence::KeepAlive, Version::Http11) => "\r\n",
+            },
+        ];
+        parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+        if !self.to_head {
+            out.extend_from_slice(self.body);
+        }
+    }
+}
+
+/// A number's digits.
+fn decimal(digits: &mut [u8; 20], mut number: u64) -> &str {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return std::str::from_utf8(&digits[start..]).unwrap_or_default();
+        }
+    }
+}
+
+/// A response of our own, in a sentence.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply<'a> {
     /// The status code.
@@ -25,32 +88,12 @@ pub struct Reply<'a> {
 impl Reply<'_> {
     /// Appends head and body to `out`.
     pub fn write(&self, date: &str, out: &mut Vec<u8>) {
-        let phrase = phrase(self.status);
-        let status = self.status.to_string();
-        let length = status.len() + 1 + phrase.len() + 2 + self.detail.len() + 1;
-        let mut put = |part: &str| out.extend_from_slice(part.as_bytes());
-        [
-            "HTTP/1.1 ",
-            &status,
-            " ",
-            phrase,
-            "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ",
-        ]
-        .into_iter()
-        .for_each(&mut put);
-        put(&length.to_string());
-        ["\r\nDate: ", date, "\r\n"].into_iter().for_each(&mut put);
-        if let Some(reason) = self.reason {
-            ["X-Tidegate-Reason: ", reason, "\r\n"].into_iter().for_each(&mut put);
-        }
-        put(match (self.persistence, self.version) {
-            (Persistence::Close, _) => "Connection: close\r\n\r\n",
-            (Persistence::KeepAlive, Version::Http10) => "Connection: keep-alive\r\n\r\n",
-            (Persistence::KeepAlive, Version::Http11) => "\r\n",
-        });
-        if !self.to_head {
-            [status.as_str(), " ", phrase, ": ", self.detail, "\n"].into_iter().for_each(&mut put);
-        }
+        let Reply { status, detail, to_head, version, persistence, .. } = *self;
+        let body = format!("{status} {}: {detail}\n", phrase(status));
+        let fields = self.reason.map(|reason| format!("X-Tidegate-Reason: {reason}\r\n")).unwrap_or_default();
+        let content_type = "text/plain; charset=utf-8";
+        let (body, fields) = (body.as_bytes(), fields.as_str());
+        Content { status, content_type, body, fields, to_head, version, persistence }.write(date, out);
     }
 }
 
@@ -59,9 +102,16 @@ pub const fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
         408 => "Request Timeout",
+        413 => "Content Too Large",
         414 => "URI Too Long",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
         501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 pub(super) struct AddressText {
     text: [u8; 45],
     len: u8,
+    loopback: bool,
 }
 
 impl AddressText {
@@ -19,7 +20,12 @@ impl AddressText {
         let written = io::Write::write_fmt(&mut rest, format_args!("{}", address.ip().to_canonical()));
         let len = 45 - rest.len();
         debug_assert!(written.is_ok());
-        AddressText { text, len: len as u8 }
+        AddressText { text, len: len as u8, loopback: address.ip().to_canonical().is_loopback() }
+    }
+
+    /// Whether it is of this machine alone.
+    pub(super) const fn is_loopback(&self) -> bool {
+        self.loopback
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {

@@ -5,9 +5,9 @@
 
 use super::Proxy;
 use super::client::ClientState;
+use super::exchange::Owner;
 use super::rules::{self, Reading};
 use super::upstream::UpstreamState;
-use crate::balance::BackendId;
 use crate::net::{Net, VirtualNet};
 use crate::time::Instant;
 
@@ -18,12 +18,16 @@ impl<N: Net> Proxy<N> {
     /// # Errors
     /// What does not hold.
     pub fn check(&self) -> Result<(), String> {
-        let mut in_flight = vec![0; self.targets.len()];
+        let mut in_flight = vec![0; self.servers.targets.len()];
         for (id, exchange) in self.exchanges.iter() {
             in_flight[usize::from(exchange.backend.0)] += 1;
-            let client = self.clients.get(exchange.client);
-            ensure(client.is_some_and(|c| c.state == ClientState::Busy(id)), || {
-                format!("exchange {id:?}: its client {:?} is not busy with it", exchange.client)
+            let client = match exchange.owner {
+                Owner::Client(client) => self.clients.get(client),
+                Owner::Batch(_) => None,
+            };
+            let known = client.is_some_and(|c| c.state == ClientState::Busy(id));
+            ensure(known || matches!(exchange.owner, Owner::Batch(_)), || {
+                format!("exchange {id:?}: its owner {:?} is not busy with it", exchange.owner)
             })?;
             let upstream = exchange.upstream.and_then(|u| self.upstreams.get(u));
             let carried = upstream.is_some_and(|u| match u.state {
@@ -43,11 +47,11 @@ impl<N: Net> Proxy<N> {
                 )
             })?;
         }
-        for (i, live) in in_flight.into_iter().enumerate() {
-            let counted = self.balance.backend(BackendId(i as u16)).in_flight();
+        for (i, (live, counted)) in in_flight.into_iter().zip(self.servers.in_flight()).enumerate() {
             ensure(counted == live, || format!("backend {i}: {counted} in flight counted, {live} live"))?;
         }
         self.check_connections()?;
+        let of_batching = self.check_batching()?;
         let buffers = self
             .clients
             .iter()
@@ -57,7 +61,7 @@ impl<N: Net> Proxy<N> {
             .iter()
             .map(|(_, u)| usize::from(u.pending.is_some()) + usize::from(u.unsent.is_some()));
         let replays = self.exchanges.iter().map(|(_, e)| usize::from(e.replay.is_some()));
-        let held: usize = buffers.chain(more).chain(replays).sum();
+        let held = buffers.chain(more).chain(replays).sum::<usize>() + of_batching;
         ensure(held == self.buffers.lent(), || format!("{} buffers lent, {held} held", self.buffers.lent()))
     }
 
@@ -77,11 +81,10 @@ impl<N: Net> Proxy<N> {
     fn check_connections(&self) -> Result<(), String> {
         for (id, client) in self.clients.iter() {
             match client.state {
-                ClientState::Busy(exchange) => {
-                    ensure(self.exchanges.get(exchange).is_some_and(|e| e.client == id), || {
-                        format!("client {id:?}: its exchange {exchange:?} is not its own")
-                    })?
-                }
+                ClientState::Busy(exchange) => ensure(
+                    self.exchanges.get(exchange).is_some_and(|e| e.owner == Owner::Client(id)),
+                    || format!("client {id:?}: its exchange {exchange:?} is not its own"),
+                )?,
                 _ => ensure(client.deadline.at() != Instant::NEVER, || {
                     format!("client {id:?} has no deadline in state {:?}", client.state)
                 })?,
@@ -103,7 +106,7 @@ impl<N: Net> Proxy<N> {
                 }
             }
         }
-        let in_pools: usize = self.pools.iter().map(super::Pool::len).sum();
+        let in_pools: usize = self.servers.pools.iter().map(super::pool::Pool::len).sum();
         ensure(pooled == in_pools, || format!("{pooled} idle upstreams, {in_pools} in the pools"))
     }
 
@@ -142,8 +145,10 @@ impl Proxy<VirtualNet> {
                 UpstreamState::Connecting { .. } => false,
                 UpstreamState::Idle => true,
                 UpstreamState::Carrying(exchange) => {
-                    let client = self.exchanges.get(exchange).and_then(|e| self.clients.get(e.client));
-                    client.is_some_and(|c| c.unsent.is_none())
+                    self.exchanges.get(exchange).is_some_and(|e| match e.owner {
+                        Owner::Client(client) => self.clients.get(client).is_some_and(|c| c.unsent.is_none()),
+                        Owner::Batch(_) => true,
+                    })
                 }
             };
             let levels = upstream.stream.levels();
@@ -158,6 +163,6 @@ impl Proxy<VirtualNet> {
     }
 }
 
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+pub(super) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
 }

@@ -1,16 +1,15 @@
 //! A client's connection: reading request heads and bodies.
 //!
-//! Here: the connection's states, what arrives on it, and how it is left. Not here: where a request goes
-//! (`forward.rs`) and how its response comes back (`upstream.rs`). Floor 3.
+//! Here: the connection's states and what arrives on it. Not here: how it is left (`departure.rs`), where a request goes
+//! (`forward.rs`), how its response comes back (`upstream.rs`). Floor 3.
 
 use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use super::address::AddressText;
 use super::exchange::RequestSide;
-use super::rules::{self, Conclusion, Departure, Reading, Resumption};
-use super::{CLIENT, ClientId, ExchangeId, Proxy, Timer, Turn};
+use super::rules::{self, Reading, Resumption};
+use super::{CLIENT, ClientId, ExchangeId, Proxy, TicketId, Timer, Turn};
 use crate::buffer::Buffer;
 use crate::deadline::Deadline;
 use crate::h1::body::BodyReader;
@@ -18,13 +17,10 @@ use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
 use crate::h1::request::{RequestHead, field_space};
 use crate::h1::{BodyLength, HeadError, Version};
-use crate::net::{Net, Readiness, Stream, Token, flush, send};
+use crate::net::{Net, Readiness, Token, flush, send};
 
 /// How many reads or pipelined requests one client gets before the others have their turn.
 const STEPS_PER_TURN: usize = 4;
-
-/// How long we wait for a client to take our last response and close, while we pass over what it still sends.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// What becomes of a client's connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +42,8 @@ pub(super) enum ClientState {
     Head,
     /// An exchange is in flight.
     Busy(ExchangeId),
+    /// It is we who answer: the body is being read, or the request waits for its batch.
+    Asking(TicketId),
     /// The exchange is over, but not all of the response has been taken.
     Flushing(After),
     /// We have said all and pass over what still comes.
@@ -134,9 +132,14 @@ impl<N: Net> Proxy<N> {
             if !client.readable {
                 return;
             }
-            let state = client.state;
+            let (state, read_closed) = (client.state, client.read_closed);
             match rules::client_readable(state, self.wants_body(state)) {
-                Reading::NotNow => return,
+                Reading::NotNow => {
+                    if let Some(departure) = rules::client_half_closed(state).filter(|_| read_closed) {
+                        self.depart(turn, id, departure);
+                    }
+                    return;
+                }
                 reading => self.read_client(turn, id, reading, input),
             }
         }
@@ -170,6 +173,10 @@ impl<N: Net> Proxy<N> {
             Reading::Discard | Reading::NotNow => {}
             Reading::Body(exchange) => {
                 let consumed = self.body_bytes(turn, exchange, bytes);
+                self.keep_pending(id, &bytes[consumed..]);
+            }
+            Reading::Ask(ticket) => {
+                let consumed = self.ask_bytes(turn, ticket, bytes);
                 self.keep_pending(id, &bytes[consumed..]);
             }
             Reading::Head => match client.pending.take() {
@@ -234,7 +241,13 @@ impl<N: Net> Proxy<N> {
                 self.refuse(turn, id, HeadError::Malformed("the chunked body is malformed"));
                 return Some(bytes.len());
             }
-            Ok(Some(head)) => self.plan(turn, id, &head),
+            Ok(Some(head)) => match self.take_in(id, &head) {
+                Some(intake) => {
+                    let (head, rest) = bytes.split_at_mut(intake.len);
+                    return Some(head.len() + self.gather(turn, id, *intake, rest));
+                }
+                None => self.plan(turn, id, &head),
+            },
             Err(error) => {
                 self.refuse(turn, id, error);
                 return Some(bytes.len());
@@ -281,92 +294,13 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// The response has been handed over: what becomes of the connection?
-    pub(super) fn conclude(&mut self, turn: &mut Turn<'_, N>, id: ClientId, after: After) {
-        let draining = self.is_draining();
-        let Some(client) = self.clients.get_mut(id) else { return };
-        let (now, unread) = (turn.net.now(), client.readable || client.pending.is_some());
-        match rules::client_concluded(after, client.unsent.is_some(), unread, draining) {
-            Conclusion::Flush => {
-                client.state = ClientState::Flushing(after);
-                client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
-            }
-            Conclusion::Idle => {
-                client.state = ClientState::Idle;
-                client.deadline.set(turn.timers, now + self.options.idle_timeout, Timer::Client(id));
-                if unread {
-                    turn.again(Token::new(CLIENT, id));
-                }
-            }
-            Conclusion::Close => self.close_client(turn, id),
-            Conclusion::Linger => self.linger(turn, id),
-        }
-    }
-
-    fn linger(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if client.stream.shutdown(Shutdown::Write).is_err() {
-            return self.close_client(turn, id);
-        }
-        client.state = ClientState::Lingering;
-        client.pending.take().into_iter().for_each(|b| self.buffers.put(b));
-        let limit = turn.net.now() + LINGER;
-        client.deadline.set(turn.timers, limit, Timer::Client(id));
-        if client.readable {
-            turn.again(Token::new(CLIENT, id));
-        }
-    }
-
-    /// The client's connection is lost.
-    pub(super) fn client_gone(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
-        let Some(client) = self.clients.get(id) else { return };
-        let departure = rules::client_lost(client.state);
-        self.depart(turn, id, departure);
-    }
-
-    fn depart(&mut self, turn: &mut Turn<'_, N>, id: ClientId, departure: Departure) {
-        match departure {
-            Departure::Close => self.close_client(turn, id),
-            Departure::TellAndClose(exchange, event) => {
-                self.happened(turn, exchange, event);
-                self.close_client(turn, id);
-            }
-            Departure::Tell(exchange, event) => self.happened(turn, exchange, event),
-            Departure::RequestTimeout => {
-                let reply = Reply {
-                    status: 408,
-                    reason: None,
-                    detail: "the request head did not arrive in time",
-                    to_head: false,
-                    version: Version::Http11,
-                    persistence: Persistence::Close,
-                };
-                self.reply(turn, id, &reply, After::Linger);
-            }
-        }
-    }
-
-    /// Closes the connection; no exchange is in flight on it.
-    pub(super) fn close_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
-        let Some(mut client) = self.clients.remove(id) else { return };
-        client.deadline.disarm(turn.timers);
-        client.pending.into_iter().chain(client.unsent).for_each(|b| self.buffers.put(b));
-        self.room_for_one(turn);
-    }
-
-    pub(super) fn client_expired(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
-        let now = turn.now();
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if !client.deadline.has_passed(turn.timers, now, Timer::Client(id)) {
-            return;
-        }
-        let departure = rules::client_expired(client.state, client.unsent.is_some());
-        self.depart(turn, id, departure);
-    }
-
     /// Whether bytes of a request body can be passed on now.
     pub(super) fn wants_body(&self, state: ClientState) -> bool {
-        let ClientState::Busy(exchange) = state else { return false };
+        let exchange = match state {
+            ClientState::Busy(exchange) => exchange,
+            ClientState::Asking(ticket) => return self.gathers(ticket),
+            _ => return false,
+        };
         let Some(exchange) = self.exchanges.get(exchange) else { return false };
         let upstream = exchange.upstream.and_then(|id| self.upstreams.get(id));
         matches!(exchange.request, RequestSide::Body { .. })

@@ -37,6 +37,9 @@ impl<N: Net> Proxy<N> {
             self.accept(turn);
         }
         self.door.shut();
+        if let Some(batching) = &mut self.batching {
+            batching.drain();
+        }
         let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
         let mut input = std::mem::take(&mut self.input);
         for id in ids {
@@ -63,9 +66,10 @@ impl<N: Net> Proxy<N> {
         for id in ids {
             self.happened(turn, id, Event::DrainLimit);
         }
+        self.cut_off_jobs(turn);
         let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
         for id in ids {
-            self.close_client(turn, id);
+            self.client_gone(turn, id);
         }
     }
 

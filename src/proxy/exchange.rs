@@ -7,7 +7,7 @@
 use super::client::After;
 use super::failure::Failure;
 use super::rules::{self, Effect, Ending, Event, Progress};
-use super::{ClientId, ExchangeId, Proxy, Timer, Turn, UpstreamId};
+use super::{CallId, ClientId, ExchangeId, Proxy, Timer, Turn, UpstreamId};
 use crate::balance::{BackendId, Outcome, RoutingMode};
 use crate::buffer::Buffer;
 use crate::h1::Version;
@@ -16,7 +16,7 @@ use crate::h1::coding::Coding;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
 use crate::net::{Net, Stream};
-use crate::record::Record;
+use crate::record::{Mode, Record};
 use crate::time::Instant;
 
 /// The request on its way to the backend.
@@ -51,9 +51,18 @@ pub(super) struct ResponseBody {
     pub(super) after: After,
 }
 
+/// Whom the response is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The client whose request it is.
+    Client(ClientId),
+    /// The batch that several clients' requests share.
+    Batch(CallId),
+}
+
 /// A request in flight.
 pub(super) struct Exchange {
-    pub(super) client: ClientId,
+    pub(super) owner: Owner,
     /// The connection that carries it, once there is one.
     pub(super) upstream: Option<UpstreamId>,
     pub(super) backend: BackendId,
@@ -103,17 +112,25 @@ impl<N: Net> Proxy<N> {
         let Some(exchange) = self.exchanges.get(id) else { return };
         let Some(upstream_id) = exchange.upstream else { return };
         let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return };
-        let Some(client) = self.clients.get_mut(exchange.client) else { return };
         if !upstream.is_connected() {
             return;
         }
+        let client_id = match exchange.owner {
+            Owner::Client(id) => id,
+            Owner::Batch(_) => {
+                let limit = exchange.begun + self.classifier_timeout();
+                let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return };
+                return upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
+            }
+        };
+        let Some(client) = self.clients.get_mut(client_id) else { return };
         let has_to_send = matches!(exchange.request, RequestSide::Body { .. })
             && exchange.response == ResponseSide::Pending
             && upstream.unsent.is_none()
             && !exchange.awaits_continue;
         if client.unsent.is_some() || has_to_send {
             let limit = now + self.options.body_timeout;
-            client.deadline.set(turn.timers, limit, Timer::Client(exchange.client));
+            client.deadline.set(turn.timers, limit, Timer::Client(client_id));
             upstream.deadline.clear();
         } else {
             let limit = now + self.options.upstream_timeout;
@@ -124,34 +141,43 @@ impl<N: Net> Proxy<N> {
 
     /// The response has been passed on whole. `surplus`: the backend sent more than it said.
     pub(super) fn complete(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, surplus: bool, now: Instant) {
-        let Some(exchange) = self.exchanges.remove(id) else { return };
+        let Some(mut exchange) = self.exchanges.remove(id) else { return };
         let ResponseSide::Body(body) = exchange.response else { return };
         let latency_ns = now.nanos_since(exchange.attempted);
-        self.balance.finished(exchange.backend, Outcome::Answered { latency_ns }, now);
+        self.servers.finished(exchange.backend, Outcome::Answered { latency_ns }, now);
         let keep = body.keep_upstream && exchange.request == RequestSide::Done && !surplus;
         let reused = self.release_upstream(turn, exchange.upstream, keep, now);
+        exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
+        let client = match exchange.owner {
+            Owner::Client(client) => client,
+            Owner::Batch(call) => return self.batch_answered(turn, call, body.status, now),
+        };
         // A FIN alone may be a half-close, and its sender still gets the response. If it has left altogether, a reset
         // answers the response: at once where it is near.
-        let left = self.clients.get(exchange.client).is_some_and(|c| c.read_closed && c.stream.is_lost());
+        let left = self.clients.get(client).is_some_and(|c| c.read_closed && c.stream.is_lost());
         let status = if left { Failure::ClientGone.consequence().status } else { body.status };
         self.record(turn, &exchange, status, false, reused, now);
         let after = match exchange.request {
             RequestSide::Done => body.after,
             RequestSide::Body { .. } | RequestSide::Abandoned => After::Linger,
         };
-        exchange.replay.into_iter().for_each(|b| self.buffers.put(b));
-        self.conclude(turn, exchange.client, after);
+        self.conclude(turn, client, after);
     }
 
     /// The exchange has failed: the upstream connection is closed, and the client is told if it still can be.
     fn fail(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, failure: Failure) {
-        let Some(exchange) = self.exchanges.remove(id) else { return };
+        let Some(mut exchange) = self.exchanges.remove(id) else { return };
         let (now, row) = (turn.now(), failure.consequence());
-        log::debug!("{}: {}", self.url(exchange.backend), row.detail);
+        log::debug!("{}: {}", self.servers.url(exchange.backend), row.detail);
         let elapsed_ns = now.nanos_since(exchange.attempted);
         let outcome = if row.blames_backend { Outcome::Failed { elapsed_ns } } else { Outcome::Cancelled };
-        self.balance.finished(exchange.backend, outcome, now);
+        self.servers.finished(exchange.backend, outcome, now);
         let reused = self.release_upstream(turn, exchange.upstream, false, now);
+        exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
+        let client = match exchange.owner {
+            Owner::Client(client) => client,
+            Owner::Batch(call) => return self.batch_failed(turn, call, failure, now),
+        };
         let status = match exchange.response {
             ResponseSide::Body(body) if failure != Failure::ClientGone => body.status,
             _ => row.status,
@@ -164,19 +190,25 @@ impl<N: Net> Proxy<N> {
         let keep = exchange.persistence == Persistence::KeepAlive && !self.is_draining();
         match rules::ending(failure, exchange.request, head_sent, ends_at_close, keep) {
             Ending::Silence => {}
-            Ending::Reply(after) => self.reply_failure(turn, &exchange, failure, after),
-            Ending::Close => self.conclude(turn, exchange.client, After::Close),
+            Ending::Reply(after) => self.reply_failure(turn, client, &exchange, failure, after),
+            Ending::Close => self.conclude(turn, client, After::Close),
             Ending::Reset => {
-                if let Some(client) = self.clients.get_mut(exchange.client) {
+                if let Some(client) = self.clients.get_mut(client) {
                     client.stream.reset_on_close();
                 }
-                self.close_client(turn, exchange.client);
+                self.close_client(turn, client);
             }
         }
-        exchange.replay.into_iter().for_each(|b| self.buffers.put(b));
     }
 
-    fn reply_failure(&mut self, turn: &mut Turn<'_, N>, exchange: &Exchange, failure: Failure, after: After) {
+    fn reply_failure(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        client: ClientId,
+        exchange: &Exchange,
+        failure: Failure,
+        after: After,
+    ) {
         let row = failure.consequence();
         let reply = Reply {
             status: row.status,
@@ -186,7 +218,7 @@ impl<N: Net> Proxy<N> {
             version: exchange.version,
             persistence: if after == After::KeepAlive { Persistence::KeepAlive } else { Persistence::Close },
         };
-        self.reply(turn, exchange.client, &reply, after);
+        self.reply(turn, client, &reply, after);
     }
 
     /// Notes the end of an exchange.
@@ -204,7 +236,7 @@ impl<N: Net> Proxy<N> {
             latency_ns: now.nanos_since(exchange.begun).max(1),
             backend: Some(exchange.backend),
             status,
-            mode: exchange.mode,
+            mode: Mode::Routing(exchange.mode),
             failed,
             reused,
         });

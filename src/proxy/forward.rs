@@ -8,12 +8,12 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::client::{After, ClientState};
-use super::exchange::{Exchange, RequestSide, ResponseSide};
+use super::exchange::{Exchange, Owner, RequestSide, ResponseSide};
 use super::failure::Failure;
 use super::rules::Event;
 use super::upstream::{Attempt, Upstream, UpstreamState};
 use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
-use crate::balance::{BackendId, Choice, Reason};
+use crate::balance::{BackendId, Choice};
 use crate::buffer::Buffer;
 use crate::h1::body::BodyReader;
 use crate::h1::coding::{ChunkLine, Coding, parts};
@@ -23,7 +23,7 @@ use crate::h1::request::RequestHead;
 use crate::h1::rewrite::{self, RequestContext};
 use crate::h1::{BodyLength, HeadError, Version};
 use crate::net::{Connect, Net, Token, send};
-use crate::record::Record;
+use crate::record::{Mode, Record};
 use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
 
@@ -48,13 +48,13 @@ impl<N: Net> Proxy<N> {
     /// Chooses the backend and writes the head that it gets.
     pub(super) fn plan(&mut self, turn: &mut Turn<'_, N>, id: ClientId, head: &RequestHead<'_, '_>) -> Plan {
         let now = turn.now();
-        let choice = self.balance.select(now);
+        let choice = self.servers.balance.select(now);
         self.head.clear();
         if let (Some(choice), Some(client)) = (choice, self.clients.get(id)) {
-            self.tell(choice);
+            self.servers.tell(choice);
             let context = RequestContext {
                 client: client.address.as_bytes(),
-                authority: &self.targets[choice.backend.0 as usize].authority,
+                authority: &self.servers.target(choice.backend).authority,
                 close: self.options.connections == ConnectionMode::NonPersistent,
             };
             rewrite::request(head, &context, &mut self.head);
@@ -71,25 +71,6 @@ impl<N: Net> Proxy<N> {
             persistence: if keep { head.persistence } else { Persistence::Close },
             now,
         }
-    }
-
-    /// The contract's console lines for a choice.
-    fn tell(&self, choice: Choice) {
-        let mode = self.balance.mode();
-        let scores =
-            || (0..self.targets.len()).map(|i| self.balance.backend(BackendId(i as u16)).score_ns(mode));
-        match choice.reason {
-            Reason::Unmeasured => console::probing(mode, self.url(choice.backend)),
-            Reason::Rotation | Reason::LowestMean => {
-                console::scores(mode, &self.labels, scores);
-                console::chosen(mode, self.url(choice.backend));
-            }
-        }
-    }
-
-    /// A backend's URL as configured.
-    pub(super) fn url(&self, id: BackendId) -> &str {
-        &self.options.backends[id.0 as usize].url
     }
 
     /// Sends the request whose head is written, with what has come of its body in `rest`. Returns how many bytes of
@@ -123,10 +104,12 @@ impl<N: Net> Proxy<N> {
         let whole = self.head.len() + line.as_bytes().len() + data.len();
         let may_reuse = self.options.connections == ConnectionMode::Persistent
             && (!plan.idempotent || (done && whole <= MAX_REPLAY_BYTES));
-        if !(may_reuse && self.send_reused(turn, exchange, &plan, coding, &line, data, done)) {
+        if !(may_reuse
+            && self.send_reused(turn, exchange, (plan.idempotent, plan.now), coding, &line, data, done))
+        {
             let mut request = self.buffers.take(self.head.len() + data.len() + line.as_bytes().len());
             parts(&self.head, coding, &line, data, done).iter().for_each(|part| request.push(part));
-            let attempt = self.targets[usize::from(choice.backend.0)].attempt();
+            let attempt = self.servers.target(choice.backend).attempt();
             self.connect(turn, exchange, request, attempt);
         }
         piece.consumed
@@ -140,10 +123,10 @@ impl<N: Net> Proxy<N> {
         backend: BackendId,
     ) -> ExchangeId {
         let id = self.exchanges.insert(Exchange {
-            client,
+            owner: Owner::Client(client),
             upstream: None,
             backend,
-            mode: self.balance.mode(),
+            mode: self.servers.balance.mode(),
             begun: plan.now,
             attempted: plan.now,
             request: RequestSide::Done,
@@ -154,7 +137,7 @@ impl<N: Net> Proxy<N> {
             awaits_continue: plan.expects_continue,
             replay: None,
         });
-        self.balance.started(backend);
+        self.servers.started(backend);
         self.begun += 1;
         self.arm_flush(turn, plan.now);
         if let Some(client) = self.clients.get_mut(client) {
@@ -166,43 +149,42 @@ impl<N: Net> Proxy<N> {
 
     /// Sends on the newest idle connection that still takes it; `false` if there is none.
     #[allow(clippy::too_many_arguments, reason = "the parts of one message, borrowed from different places")]
-    fn send_reused(
+    pub(super) fn send_reused(
         &mut self,
         turn: &mut Turn<'_, N>,
         id: ExchangeId,
-        plan: &Plan,
+        (idempotent, now): (bool, Instant),
         coding: Coding,
         line: &ChunkLine,
         data: &[u8],
         done: bool,
     ) -> bool {
         let Some(backend) = self.exchanges.get(id).map(|e| e.backend) else { return true };
-        while let Some(upstream_id) = self.pools[backend.0 as usize].take() {
+        while let Some(upstream_id) = self.servers.pool(backend).take() {
             let Some(upstream) = self.upstreams.get_mut(upstream_id) else { continue };
             let message = parts(&self.head, coding, line, data, done);
             let sent = send(&mut upstream.stream, &mut upstream.unsent, &mut self.buffers, message);
             if let Err(broken) = sent {
                 self.counters.connections_stale += 1;
                 self.close_upstream(turn, upstream_id);
-                if broken.taken > 0 && !plan.idempotent {
+                if broken.taken > 0 && !idempotent {
                     self.happened(turn, id, Event::UpstreamReset);
                     return true;
                 }
                 continue;
             }
             self.counters.connections_reused += 1;
-            let url = &self.options.backends[backend.0 as usize].url;
-            console::connection(ConnectionEvent::Reused, url);
+            console::connection(ConnectionEvent::Reused, self.servers.url(backend));
             upstream.state = UpstreamState::Carrying(id);
             upstream.reused = true;
             let Some(exchange) = self.exchanges.get_mut(id) else { return true };
             exchange.upstream = Some(upstream_id);
-            if plan.idempotent {
+            if idempotent {
                 let mut replay = self.buffers.take(message.iter().map(|p| p.len()).sum());
                 message.iter().for_each(|part| replay.push(part));
                 exchange.replay = Some(replay);
             }
-            self.settle_deadlines(turn, id, plan.now);
+            self.settle_deadlines(turn, id, now);
             return true;
         }
         false
@@ -220,7 +202,7 @@ impl<N: Net> Proxy<N> {
             return self.buffers.put(request);
         };
         let mut failed = Event::Refused;
-        while let Some(address) = self.targets[usize::from(backend.0)].address(attempt) {
+        while let Some(address) = self.servers.target(backend).address(attempt) {
             match self.open_upstream(turn, id, address, attempt) {
                 Ok((upstream_id, next)) => {
                     let limit = turn.now() + self.options.connect_timeout;
@@ -234,7 +216,7 @@ impl<N: Net> Proxy<N> {
                     return;
                 }
                 Err(e) if is_exhaustion(&e) => {
-                    let (now, url) = (turn.now(), &self.options.backends[backend.0 as usize].url);
+                    let (now, url) = (turn.now(), self.servers.url(backend));
                     self.told.error(now, || format!("no socket to {url} can be had: {e} ({})", advice(&e)));
                     failed = Event::NoSocket;
                     break;
@@ -265,7 +247,7 @@ impl<N: Net> Proxy<N> {
         }
         exchange.upstream = Some(upstream_id);
         self.counters.connections_opened += 1;
-        console::connection(ConnectionEvent::Opened, self.url(backend));
+        console::connection(ConnectionEvent::Opened, self.servers.url(backend));
         Ok((upstream_id, next))
     }
 
@@ -312,7 +294,7 @@ impl<N: Net> Proxy<N> {
             latency_ns: 1,
             backend: None,
             status: row.status,
-            mode: self.balance.mode(),
+            mode: Mode::Routing(self.servers.balance.mode()),
             failed: false,
             reused: false,
         });

@@ -5,8 +5,10 @@
 //! responses, `exchange.rs` ends exchanges; `cli/` starts it on a reactor. Floor 3.
 
 mod address;
+mod batching;
 mod check;
 mod client;
+mod departure;
 mod drain;
 mod exchange;
 mod failure;
@@ -16,24 +18,26 @@ mod options;
 mod pool;
 mod response;
 mod rules;
+mod servers;
 mod upstream;
 
 use std::time::Duration;
 
-use crate::balance::{BackendId, Balance};
 use crate::buffer::BufferPool;
 use crate::h1::HttpDate;
 use crate::net::{Door, Net, Readiness, Token, Wake};
 use crate::reactor::{Flow, Handler};
 use crate::slots::{SlotId, Slots};
-use crate::telemetry::{Counters, Gauge, Recorder, console};
+use crate::telemetry::{Counters, Recorder};
 
+use batching::Batching;
 use client::Client;
 use drain::Phase;
 use exchange::Exchange;
-use pool::Pool;
-use upstream::{Target, Upstream};
+use servers::Servers;
+use upstream::Upstream;
 
+pub use batching::BatchOptions;
 pub use options::{Backend, ConnectionMode, Options};
 
 /// What one read takes at most, and what may wait for a slow receiver.
@@ -49,6 +53,8 @@ type Turn<'a, N> = crate::reactor::Turn<'a, N, Timer>;
 type ClientId = SlotId;
 type UpstreamId = SlotId;
 type ExchangeId = SlotId;
+type TicketId = SlotId;
+type CallId = SlotId;
 
 const LISTENER: u8 = 0;
 const CLIENT: u8 = 1;
@@ -70,6 +76,8 @@ pub enum Timer {
     Flush,
     /// The end of draining.
     Drain,
+    /// The batching queue wants to be asked again.
+    Batch,
 }
 
 /// The proxy, as a handler of a reactor.
@@ -79,9 +87,9 @@ pub struct Proxy<N: Net> {
     clients: Slots<Client<N::Stream>>,
     upstreams: Slots<Upstream<N::Stream>>,
     exchanges: Slots<Exchange>,
-    balance: Balance,
-    targets: Vec<Target>,
-    pools: Vec<Pool>,
+    servers: Servers,
+    /// With a classifier.
+    batching: Option<Box<Batching>>,
     buffers: BufferPool,
     /// The reactor's input block; moved out while an event is handled, so that heads may borrow from it.
     input: Box<[u8]>,
@@ -95,22 +103,18 @@ pub struct Proxy<N: Net> {
     /// Exchanges since the start.
     begun: u64,
     told: failure::Told,
-    /// What the console calls each backend.
-    labels: Vec<String>,
 }
 
 impl<N: Net> Proxy<N> {
     /// A proxy that will accept from `listener`. Finished exchanges go to `recorder`.
     pub fn new(options: Options, listener: N::Listener, recorder: Recorder) -> Proxy<N> {
-        let backends = options.backends.len();
         Proxy {
             door: Door::new(listener),
             clients: Slots::default(),
             upstreams: Slots::default(),
             exchanges: Slots::default(),
-            balance: Balance::new(options.routing, backends, options.sma_window, options.ewma_alpha),
-            targets: options.backends.iter().map(Target::new).collect(),
-            pools: (0..backends).map(|_| Pool::default()).collect(),
+            servers: Servers::new(&options),
+            batching: options.batching.clone().map(|b| Box::new(Batching::new(b))),
             buffers: BufferPool::default(),
             input: vec![0; INPUT_BLOCK_BYTES].into_boxed_slice(),
             head: Vec::with_capacity(INPUT_BLOCK_BYTES),
@@ -121,7 +125,6 @@ impl<N: Net> Proxy<N> {
             phase: Phase::Serving,
             begun: 0,
             told: failure::Told::default(),
-            labels: console::labels(&options.backends.iter().map(|b| &b.url).collect::<Vec<_>>()),
             options,
         }
     }
@@ -143,17 +146,7 @@ impl<N: Net> Proxy<N> {
     fn flush_records(&mut self) {
         self.counters.clients_open = self.clients.len() as u64;
         self.counters.connections_open = self.upstreams.len() as u64;
-        let (balance, mode) = (&self.balance, self.balance.mode());
-        let gauges = (0..self.targets.len()).map(|i| {
-            let backend = balance.backend(BackendId(i as u16));
-            Gauge {
-                in_flight: backend.in_flight(),
-                score_ns: backend.score_ns(mode),
-                answered: backend.answered(),
-                failed: backend.failed(),
-            }
-        });
-        self.recorder.flush(gauges, self.counters);
+        self.recorder.flush(self.servers.gauges(), self.counters);
     }
 
     /// Makes sure that telemetry hears of what has changed.
@@ -200,6 +193,7 @@ impl<N: Net> Handler<N> for Proxy<N> {
                 }
             }
             Timer::Drain => self.cut_off(turn),
+            Timer::Batch => self.batch_due(turn),
         }
     }
 
@@ -210,7 +204,8 @@ impl<N: Net> Handler<N> for Proxy<N> {
         }
     }
 
-    fn turn_ended(&mut self, _turn: &mut Turn<'_, N>) -> Flow {
+    fn turn_ended(&mut self, turn: &mut Turn<'_, N>) -> Flow {
+        self.send_batches(turn);
         if self.recorder.is_full() {
             self.flush_records();
         }

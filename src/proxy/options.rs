@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::BatchOptions;
 use crate::balance::RoutingMode;
 
 /// Whether upstream connections are kept.
@@ -89,6 +90,15 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Whether a client's connection is kept after an exchange.
     pub client_keepalive: bool,
+    /// Batching, with a classifier.
+    pub batching: Option<BatchOptions>,
     /// How many client connections may be open at once; further ones wait in the listen backlog. At least 1.
     pub max_connections: usize,
+}
+
+impl Options {
+    /// All servers in the order of their ids: the backends, then the classifiers.
+    pub fn servers(&self) -> impl Iterator<Item = &Backend> {
+        self.backends.iter().chain(self.batching.iter().flat_map(|b| &b.classifiers))
+    }
 }

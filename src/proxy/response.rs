@@ -4,7 +4,7 @@
 //! connection itself (`upstream.rs`) and how the exchange ends (`exchange.rs`). Floor 3.
 
 use super::client::After;
-use super::exchange::{RequestSide, ResponseBody, ResponseSide};
+use super::exchange::{Owner, RequestSide, ResponseBody, ResponseSide};
 use super::rules::Event;
 use super::{ConnectionMode, ExchangeId, Proxy, Turn, UpstreamId};
 use crate::h1::body::BodyReader;
@@ -104,7 +104,7 @@ impl<N: Net> Proxy<N> {
         if exchange.version == Version::Http10 {
             return true;
         }
-        let client_id = exchange.client;
+        let Owner::Client(client_id) = exchange.owner else { return true };
         let Some(client) = self.clients.get_mut(client_id) else { return false };
         self.head.clear();
         rewrite::interim(head, &mut self.head);
@@ -126,6 +126,11 @@ impl<N: Net> Proxy<N> {
     ) -> Option<ResponseBody> {
         let draining = self.is_draining();
         let exchange = self.exchanges.get(id)?;
+        if let Owner::Batch(call) = exchange.owner {
+            let content_type = head.fields.iter().find(|f| f.name.eq_ignore_ascii_case("content-type"));
+            self.gather_head(call, content_type.map(|f| f.value));
+            return Some(self.answer_to_batch(head));
+        }
         let coding = Coding::of(head.body, exchange.version);
         let unframed =
             coding == Coding::Identity && matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
@@ -141,14 +146,29 @@ impl<N: Net> Proxy<N> {
             coding,
             status: head.status,
             ends_at_close: unframed,
-            keep_upstream: head.persistence == Persistence::KeepAlive
-                && self.options.connections == ConnectionMode::Persistent,
+            keep_upstream: self.keeps_upstream(head.persistence),
             after: match (keep, request_done) {
                 (true, _) => After::KeepAlive,
                 (false, true) => After::Close,
                 (false, false) => After::Linger,
             },
         })
+    }
+
+    /// The answer to a batch is not passed on, but read whole.
+    fn answer_to_batch(&self, head: &ResponseHead<'_, '_>) -> ResponseBody {
+        ResponseBody {
+            reader: BodyReader::new(head.body),
+            coding: Coding::Identity,
+            status: head.status,
+            ends_at_close: false,
+            keep_upstream: self.keeps_upstream(head.persistence),
+            after: After::Close,
+        }
+    }
+
+    fn keeps_upstream(&self, persistence: Persistence) -> bool {
+        persistence == Persistence::KeepAlive && self.options.connections == ConnectionMode::Persistent
     }
 
     /// Passes on what is in `self.head` and the body bytes behind it.
@@ -166,9 +186,21 @@ impl<N: Net> Proxy<N> {
         };
         let Some(exchange) = self.exchanges.get_mut(id) else { return Fed::Over };
         exchange.response = ResponseSide::Body(body);
-        let client_id = exchange.client;
-        let Some(client) = self.clients.get_mut(client_id) else { return Fed::Over };
         let (surplus, data) = (piece.consumed < bytes.len(), &bytes[piece.data]);
+        let client_id = match exchange.owner {
+            Owner::Client(id) => id,
+            Owner::Batch(call) => {
+                if !self.gather_answer(call, data) {
+                    self.happened(turn, id, Event::ResponseBodyMalformed);
+                } else if body.reader.is_done() {
+                    self.complete(turn, id, surplus, now);
+                } else {
+                    return Fed::All;
+                }
+                return Fed::Over;
+            }
+        };
+        let Some(client) = self.clients.get_mut(client_id) else { return Fed::Over };
         let line = ChunkLine::new(body.coding, data.len());
         let message = parts(&self.head, body.coding, &line, data, body.reader.is_done());
         if send(&mut client.stream, &mut client.unsent, &mut self.buffers, message).is_err() {
@@ -204,7 +236,7 @@ impl<N: Net> Proxy<N> {
         exchange.attempted = now;
         let (stale, backend) = (exchange.upstream.take(), exchange.backend);
         stale.into_iter().for_each(|upstream| self.close_upstream(turn, upstream));
-        let attempt = self.targets[usize::from(backend.0)].attempt();
+        let attempt = self.servers.target(backend).attempt();
         self.connect(turn, id, request, attempt);
     }
 }

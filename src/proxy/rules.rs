@@ -7,7 +7,7 @@
 use super::client::{After, ClientState};
 use super::failure::Failure;
 use super::upstream::{Attempt, UpstreamState};
-use super::{ExchangeId, exchange::RequestSide};
+use super::{ExchangeId, TicketId, exchange::RequestSide};
 
 /// What has befallen an exchange. Progress is none: bytes are just passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +123,8 @@ pub(super) const fn ending(
 pub(super) enum Reading {
     Head,
     Body(ExchangeId),
+    /// The body of a request that is ours to answer.
+    Ask(TicketId),
     /// They are passed over.
     Discard,
     /// They stay in the socket.
@@ -134,7 +136,8 @@ pub(super) const fn client_readable(state: ClientState, wants_body: bool) -> Rea
     match state {
         ClientState::Idle | ClientState::Head => Reading::Head,
         ClientState::Busy(exchange) if wants_body => Reading::Body(exchange),
-        ClientState::Busy(_) | ClientState::Flushing(_) => Reading::NotNow,
+        ClientState::Asking(ticket) if wants_body => Reading::Ask(ticket),
+        ClientState::Busy(_) | ClientState::Asking(_) | ClientState::Flushing(_) => Reading::NotNow,
         ClientState::Lingering => Reading::Discard,
     }
 }
@@ -149,6 +152,10 @@ pub(super) enum Departure {
     Tell(ExchangeId, Event),
     /// 408, and then the connection closes.
     RequestTimeout,
+    /// A request of ours to answer is wanted no longer, and the connection closes.
+    Abandon(TicketId),
+    /// The time of a request of ours to answer is over.
+    AskExpired(TicketId),
 }
 
 /// The end of a client's stream has been read. Only a body is read while an exchange is in flight: this one will never
@@ -156,7 +163,18 @@ pub(super) enum Departure {
 pub(super) const fn client_ended(state: ClientState) -> Departure {
     match state {
         ClientState::Busy(exchange) => Departure::TellAndClose(exchange, Event::ClientClosed),
+        ClientState::Asking(ticket) => Departure::Abandon(ticket),
         _ => Departure::Close,
+    }
+}
+
+/// A client sends no more, and nothing of it is to be read now. One whose request is forwarded may only have
+/// half-closed, and gets its response. One that waits for a batch is taken to have left: work for it would take the
+/// place of others'.
+pub(super) const fn client_half_closed(state: ClientState) -> Option<Departure> {
+    match state {
+        ClientState::Asking(ticket) => Some(Departure::Abandon(ticket)),
+        _ => None,
     }
 }
 
@@ -164,6 +182,7 @@ pub(super) const fn client_ended(state: ClientState) -> Departure {
 pub(super) const fn client_lost(state: ClientState) -> Departure {
     match state {
         ClientState::Busy(exchange) => Departure::TellAndClose(exchange, Event::ClientLost),
+        ClientState::Asking(ticket) => Departure::Abandon(ticket),
         _ => Departure::Close,
     }
 }
@@ -174,6 +193,7 @@ pub(super) const fn client_expired(state: ClientState, unsent: bool) -> Departur
         ClientState::Head => Departure::RequestTimeout,
         ClientState::Busy(id) if unsent => Departure::TellAndClose(id, Event::ClientTakesNothing),
         ClientState::Busy(exchange) => Departure::Tell(exchange, Event::ClientSendsNothing),
+        ClientState::Asking(ticket) => Departure::AskExpired(ticket),
         ClientState::Idle | ClientState::Flushing(_) | ClientState::Lingering => Departure::Close,
     }
 }
@@ -193,7 +213,9 @@ pub(super) const fn client_flushed(state: ClientState) -> Resumption {
     match state {
         ClientState::Flushing(after) => Resumption::Conclude(after),
         ClientState::Busy(exchange) => Resumption::ReadOn(exchange),
-        ClientState::Idle | ClientState::Head | ClientState::Lingering => Resumption::Nothing,
+        ClientState::Idle | ClientState::Head | ClientState::Asking(_) | ClientState::Lingering => {
+            Resumption::Nothing
+        }
     }
 }
 

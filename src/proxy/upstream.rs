@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
-use super::exchange::RequestSide;
+use super::exchange::{Owner, RequestSide};
 use super::rules::{self, Event, Silence, UpstreamStep};
 use super::{Backend, CLIENT, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::BackendId;
@@ -190,7 +190,7 @@ impl<N: Net> Proxy<N> {
             Ok(left) if left == before => return,
             Ok(_) => {}
             Err((error, request)) => {
-                log::debug!("connecting to {} failed: {error}", self.url(backend));
+                log::debug!("connecting to {} failed: {error}", self.servers.url(backend));
                 self.close_upstream(turn, id);
                 return self.connect(turn, exchange, request, attempt.next());
             }
@@ -199,12 +199,12 @@ impl<N: Net> Proxy<N> {
         if upstream.readable {
             turn.again(Token::new(UPSTREAM, id));
         }
-        self.targets[backend.0 as usize].connected(attempt);
+        self.servers.targets[usize::from(backend.0)].connected(attempt);
         let now = turn.now();
         self.settle_deadlines(turn, exchange, now);
         let Some(exchange) = self.exchanges.get(exchange) else { return };
-        if matches!(exchange.request, RequestSide::Body { .. }) {
-            turn.again(Token::new(CLIENT, exchange.client));
+        if let (RequestSide::Body { .. }, Owner::Client(client)) = (exchange.request, exchange.owner) {
+            turn.again(Token::new(CLIENT, client));
         }
     }
 
@@ -229,8 +229,7 @@ impl<N: Net> Proxy<N> {
     /// The upstream has room: reads on from the client, if a body is under way.
     fn resume_request(&mut self, turn: &mut Turn<'_, N>, exchange: ExchangeId, input: &mut [u8]) {
         let Some(exchange) = self.exchanges.get(exchange) else { return };
-        if matches!(exchange.request, RequestSide::Body { .. }) {
-            let client = exchange.client;
+        if let (RequestSide::Body { .. }, Owner::Client(client)) = (exchange.request, exchange.owner) {
             self.client_progress(turn, client, input);
         }
     }
@@ -253,7 +252,7 @@ impl<N: Net> Proxy<N> {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => upstream.readable = false,
             _ => {
                 let backend = upstream.backend;
-                self.pools[backend.0 as usize].remove(id);
+                self.servers.pool(backend).remove(id);
                 self.close_upstream(turn, id);
             }
         }
@@ -265,8 +264,11 @@ impl<N: Net> Proxy<N> {
             let Some(upstream) = self.upstreams.get_mut(id) else { return };
             let UpstreamState::Carrying(exchange_id) = upstream.state else { return };
             let Some(exchange) = self.exchanges.get(exchange_id) else { return };
-            let client_full = self.clients.get(exchange.client).is_none_or(|c| c.unsent.is_some());
-            if !upstream.readable || client_full {
+            let full = match exchange.owner {
+                Owner::Client(client) => self.clients.get(client).is_none_or(|c| c.unsent.is_some()),
+                Owner::Batch(_) => false,
+            };
+            if !upstream.readable || full {
                 return;
             }
             match upstream.stream.read(input) {
@@ -302,7 +304,7 @@ impl<N: Net> Proxy<N> {
             upstream.state = UpstreamState::Idle;
             upstream.deadline.set(turn.timers, now + self.options.pool_idle_timeout, Timer::Upstream(id));
             let backend = upstream.backend;
-            self.pools[backend.0 as usize].put(id);
+            self.servers.pool(backend).put(id);
         } else {
             self.close_upstream(turn, id);
         }
@@ -312,7 +314,7 @@ impl<N: Net> Proxy<N> {
     pub(super) fn close_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) {
         let Some(mut upstream) = self.upstreams.remove(id) else { return };
         self.counters.connections_closed += 1;
-        console::connection(ConnectionEvent::Closed, self.url(upstream.backend));
+        console::connection(ConnectionEvent::Closed, self.servers.url(upstream.backend));
         upstream.deadline.disarm(turn.timers);
         upstream.pending.into_iter().chain(upstream.unsent).for_each(|b| self.buffers.put(b));
     }
@@ -325,8 +327,9 @@ impl<N: Net> Proxy<N> {
         }
         let backend = upstream.backend;
         let next = match upstream.state {
-            UpstreamState::Connecting { attempt, .. } if upstream.unsent.is_some() => Some(attempt.next())
-                .filter(|next| self.targets[usize::from(backend.0)].address(*next).is_some()),
+            UpstreamState::Connecting { attempt, .. } if upstream.unsent.is_some() => {
+                Some(attempt.next()).filter(|next| self.servers.target(backend).address(*next).is_some())
+            }
             _ => None,
         };
         match rules::upstream_expired(upstream.state, next) {
@@ -337,7 +340,7 @@ impl<N: Net> Proxy<N> {
             }
             Silence::Tell(exchange, event) => self.happened(turn, exchange, event),
             Silence::Close => {
-                self.pools[usize::from(backend.0)].remove(id);
+                self.servers.pool(backend).remove(id);
                 self.close_upstream(turn, id);
             }
         }

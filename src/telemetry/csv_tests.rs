@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::balance::{BackendId, RoutingMode};
+use crate::record::Mode;
 
 fn record(latency_ns: u64, backend: Option<u16>) -> Record {
     Record {
@@ -14,7 +15,7 @@ fn record(latency_ns: u64, backend: Option<u16>) -> Record {
         latency_ns,
         backend: backend.map(BackendId),
         status: 200,
-        mode: RoutingMode::AdaptiveSma,
+        mode: Mode::Routing(RoutingMode::AdaptiveSma),
         failed: false,
         reused: false,
     }
@@ -76,7 +77,7 @@ fn a_row_is_as_the_contract_shows_it() {
 fn no_backend_is_a_dash() {
     let mut none = record(0, None);
     none.status = 503;
-    none.mode = RoutingMode::RoundRobin;
+    none.mode = Mode::Routing(RoutingMode::RoundRobin);
     assert_eq!(rows_of(&[none]), "2025-05-09T20:04:04.679379,-,0,503,round-robin\n");
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::balance::{BackendId, RoutingMode};
+use crate::record::Mode;
 use crate::time::WallTime;
 
 /// More than any of these tests takes; only a hang reaches it.
@@ -29,7 +30,7 @@ fn record(i: u64) -> Record {
         latency_ns: backend.map_or(0, |_| 1_000_000 + hash % 400_000_000),
         backend,
         status: if backend.is_some() { [200, 404, 502][(hash % 5 % 3) as usize] } else { 503 },
-        mode: RoutingMode::AdaptiveSma,
+        mode: Mode::Routing(RoutingMode::AdaptiveSma),
         failed: hash % 5 % 3 == 2,
         reused: true,
     }

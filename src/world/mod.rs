@@ -332,6 +332,7 @@ fn options(plan: &Plan, at: impl Fn(u16) -> SocketAddr) -> Options {
         pool_idle_timeout: seconds(60),
         drain_timeout: seconds(30),
         client_keepalive: true,
+        batching: None,
         max_connections: 10_000,
     }
 }

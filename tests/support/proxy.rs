@@ -34,6 +34,14 @@ impl Launch {
         launch
     }
 
+    /// The same with a classifier, and no other backend.
+    pub fn batching(classifier: &str, options: &[&str]) -> Launch {
+        let mut launch = Launch::proxy(&[], options);
+        launch.arguments.push(format!("--backend={classifier}"));
+        launch.arguments.push(format!("--classifier={classifier}"));
+        launch
+    }
+
     /// With a configuration file that says this.
     pub fn file(mut self, text: &str) -> Launch {
         self.file = Some(text.to_owned());
@@ -71,7 +79,9 @@ impl Launch {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_")) {
             command.env_remove(name);
         }
-        command.env_remove("PORT").env_remove("SERVER_ID");
+        for name in ["PORT", "SERVER_ID", "PROXY_STRATEGY"] {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let stderr = BufReader::new(child.stderr.take().expect("its stderr"));
@@ -122,6 +132,10 @@ pub struct Row {
 impl Proxy {
     pub fn start(backends: &[&str], options: &[&str]) -> Proxy {
         Launch::proxy(backends, options).start("the proxy")
+    }
+
+    pub fn start_batching(classifier: &str, options: &[&str]) -> Proxy {
+        Launch::batching(classifier, options).start("the proxy")
     }
 
     /// Waits for a line that contains `part`, among those not waited for yet.

@@ -31,10 +31,11 @@ const EVENTS: [Event; 14] = [
 const PROGRESS: [Progress; 4] =
     [Progress::Replayable, Progress::Pending, Progress::Framed, Progress::UntilClose];
 
-const CLIENT: [ClientState; 7] = [
+const CLIENT: [ClientState; 8] = [
     ClientState::Idle,
     ClientState::Head,
     ClientState::Busy(ID),
+    ClientState::Asking(ID),
     ClientState::Flushing(After::KeepAlive),
     ClientState::Flushing(After::Close),
     ClientState::Flushing(After::Linger),
@@ -113,9 +114,10 @@ fn exchange_tables(out: &mut String) {
 
 fn client_tables(out: &mut String) {
     type Column = fn(ClientState) -> String;
-    let columns: [(&str, Column); 7] = [
+    let columns: [(&str, Column); 8] = [
         ("readable", |s| shown(client_readable(s, false))),
         ("readable, body wanted", |s| shown(client_readable(s, true))),
+        ("half-closed", |s| client_half_closed(s).map_or("Nothing".to_owned(), shown)),
         ("ended", |s| shown(client_ended(s))),
         ("lost", |s| shown(client_lost(s))),
         ("expired", |s| shown(client_expired(s, false))),

@@ -1,0 +1,166 @@
+//! What must hold for every strategy and every history: each job ends once, and nothing is lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+use super::tests::{answered, at, options};
+use super::*;
+
+/// A classifier and clients that do what they like.
+struct Crowd {
+    queue: Queue,
+    random: Pcg64Mcg,
+    now: u64,
+    /// Jobs that have not ended, with which of their sequences were answered.
+    live: BTreeMap<u64, (JobId, Vec<bool>)>,
+    /// Which job an id means now.
+    meaning: BTreeMap<u32, u64>,
+    in_flight: Vec<Batch>,
+    pushed: u64,
+    ended: u64,
+    split: u64,
+}
+
+const BATCH_SIZE: usize = 7;
+const IN_FLIGHT: usize = 3;
+
+impl Crowd {
+    fn new(seed: u64) -> Crowd {
+        let options = QueueOptions {
+            batch_size: BATCH_SIZE,
+            batches_in_flight: Some(IN_FLIGHT),
+            limit: 500,
+            weights: vec![("c1".into(), 3)],
+            sjf_max_wait: Some(std::time::Duration::from_millis(300)),
+            ..options(StrategyName::Sjf)
+        };
+        Crowd {
+            queue: Queue::new(options),
+            random: Pcg64Mcg::seed_from_u64(seed),
+            now: 0,
+            live: BTreeMap::new(),
+            meaning: BTreeMap::new(),
+            in_flight: Vec::new(),
+            pushed: 0,
+            ended: 0,
+            split: 0,
+        }
+    }
+
+    fn push(&mut self) {
+        let customer = format!("c{}", self.random.random_range(0..20));
+        let key = KeyId(self.random.random_range(0..3));
+        let lengths: Vec<u32> = (0..self.random.random_range(1..=BATCH_SIZE))
+            .map(|_| if self.random.random_bool(0.3) { 558 } else { self.random.random_range(0..120) })
+            .collect();
+        match self.queue.push(&customer, key, &lengths, at(self.now)) {
+            Ok(id) => {
+                self.live.insert(self.pushed, (id, vec![false; lengths.len()]));
+                self.meaning.insert(id.slot().index(), self.pushed);
+                self.pushed += 1;
+            }
+            Err(refused) => assert!(matches!(refused, Refused::Full { .. }) && self.queue.depth() == 500),
+        }
+    }
+
+    /// The job that the id means, unless that has ended.
+    fn job(&self, id: JobId) -> Option<u64> {
+        let number = *self.meaning.get(&id.slot().index())?;
+        self.live.get(&number).filter(|(live, _)| *live == id).map(|_| number)
+    }
+
+    fn end(&mut self, number: u64) {
+        self.live.remove(&number).expect("a job ends once");
+        self.ended += 1;
+    }
+
+    fn cancel(&mut self) {
+        let at_or_after = self.random.random_range(0..=self.pushed);
+        if let Some((&number, &(id, _))) = self.live.range(at_or_after..).next() {
+            assert!(self.queue.cancel(id, at(self.now)));
+            assert!(!self.queue.cancel(id, at(self.now)));
+            self.end(number);
+        }
+    }
+
+    fn dispatch(&mut self) {
+        while let Next::Dispatch(batch) = self.queue.next(at(self.now)) {
+            assert!(batch.sequences() <= BATCH_SIZE && !batch.parts.is_empty());
+            self.in_flight.push(batch);
+            assert!(self.in_flight.len() <= IN_FLIGHT);
+        }
+    }
+
+    /// A batch ends somehow.
+    fn finish(&mut self) {
+        if self.in_flight.is_empty() {
+            return;
+        }
+        let index = self.random.random_range(0..self.in_flight.len());
+        let batch = self.in_flight.swap_remove(index);
+        let fails = self.random.random_bool(0.2);
+        let took = self.random.random_range(0..400);
+        if !fails {
+            self.answer(&batch);
+            self.queue.finished(batch, answered(took), at(self.now));
+            return;
+        }
+        let halved = if self.random.random_bool(0.7) { self.queue.halve(batch) } else { Err(batch) };
+        if let Err(batch) = halved {
+            let jobs: BTreeSet<u64> = batch.parts.iter().filter_map(|part| self.job(part.job)).collect();
+            self.queue.finished(batch, BatchOutcome::Failed, at(self.now));
+            jobs.into_iter().for_each(|number| self.end(number));
+        }
+    }
+
+    fn answer(&mut self, batch: &Batch) {
+        for part in &batch.parts {
+            let Some(number) = self.job(part.job) else { continue };
+            let (_, results) = self.live.get_mut(&number).unwrap();
+            let all: Vec<usize> = (0..results.len()).collect();
+            let positions = match &part.sequences {
+                Sequences::All => &all[..],
+                Sequences::Only(positions) => positions,
+            };
+            self.split += u64::from(positions.len() < all.len());
+            for &position in positions {
+                assert!(!std::mem::replace(&mut results[position], true), "answered twice");
+            }
+            if results.iter().all(|&answered| answered) {
+                self.end(number);
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.random_range(0..100) {
+            0..60 => self.push(),
+            60..64 => self.cancel(),
+            64..94 => self.finish(),
+            94..99 => self.now += self.random.random_range(0..60),
+            _ => {
+                let strategy = StrategyName::ALL[self.random.random_range(0..StrategyName::ALL.len())];
+                self.queue.set_strategy(strategy);
+            }
+        }
+        self.dispatch();
+    }
+}
+
+#[test]
+fn each_of_100k_jobs_ends_exactly_once_whatever_happens() {
+    let mut crowd = Crowd::new(7);
+    while crowd.pushed < 100_000 {
+        crowd.step();
+    }
+    crowd.queue.drain();
+    while !crowd.queue.is_empty() {
+        crowd.finish();
+        crowd.dispatch();
+    }
+    assert!(crowd.live.is_empty(), "{} jobs are lost", crowd.live.len());
+    assert_eq!((crowd.ended, crowd.queue.depth()), (crowd.pushed, 0));
+    assert_eq!(crowd.queue.figures().queued, crowd.pushed);
+}

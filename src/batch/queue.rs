@@ -1,0 +1,323 @@
+//! The queue itself.
+//!
+//! Here: [`Queue`], which keeps the jobs, asks the strategy what goes next, and counts. Not here: the orders of jobs
+//! (`strategy.rs` and a file each). Floor 1.
+
+use std::time::Duration;
+
+use super::arrivals::Arrivals;
+use super::customers::{CustomerFigures, Customers};
+use super::dispatch::{Batch, BatchId, BatchOutcome, FlushReason, Next, Part, Refused};
+use super::drain_rate::DrainRate;
+use super::figures::Figures;
+use super::halving::{Half, Halving};
+use super::job::{Job, JobId, KeyId, Member, Sequences, Shape, Slice, Slices};
+use super::options::QueueOptions;
+use super::strategy::{Pick, Situation, Strategy, StrategyName, empty};
+use crate::slots::Slots;
+use crate::time::Instant;
+
+/// Jobs that wait to be sent to the classifier in batches.
+///
+/// A job's part is in a batch that was dispatched once, or twice and more if that batch was halved; a job ends when
+/// all its sequences were answered, when a batch with a part of it failed, or when it is cancelled. From then on its
+/// id is stale.
+pub struct Queue {
+    options: QueueOptions,
+    jobs: Slots<Job>,
+    arrivals: Arrivals,
+    customers: Customers,
+    name: StrategyName,
+    strategy: Box<dyn Strategy>,
+    in_flight: usize,
+    halving: Halving,
+    drain_rate: DrainRate,
+    draining: bool,
+    figures: Figures,
+    next_number: u64,
+    next_batch: u64,
+    /// Empty; kept for its memory.
+    members: Vec<Member>,
+}
+
+impl Queue {
+    /// An empty queue.
+    ///
+    /// # Panics
+    ///
+    /// If a batch may hold no sequence, or none may be in flight.
+    pub fn new(options: QueueOptions) -> Queue {
+        assert!(options.batch_size > 0, "a batch must hold a sequence");
+        assert!(options.batches_in_flight != Some(0), "a batch must be allowed in flight");
+        Queue {
+            jobs: Slots::default(),
+            arrivals: Arrivals::default(),
+            customers: Customers::new(&options.weights),
+            name: options.strategy,
+            strategy: empty(options.strategy, &options),
+            in_flight: 0,
+            halving: Halving::new(options.halve),
+            drain_rate: DrainRate::default(),
+            draining: false,
+            figures: Figures::new(),
+            next_number: 0,
+            next_batch: 0,
+            members: Vec::new(),
+            options,
+        }
+    }
+
+    /// Queues a job of a customer that arrived at `now`. `lengths` are the characters of each of its sequences.
+    /// Jobs of unlike `key` never share a batch.
+    ///
+    /// # Errors
+    ///
+    /// If as many jobs wait as may, or if no batch could hold it.
+    pub fn push(
+        &mut self,
+        customer: &str,
+        key: KeyId,
+        lengths: &[u32],
+        now: Instant,
+    ) -> Result<JobId, Refused> {
+        if lengths.is_empty() || lengths.len() > self.options.batch_size {
+            return Err(Refused::Size { most: self.options.batch_size });
+        }
+        if self.depth() >= self.options.limit {
+            self.figures.refused += 1;
+            return Err(Refused::Full { retry_after_s: self.drain_rate.seconds_for(self.depth(), now) });
+        }
+        let customer = self.customers.enter(customer);
+        let number = self.next_number;
+        self.next_number += 1;
+        let id = JobId(self.jobs.insert(Job {
+            customer,
+            key,
+            number,
+            arrived: now,
+            lengths: lengths.into(),
+            waiting: Slices::default(),
+            in_flight: Slices::default(),
+            older: None,
+            newer: None,
+        }));
+        self.arrivals.append(&mut self.jobs, id);
+        self.drain_rate.waiting(now);
+        self.figures.queued += 1;
+        self.insert(id);
+        Ok(id)
+    }
+
+    /// What is to be done next. To be called after each other call until it does not answer
+    /// [`Dispatch`](Next::Dispatch).
+    pub fn next(&mut self, now: Instant) -> Next {
+        if self.in_flight >= self.options.batches_in_flight.unwrap_or(1) {
+            return Next::Idle;
+        }
+        if let Some(half) = self.next_half() {
+            return Next::Dispatch(self.send(half.key, half.parts, half.flush));
+        }
+        let situation = Situation {
+            now,
+            batch_size: self.options.batch_size as u32,
+            draining: self.draining,
+            customers: &self.customers,
+        };
+        match self.strategy.take(&situation, &mut self.members) {
+            Pick::Batch { key, flush } => Next::Dispatch(self.dispatch(key, flush, now)),
+            Pick::Wait(until) => Next::WaitUntil(until),
+            Pick::Nothing => Next::Idle,
+        }
+    }
+
+    /// A batch has ended. If it failed, so have its jobs, with what of them still waits.
+    pub fn finished(&mut self, batch: Batch, outcome: BatchOutcome, now: Instant) {
+        self.in_flight -= 1;
+        match outcome {
+            BatchOutcome::Answered { took } => {
+                self.figures.by_flush_mut(batch.flush).service_us.record_duration(took);
+                self.halving.answered();
+                self.share_out(&batch, took);
+                batch.parts.iter().for_each(|part| self.answered(part));
+            }
+            BatchOutcome::Failed => {
+                self.figures.failed += 1;
+                for part in &batch.parts {
+                    self.end(part.job, now);
+                }
+            }
+        }
+    }
+
+    /// A batch has failed in a way that may be the fault of one of its jobs: it is to be sent again in halves, before
+    /// anything else and as places in flight become free.
+    ///
+    /// # Errors
+    ///
+    /// Gives the batch back, still in flight, if it is of one job only, or if halving is off or has been of no use
+    /// too often lately. Then it is to be [`finished`](Queue::finished).
+    pub fn halve(&mut self, batch: Batch) -> Result<(), Batch> {
+        self.halving.halve(batch)?;
+        self.in_flight -= 1;
+        self.figures.halved += 1;
+        Ok(())
+    }
+
+    /// A job is wanted no longer: its client left or its time is over. What of it waits is not sent; what is in
+    /// flight will be answered for nobody. Whether there was such a job.
+    pub fn cancel(&mut self, job: JobId, now: Instant) -> bool {
+        let ended = self.end(job, now);
+        self.figures.cancelled += u64::from(ended);
+        ended
+    }
+
+    /// The strategy of the next batch.
+    pub fn strategy(&self) -> StrategyName {
+        self.name
+    }
+
+    /// Changes the strategy of the next batch. All that waits keeps its place in the order of arrival and its age.
+    pub fn set_strategy(&mut self, name: StrategyName) {
+        self.name = name;
+        self.strategy = empty(name, &self.options);
+        let waiting: Vec<JobId> = self.arrivals.iter(&self.jobs).collect();
+        for id in waiting {
+            self.insert(id);
+        }
+    }
+
+    /// From now on nothing is waited for that might come: the queue is to be emptied.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// How many jobs wait, wholly or in part.
+    pub fn depth(&self) -> usize {
+        self.arrivals.len()
+    }
+
+    /// How many batches are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.depth() == 0 && self.in_flight == 0 && self.halving.is_empty()
+    }
+
+    /// For how long the job has waited that has waited longest; `None` if none waits.
+    pub fn oldest_age(&self, now: Instant) -> Option<Duration> {
+        let oldest = self.jobs.get(self.arrivals.oldest()?.0)?;
+        Some(now - oldest.arrived)
+    }
+
+    /// What was counted since the queue began.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// What each customer has received, by name; at most some thousand.
+    pub fn customers(&self) -> impl Iterator<Item = (&str, CustomerFigures)> {
+        self.customers.figures()
+    }
+
+    /// What customers have received together that [`customers`](Queue::customers) no longer lists.
+    pub fn other_customers(&self) -> CustomerFigures {
+        self.customers.forgotten()
+    }
+
+    /// Tells the strategy of a job that waits.
+    fn insert(&mut self, id: JobId) {
+        let job = self.jobs.get_mut(id.0).expect("a job that waits lives");
+        job.waiting.insert(Slice::Whole);
+        self.strategy.insert(&job.describe(id, Slice::Whole, self.customers.weight(job.customer)));
+    }
+
+    /// Sends parts that the strategy took out.
+    fn dispatch(&mut self, key: KeyId, flush: FlushReason, now: Instant) -> Batch {
+        let mut parts = Vec::with_capacity(self.members.len());
+        let mut jobs_sent = 0;
+        for member in self.members.drain(..) {
+            let id = member.job;
+            let job = self.jobs.get_mut(id.0).expect("a job that waits lives");
+            job.waiting.remove(member.slice);
+            job.in_flight.insert(member.slice);
+            let (customer, shape) = (job.customer, job.shape());
+            self.figures.by_flush_mut(flush).wait_us.record_duration(now - job.arrived);
+            if job.waiting.is_empty() {
+                self.arrivals.remove(&mut self.jobs, id);
+                jobs_sent += 1;
+            }
+            self.customers.sent(customer, shape.sequences);
+            parts.push(Part { job: id, sequences: Sequences::All, slice: member.slice, customer, shape });
+        }
+        self.drain_rate.sent(jobs_sent, now);
+        self.note_emptiness(now);
+        self.send(key, parts, flush)
+    }
+
+    fn send(&mut self, key: KeyId, parts: Vec<Part>, flush: FlushReason) -> Batch {
+        let id = BatchId(self.next_batch);
+        self.next_batch += 1;
+        self.in_flight += 1;
+        let shape = parts.iter().fold(Shape::default(), |sum, part| sum.with(part.shape));
+        self.figures.by_flush_mut(flush).sequences.record(u64::from(shape.sequences));
+        self.figures.characters += shape.characters;
+        self.figures.wasted_characters +=
+            u64::from(shape.sequences) * u64::from(shape.longest) - shape.characters;
+        Batch { id, key, parts, flush, shape }
+    }
+
+    /// The half that goes next, without jobs that have ended meanwhile.
+    fn next_half(&mut self) -> Option<Half> {
+        loop {
+            let mut half = self.halving.pop()?;
+            half.parts.retain(|part| self.jobs.get(part.job.0).is_some());
+            if !half.parts.is_empty() {
+                return Some(half);
+            }
+        }
+    }
+
+    /// Adds the time of a batch to the work of its customers, in proportion to their characters.
+    fn share_out(&mut self, batch: &Batch, took: Duration) {
+        let per_character = took.as_nanos() as f64 / batch.shape.characters.max(1) as f64;
+        for part in &batch.parts {
+            let work_ns = per_character * part.shape.characters as f64;
+            self.customers.worked(part.customer, Duration::from_nanos(work_ns as u64));
+        }
+    }
+
+    /// A part was answered; its job ends with its last.
+    fn answered(&mut self, part: &Part) {
+        let Some(job) = self.jobs.get_mut(part.job.0) else { return };
+        job.in_flight.remove(part.slice);
+        if job.in_flight.is_empty() && job.waiting.is_empty() {
+            self.customers.leave(job.customer);
+            self.jobs.remove(part.job.0);
+        }
+    }
+
+    /// Ends a job and takes out what of it waits. Whether there was such a job.
+    fn end(&mut self, id: JobId, now: Instant) -> bool {
+        let Some(job) = self.jobs.get(id.0) else { return false };
+        let customer = job.customer;
+        if !job.waiting.is_empty() {
+            for slice in job.waiting.iter() {
+                self.strategy.remove(&job.describe(id, slice, self.customers.weight(customer)));
+            }
+            self.arrivals.remove(&mut self.jobs, id);
+            self.note_emptiness(now);
+        }
+        self.jobs.remove(id.0);
+        self.customers.leave(customer);
+        true
+    }
+
+    fn note_emptiness(&mut self, now: Instant) {
+        if self.depth() == 0 {
+            self.drain_rate.empty(now);
+        }
+    }
+}

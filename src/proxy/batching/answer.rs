@@ -1,0 +1,164 @@
+//! Answers to requests that are ours.
+//!
+//! Here: [`Answer`], the one way in which such a request ends with a word to its client: the job is forgotten, the row
+//! written, the connection kept or not. Not here: what is answered (`outcome.rs`, `control.rs`, `intake.rs`). Floor 3.
+
+use super::{Stage, Ticket};
+use crate::balance::BackendId;
+use crate::codec::write_detail;
+use crate::h1::persistence::Persistence;
+use crate::h1::reply::Content;
+use crate::net::{Net, send};
+use crate::proxy::client::After;
+use crate::proxy::{Proxy, TicketId, Turn};
+use crate::record::{Mode, Record};
+use crate::time::Instant;
+
+/// What a client is told.
+pub(super) struct Answer<'a> {
+    status: u16,
+    content_type: &'a str,
+    body: Body<'a>,
+    reason: Option<&'static str>,
+    /// Further lines of the head.
+    fields: &'a str,
+    /// The classifier failed.
+    failed: bool,
+    /// Where the next request begins is not known.
+    closing: bool,
+}
+
+/// A body, or what it is made of.
+enum Body<'a> {
+    Whole(&'a [u8]),
+    /// `{"detail": …}`.
+    Detail(&'a str),
+}
+
+const JSON: &str = "application/json";
+
+impl<'a> Answer<'a> {
+    /// A body of that type.
+    pub(super) fn whole(status: u16, content_type: &'a str, body: &'a [u8]) -> Answer<'a> {
+        let body = Body::Whole(body);
+        Answer { status, content_type, body, reason: None, fields: "", failed: false, closing: false }
+    }
+
+    /// A JSON body.
+    pub(super) fn json(status: u16, body: &'a [u8]) -> Answer<'a> {
+        Answer::whole(status, JSON, body)
+    }
+
+    /// An error, as `{"detail": …}`.
+    pub(super) fn refusal(status: u16, detail: &'a str) -> Answer<'a> {
+        Answer { body: Body::Detail(detail), ..Answer::json(status, b"") }
+    }
+
+    /// With the word in `X-Tidegate-Reason`.
+    pub(super) fn with_reason(self, reason: &'static str) -> Answer<'a> {
+        Answer { reason: Some(reason), ..self }
+    }
+
+    /// With these lines in the head.
+    pub(super) fn with_fields(self, fields: &'a str) -> Answer<'a> {
+        Answer { fields, ..self }
+    }
+
+    /// On the classifier's account.
+    pub(super) fn blaming(self) -> Answer<'a> {
+        Answer { failed: true, ..self }
+    }
+
+    /// The connection closes after it.
+    pub(super) fn closing(self) -> Answer<'a> {
+        Answer { closing: true, ..self }
+    }
+}
+
+impl<N: Net> Proxy<N> {
+    /// Ends the request with a word to its client.
+    pub(super) fn answer(&mut self, turn: &mut Turn<'_, N>, id: TicketId, answer: Answer<'_>) {
+        let now = turn.now();
+        let Some(ticket) = self.remove_ticket(turn, id) else { return };
+        if let Stage::Queued(queued) = &ticket.stage {
+            self.record_job(turn, &ticket, queued.classifier, answer.status, answer.failed, now);
+        }
+        let keep = ticket.keep && !answer.closing && !self.is_draining();
+        let mut detail = Vec::new();
+        let body = match answer.body {
+            Body::Whole(body) => body,
+            Body::Detail(text) => {
+                write_detail(text, &mut detail);
+                &detail
+            }
+        };
+        let fields = match answer.reason {
+            Some(reason) => format!("X-Tidegate-Reason: {reason}\r\n{}", answer.fields),
+            None => answer.fields.to_owned(),
+        };
+        let content = Content {
+            status: answer.status,
+            content_type: answer.content_type,
+            body,
+            fields: &fields,
+            to_head: ticket.to_head,
+            version: ticket.version,
+            persistence: if keep { Persistence::KeepAlive } else { Persistence::Close },
+        };
+        self.head.clear();
+        content.write(self.date.at(turn.net.wall(now)), &mut self.head);
+        let after = match keep {
+            true => After::KeepAlive,
+            false if answer.closing => After::Linger,
+            false => After::Close,
+        };
+        let Some(client) = self.clients.get_mut(ticket.client) else { return };
+        let parts = [&self.head[..], &[], &[], &[]];
+        match send(&mut client.stream, &mut client.unsent, &mut self.buffers, parts) {
+            Ok(()) => self.conclude(turn, ticket.client, after),
+            Err(_) => self.close_client(turn, ticket.client),
+        }
+    }
+
+    /// Forgets the request: its job is taken out of the queue, and work that is not sent yet never will be.
+    pub(super) fn remove_ticket(&mut self, turn: &mut Turn<'_, N>, id: TicketId) -> Option<Ticket> {
+        let now = turn.now();
+        let batching = self.batching.as_mut()?;
+        let mut ticket = batching.tickets.remove(id)?;
+        match &mut ticket.stage {
+            Stage::Asked => {}
+            Stage::Gathering { body, .. } => self.buffers.put(std::mem::take(body)),
+            Stage::Queued(queued) => {
+                self.buffers.put(std::mem::take(&mut queued.body));
+                batching.by_job.remove(&queued.job);
+                batching.keys.release(queued.key);
+                batching.queue.cancel(queued.job, now);
+                batching.stirred = true;
+            }
+        }
+        Some(ticket)
+    }
+
+    /// The row of a request that was a job.
+    pub(super) fn record_job(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        ticket: &Ticket,
+        classifier: Option<BackendId>,
+        status: u16,
+        failed: bool,
+        now: Instant,
+    ) {
+        let Some(batching) = &self.batching else { return };
+        self.recorder.push(Record {
+            ended: turn.net.wall(now),
+            latency_ns: now.nanos_since(ticket.arrived).max(1),
+            backend: classifier,
+            status,
+            mode: Mode::Strategy(batching.queue.strategy()),
+            failed,
+            reused: false,
+        });
+        self.arm_flush(turn, now);
+    }
+}

@@ -1,0 +1,158 @@
+//! Batches on their way to a classifier.
+//!
+//! Here: asking the queue what goes next, and sending it as an exchange of its own. Not here: which jobs go together
+//! (`batch/`), what comes back (`outcome.rs`). Floor 3.
+
+use super::{Batching, Call, MAX_BODY_BYTES, Member, Stage};
+use crate::balance::BackendId;
+use crate::batch::{Batch, BatchOutcome, Next};
+use crate::codec::merge;
+use crate::h1::Version;
+use crate::h1::coding::{ChunkLine, Coding, parts};
+use crate::h1::persistence::Persistence;
+use crate::net::Net;
+use crate::proxy::exchange::{Exchange, Owner, RequestSide, ResponseSide};
+use crate::proxy::{CallId, ConnectionMode, Proxy, Timer, Turn};
+use crate::time::Instant;
+
+impl<N: Net> Proxy<N> {
+    /// Sends what may go now. To be called at the end of a turn, when all that came in it is seen together.
+    pub(in crate::proxy) fn send_batches(&mut self, turn: &mut Turn<'_, N>) {
+        while let Some(batching) = self.batching.as_mut().filter(|b| b.stirred) {
+            let now = turn.net.now();
+            match batching.queue.next(now) {
+                Next::Dispatch(batch) => self.send_batch(turn, batch, now),
+                Next::WaitUntil(at) => {
+                    batching.stirred = false;
+                    batching.wake.set(turn.timers, at, Timer::Batch);
+                }
+                Next::Idle => {
+                    batching.stirred = false;
+                    batching.wake.clear();
+                }
+            }
+        }
+    }
+
+    /// The queue wanted to be asked again.
+    pub(in crate::proxy) fn batch_due(&mut self, turn: &mut Turn<'_, N>) {
+        let now = turn.now();
+        if let Some(batching) = &mut self.batching {
+            batching.stirred |= batching.wake.has_passed(turn.timers, now, Timer::Batch);
+        }
+    }
+
+    fn send_batch(&mut self, turn: &mut Turn<'_, N>, batch: Batch, now: Instant) {
+        let Some(classifier) = self.servers.select_classifier(now) else { return };
+        let Some(batching) = &mut self.batching else { return };
+        let mut body = std::mem::take(&mut batching.body);
+        body.clear();
+        let members = batching.members(&batch, classifier);
+        if members.is_empty() {
+            // All its clients have left since.
+            batching.queue.finished(batch, BatchOutcome::Failed, now);
+            batching.body = body;
+            return;
+        }
+        batching.write_body(&batch, &members, &mut body);
+        self.head.clear();
+        let authority = &self.servers.target(classifier).authority;
+        let close = self.options.connections == ConnectionMode::NonPersistent;
+        batching.write_head(&batch, authority, body.len(), close, &mut self.head);
+        let answer = self.buffers.take(body.len().min(MAX_BODY_BYTES));
+        let call = batching.calls.insert(Call { batch, members, sent: now, answer, content_type: None });
+        self.send_call(turn, call, classifier, &body, now);
+        if let Some(batching) = &mut self.batching {
+            batching.body = body;
+        }
+    }
+
+    /// Sends the head that is written and this body.
+    fn send_call(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        call: CallId,
+        classifier: BackendId,
+        body: &[u8],
+        now: Instant,
+    ) {
+        let exchange = self.exchanges.insert(Exchange {
+            owner: Owner::Batch(call),
+            upstream: None,
+            backend: classifier,
+            mode: self.servers.balance.mode(),
+            begun: now,
+            attempted: now,
+            request: RequestSide::Done,
+            response: ResponseSide::Pending,
+            version: Version::Http11,
+            to_head: false,
+            persistence: Persistence::Close,
+            awaits_continue: false,
+            replay: None,
+        });
+        self.servers.started(classifier);
+        self.arm_flush(turn, now);
+        let line = ChunkLine::new(Coding::Identity, 0);
+        // To classify the same texts once more does no harm, so a connection that turns out closed costs nothing.
+        let idempotent = true;
+        if self.options.connections == ConnectionMode::Persistent
+            && self.send_reused(turn, exchange, (idempotent, now), Coding::Identity, &line, body, true)
+        {
+            return;
+        }
+        let mut request = self.buffers.take(self.head.len() + body.len());
+        parts(&self.head, Coding::Identity, &line, body, true).iter().for_each(|part| request.push(part));
+        let attempt = self.servers.target(classifier).attempt();
+        self.connect(turn, exchange, request, attempt);
+    }
+}
+
+impl Batching {
+    /// Whose sequences go, as far as their clients are still there.
+    fn members(&mut self, batch: &Batch, classifier: BackendId) -> Vec<Member> {
+        let mut members = Vec::with_capacity(batch.parts.len());
+        for part in &batch.parts {
+            let Some(&ticket) = self.by_job.get(&part.job) else { continue };
+            let Some(entry) = self.tickets.get_mut(ticket) else { continue };
+            if let Stage::Queued(queued) = &mut entry.stage {
+                let (sequences, count) = (part.sequences.clone(), queued.positions(&part.sequences).len());
+                queued.classifier = Some(classifier);
+                // A half that goes once more was counted when it went first.
+                queued.unsent = queued.unsent.saturating_sub(count);
+                members.push(Member { ticket, sequences, count });
+            }
+        }
+        members
+    }
+
+    fn write_body(&self, batch: &Batch, members: &[Member], out: &mut Vec<u8>) {
+        let (Some(shape), Some(key)) = (self.shape(batch.key), self.keys.get(batch.key)) else { return };
+        let elements = members.iter().filter_map(|m| match &self.tickets.get(m.ticket)?.stage {
+            Stage::Queued(queued) => Some((queued, queued.positions(&m.sequences))),
+            Stage::Gathering { .. } | Stage::Asked => None,
+        });
+        let slices = elements.flat_map(|(queued, positions)| {
+            positions.into_iter().map(|i| queued.elements[i].span.of_body(queued.body.as_slice()))
+        });
+        merge(shape, key, slices, out);
+    }
+
+    fn write_head(&self, batch: &Batch, authority: &str, length: usize, close: bool, out: &mut Vec<u8>) {
+        let (Some(shape), Some(key)) = (self.shape(batch.key), self.keys.get(batch.key)) else { return };
+        let length = length.to_string();
+        let target = shape.upstream_target(key.target());
+        let parts: [&[u8]; 9] = [
+            b"POST ",
+            target.as_bytes(),
+            b" HTTP/1.1\r\nHost: ",
+            authority.as_bytes(),
+            b"\r\nContent-Type: application/json\r\nContent-Length: ",
+            length.as_bytes(),
+            b"\r\nVia: 1.1 tidegate\r\n",
+            key.header_lines(),
+            if close { b"Connection: close\r\n\r\n" } else { b"\r\n" },
+        ];
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+    }
+}

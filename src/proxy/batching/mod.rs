@@ -1,0 +1,201 @@
+//! Where batching meets HTTP: clients' requests in, batches to a classifier, each client its own results.
+//!
+//! Here: what is known of a request that is batched ([`Ticket`]) and of a batch on its way ([`Call`]), and which
+//! requests are ours to answer. `intake.rs` reads requests, `dispatch.rs` sends batches, `outcome.rs` shares out
+//! what comes back, `control.rs` answers `/strategy` and `/docs`, `answer.rs` writes to the client. Not here: which
+//! jobs go together and when (`batch/`), bodies (`codec/`), the connection to the classifier, which carries a batch
+//! as any exchange (`forward.rs`, `upstream.rs`). Floor 3.
+
+mod answer;
+mod check;
+mod control;
+mod dispatch;
+mod intake;
+mod keys;
+mod outcome;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Backend, CallId, ClientId, Proxy, TicketId};
+use crate::balance::BackendId;
+use crate::batch::{Batch, JobId, KeyId, Queue, QueueOptions, Sequences};
+use crate::buffer::Buffer;
+use crate::codec::{Element, HeadKey, Shape, Shapes, Span};
+use crate::deadline::Deadline;
+use crate::h1::Version;
+use crate::h1::body::BodyReader;
+use crate::net::Net;
+use crate::slots::Slots;
+use crate::time::Instant;
+
+use keys::Keys;
+
+/// What the proxy is told of batching.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchOptions {
+    /// The servers that take batches; at least one.
+    pub classifiers: Vec<Backend>,
+    /// Strategy, sizes and bounds.
+    pub queue: QueueOptions,
+    /// How long a classifier may take for a batch, from sending it to the last byte of its answer.
+    pub classifier_timeout: Duration,
+    /// How long a request may wait until it is sent.
+    pub queue_timeout: Duration,
+    /// Whether a client that is not on loopback may change the strategy.
+    pub strategy_from_any: bool,
+    /// Which requests are batched, and what they look like.
+    pub shapes: Shapes,
+}
+
+/// What a proxy with a classifier knows.
+pub(super) struct Batching {
+    options: BatchOptions,
+    queue: Queue,
+    tickets: Slots<Ticket>,
+    /// The tickets of the jobs that the queue knows.
+    by_job: HashMap<JobId, TicketId>,
+    calls: Slots<Call>,
+    keys: Keys,
+    /// The body being merged, or the answer being written.
+    body: Vec<u8>,
+    /// When the queue wants to be asked again.
+    wake: Deadline,
+    /// Something has changed that may let a batch go.
+    stirred: bool,
+}
+
+impl Batching {
+    pub(super) fn new(options: BatchOptions) -> Batching {
+        Batching {
+            queue: Queue::new(options.queue.clone()),
+            tickets: Slots::default(),
+            by_job: HashMap::new(),
+            calls: Slots::default(),
+            keys: Keys::default(),
+            body: Vec::new(),
+            wake: Deadline::default(),
+            stirred: false,
+            options,
+        }
+    }
+
+    /// Nothing is waited for any more.
+    pub(super) fn drain(&mut self) {
+        self.queue.drain();
+        self.stirred = true;
+    }
+
+    /// The shape of the requests with this key.
+    fn shape(&self, key: KeyId) -> Option<&Shape> {
+        self.options.shapes.find(self.keys.get(key)?.target())
+    }
+}
+
+/// A client's request that is ours to answer.
+struct Ticket {
+    client: ClientId,
+    arrived: Instant,
+    version: Version,
+    to_head: bool,
+    /// Whether the client's connection may be kept.
+    keep: bool,
+    stage: Stage,
+}
+
+/// How far it has come.
+enum Stage {
+    /// Its body is coming.
+    Gathering { reader: BodyReader, body: Buffer, ask: Ask },
+    /// It is whole, and being looked at.
+    Asked,
+    /// It is a job of the queue.
+    Queued(Queued),
+}
+
+/// What is asked for.
+enum Ask {
+    Classify(Classify),
+    /// `POST /strategy`, with the name in the query if it is there.
+    SetStrategy(Option<String>),
+    GetStrategy,
+    Docs,
+    /// Not to be had: status, detail, further fields.
+    Refused(u16, String, &'static str),
+}
+
+/// A request for the classifier, before its body is read.
+struct Classify {
+    head: HeadKey,
+    customer: String,
+    /// What the client allows from arrival to answer.
+    patience: Option<Duration>,
+}
+
+/// A job, and what of its answer has come.
+struct Queued {
+    job: JobId,
+    key: KeyId,
+    body: Buffer,
+    elements: Vec<Element>,
+    /// Results as they came, and where each stands; one that is missing is empty.
+    answers: Vec<u8>,
+    results: Vec<Span>,
+    missing: usize,
+    /// How many elements have not been sent yet.
+    unsent: usize,
+    /// The classifier that was tried last.
+    classifier: Option<BackendId>,
+    /// Until when it must be answered, if its client said so.
+    answered_by: Instant,
+}
+
+/// A batch on its way.
+struct Call {
+    batch: Batch,
+    members: Vec<Member>,
+    sent: Instant,
+    answer: Buffer,
+    content_type: Option<String>,
+}
+
+/// Whose sequences a batch carries, as they were sent.
+struct Member {
+    ticket: TicketId,
+    sequences: Sequences,
+    count: usize,
+}
+
+impl Queued {
+    /// The positions of `sequences` among the elements.
+    fn positions(&self, sequences: &Sequences) -> Vec<usize> {
+        match sequences {
+            Sequences::All => (0..self.elements.len()).collect(),
+            Sequences::Only(positions) => positions.to_vec(),
+        }
+    }
+}
+
+impl<N: Net> Proxy<N> {
+    /// How long a classifier may take for a batch.
+    pub(super) fn classifier_timeout(&self) -> Duration {
+        self.batching.as_ref().map_or(self.options.upstream_timeout, |b| b.options.classifier_timeout)
+    }
+
+    /// Appends to a batch's answer; `false` if it becomes larger than any answer to a batch is.
+    pub(super) fn gather_answer(&mut self, call: CallId, data: &[u8]) -> bool {
+        let Some(call) = self.batching.as_mut().and_then(|b| b.calls.get_mut(call)) else { return false };
+        call.answer.push(data);
+        call.answer.len() <= MAX_BODY_BYTES
+    }
+
+    /// Keeps what of the classifier's head a client may get.
+    pub(super) fn gather_head(&mut self, call: CallId, content_type: Option<&[u8]>) {
+        if let Some(call) = self.batching.as_mut().and_then(|b| b.calls.get_mut(call)) {
+            call.content_type = content_type.map(|value| String::from_utf8_lossy(value).into_owned());
+        }
+    }
+}
+
+/// No body of a request or of a classifier's answer may be larger.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;

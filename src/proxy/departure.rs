@@ -1,0 +1,108 @@
+//! How a client's connection is left.
+//!
+//! Here: what becomes of it after a response, at its end, its loss or its silence. Not here: what follows from which
+//! (`rules.rs`), reading (`client.rs`). Floor 3.
+
+use std::net::Shutdown;
+use std::time::Duration;
+
+use super::client::{After, ClientState};
+use super::rules::{self, Conclusion, Departure};
+use super::{CLIENT, ClientId, Proxy, Timer, Turn};
+use crate::h1::Version;
+use crate::h1::persistence::Persistence;
+use crate::h1::reply::Reply;
+use crate::net::{Net, Stream, Token};
+
+/// How long we wait for a client to take our last response and close, while we pass over what it still sends.
+const LINGER: Duration = Duration::from_secs(2);
+
+impl<N: Net> Proxy<N> {
+    /// The response has been handed over: what becomes of the connection?
+    pub(super) fn conclude(&mut self, turn: &mut Turn<'_, N>, id: ClientId, after: After) {
+        let draining = self.is_draining();
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let (now, unread) = (turn.net.now(), client.readable || client.pending.is_some());
+        match rules::client_concluded(after, client.unsent.is_some(), unread, draining) {
+            Conclusion::Flush => {
+                client.state = ClientState::Flushing(after);
+                client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
+            }
+            Conclusion::Idle => {
+                client.state = ClientState::Idle;
+                client.deadline.set(turn.timers, now + self.options.idle_timeout, Timer::Client(id));
+                if unread {
+                    turn.again(Token::new(CLIENT, id));
+                }
+            }
+            Conclusion::Close => self.close_client(turn, id),
+            Conclusion::Linger => self.linger(turn, id),
+        }
+    }
+
+    fn linger(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.stream.shutdown(Shutdown::Write).is_err() {
+            return self.close_client(turn, id);
+        }
+        client.state = ClientState::Lingering;
+        client.pending.take().into_iter().for_each(|b| self.buffers.put(b));
+        let limit = turn.net.now() + LINGER;
+        client.deadline.set(turn.timers, limit, Timer::Client(id));
+        if client.readable {
+            turn.again(Token::new(CLIENT, id));
+        }
+    }
+
+    /// The client's connection is lost.
+    pub(super) fn client_gone(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let Some(client) = self.clients.get(id) else { return };
+        let departure = rules::client_lost(client.state);
+        self.depart(turn, id, departure);
+    }
+
+    pub(super) fn depart(&mut self, turn: &mut Turn<'_, N>, id: ClientId, departure: Departure) {
+        match departure {
+            Departure::Close => self.close_client(turn, id),
+            Departure::TellAndClose(exchange, event) => {
+                self.happened(turn, exchange, event);
+                self.close_client(turn, id);
+            }
+            Departure::Tell(exchange, event) => self.happened(turn, exchange, event),
+            Departure::Abandon(ticket) => {
+                self.ask_abandoned(turn, ticket);
+                self.close_client(turn, id);
+            }
+            Departure::AskExpired(ticket) => self.ask_expired(turn, ticket),
+            Departure::RequestTimeout => {
+                let reply = Reply {
+                    status: 408,
+                    reason: None,
+                    detail: "the request head did not arrive in time",
+                    to_head: false,
+                    version: Version::Http11,
+                    persistence: Persistence::Close,
+                };
+                self.reply(turn, id, &reply, After::Linger);
+            }
+        }
+    }
+
+    /// Closes the connection; no exchange is in flight on it.
+    pub(super) fn close_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let Some(mut client) = self.clients.remove(id) else { return };
+        client.deadline.disarm(turn.timers);
+        client.pending.into_iter().chain(client.unsent).for_each(|b| self.buffers.put(b));
+        self.room_for_one(turn);
+    }
+
+    pub(super) fn client_expired(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let now = turn.now();
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if !client.deadline.has_passed(turn.timers, now, Timer::Client(id)) {
+            return;
+        }
+        let departure = rules::client_expired(client.state, client.unsent.is_some());
+        self.depart(turn, id, departure);
+    }
+}

@@ -1,0 +1,112 @@
+//! Where requests go: the backends, and behind them the classifiers.
+//!
+//! Here: one numbering for both, and who chooses among which. Not here: connections (`upstream.rs`), the choice
+//! (`balance/`). Floor 3.
+
+use super::Options;
+use super::pool::Pool;
+use super::upstream::Target;
+use crate::balance::{BackendId, Balance, Choice, Outcome, Reason};
+use crate::telemetry::{Gauge, console};
+use crate::time::Instant;
+
+/// All servers, in order of [`BackendId`]: the backends first.
+pub(super) struct Servers {
+    /// How many of them are backends.
+    backends: u16,
+    urls: Vec<String>,
+    pub(super) targets: Vec<Target>,
+    pub(super) pools: Vec<Pool>,
+    /// What the console calls each backend.
+    labels: Vec<String>,
+    pub(super) balance: Balance,
+    classifiers: Balance,
+}
+
+impl Servers {
+    pub(super) fn new(options: &Options) -> Servers {
+        let all: Vec<_> = options.servers().collect();
+        let urls: Vec<String> = all.iter().map(|b| b.url.clone()).collect();
+        let balance =
+            |servers: usize| Balance::new(options.routing, servers, options.sma_window, options.ewma_alpha);
+        Servers {
+            backends: options.backends.len() as u16,
+            targets: all.iter().map(|b| Target::new(b)).collect(),
+            pools: all.iter().map(|_| Pool::default()).collect(),
+            labels: console::labels(&urls),
+            urls,
+            balance: balance(options.backends.len()),
+            classifiers: balance(all.len() - options.backends.len()),
+        }
+    }
+
+    /// A server's URL as configured.
+    pub(super) fn url(&self, id: BackendId) -> &str {
+        &self.urls[usize::from(id.0)]
+    }
+
+    pub(super) fn target(&self, id: BackendId) -> &Target {
+        &self.targets[usize::from(id.0)]
+    }
+
+    pub(super) fn pool(&mut self, id: BackendId) -> &mut Pool {
+        &mut self.pools[usize::from(id.0)]
+    }
+
+    /// Chooses the classifier of a batch; none if none is configured.
+    pub(super) fn select_classifier(&mut self, now: Instant) -> Option<BackendId> {
+        self.classifiers.select(now).map(|choice| BackendId(choice.backend.0 + self.backends))
+    }
+
+    pub(super) fn started(&mut self, id: BackendId) {
+        let (balance, id) = self.balance_of(id);
+        balance.started(id);
+    }
+
+    pub(super) fn finished(&mut self, id: BackendId, outcome: Outcome, now: Instant) {
+        let (balance, id) = self.balance_of(id);
+        balance.finished(id, outcome, now);
+    }
+
+    fn balance_of(&mut self, id: BackendId) -> (&mut Balance, BackendId) {
+        match id.0.checked_sub(self.backends) {
+            None => (&mut self.balance, id),
+            Some(classifier) => (&mut self.classifiers, BackendId(classifier)),
+        }
+    }
+
+    /// The contract's console lines for the choice of a backend.
+    pub(super) fn tell(&self, choice: Choice) {
+        let (mode, url) = (self.balance.mode(), self.url(choice.backend));
+        let scores = || (0..self.backends).map(|i| self.balance.backend(BackendId(i)).score_ns(mode));
+        match choice.reason {
+            Reason::Unmeasured => console::probing(mode, url),
+            Reason::Rotation | Reason::LowestMean => {
+                console::scores(mode, &self.labels, scores);
+                console::chosen(mode, url);
+            }
+        }
+    }
+
+    /// What telemetry is told of each.
+    pub(super) fn gauges(&self) -> impl Iterator<Item = Gauge> {
+        let groups =
+            [(&self.balance, self.backends), (&self.classifiers, self.urls.len() as u16 - self.backends)];
+        groups.into_iter().flat_map(|(balance, count)| {
+            (0..count).map(move |i| {
+                let backend = balance.backend(BackendId(i));
+                Gauge {
+                    in_flight: backend.in_flight(),
+                    score_ns: backend.score_ns(balance.mode()),
+                    answered: backend.answered(),
+                    failed: backend.failed(),
+                }
+            })
+        })
+    }
+
+    /// How many exchanges each has in flight, by the selector's books.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = u32> {
+        self.gauges().map(|gauge| gauge.in_flight)
+    }
+}
