@@ -97,6 +97,17 @@ const fn most(accepted: u64) -> u64 {
     accepted + accepted * TOLERANCE_PER_CENT / 100
 }
 
+/// What to do where figures have fallen by so much that as much could creep back unseen.
+pub(crate) fn advice(measured: &Accepted, accepted: &Accepted) -> Option<String> {
+    let fallen = |(name, &now): (&String, &u64)| {
+        accepted.instructions.get(name).is_some_and(|&then| most(now) < then).then(|| format!("`{name}`"))
+    };
+    let names: Vec<String> = measured.instructions.iter().filter_map(fallen).collect();
+    let takes = "`make instructions ACCEPT=1`, so that they stay there";
+    (!names.is_empty())
+        .then(|| format!("{} fell by more than {TOLERANCE_PER_CENT} %: {takes}", names.join(", ")))
+}
+
 fn change(now: u64, then: u64) -> f64 {
     now as f64 / then as f64 - 1.0
 }

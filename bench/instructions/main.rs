@@ -85,6 +85,7 @@ fn run(task: Task) -> Result<(), String> {
             let measured = measured()?;
             let accepted = figures.of_this_architecture()?;
             println!("{}", gate::table(&measured, accepted));
+            gate::advice(&measured, accepted).iter().for_each(|advice| println!("{advice}"));
             gate::compare(&measured, accepted)
         }
         Task::Accept => {

@@ -6,7 +6,7 @@ mod gate;
 use std::collections::BTreeMap;
 
 use callgrind::{Cost, parse, report};
-use gate::{Accepted, Figures, Tools, compare, table};
+use gate::{Accepted, Figures, Tools, advice, compare, table};
 
 /// Two functions of two files. The first calls the second; each name is written once, where it comes first.
 const TEXT: &str = "\
@@ -87,6 +87,14 @@ fn three_per_cent_more_pass_and_not_one_instruction_beyond() {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
     assert!(!said.contains("`b`") && !said.contains("mind"), "{said}");
+}
+
+#[test]
+fn a_figure_that_has_fallen_is_to_be_accepted() {
+    let accepted = figures("1", &[("a", 10_300), ("b", 10_301), ("gone", 1)]);
+    assert_eq!(advice(&figures("1", &[("a", 10_000), ("b", 10_001), ("new", 1)]), &accepted), None);
+    let said = advice(&figures("1", &[("a", 10_000), ("b", 10_000)]), &accepted).unwrap();
+    assert!(said.starts_with("`b` fell by more than 3 %") && said.contains("ACCEPT=1"), "{said}");
 }
 
 #[test]
