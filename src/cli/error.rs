@@ -21,7 +21,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line or the configuration cannot be used.
     Usage = 2,
-    /// A second signal ended it at once.
+    /// A second signal ended a server at once, or the first one a measurement.
     SecondSignal = 130,
 }
 

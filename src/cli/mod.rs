@@ -6,6 +6,7 @@
 mod backend;
 mod check;
 mod error;
+mod load;
 mod proxy;
 mod start;
 mod testbed;
@@ -41,6 +42,9 @@ enum Command {
     /// Run one simulated backend
     #[command(after_help = backend::EXAMPLE)]
     Backend(backend::BackendArgs),
+    /// Put load on a server and measure it
+    #[command(after_help = load::EXAMPLE)]
+    Load(load::LoadArgs),
     /// Check a configuration and show the values in force
     #[command(after_help = check::EXAMPLE)]
     Check(ServerArgs),
@@ -89,6 +93,7 @@ fn dispatch(matches: &ArgMatches) -> Result<Exit, CliError> {
         Command::Proxy(args) => proxy::run(args, matches),
         Command::Testbed(args) => testbed::run(args, matches),
         Command::Backend(args) => backend::run(args),
+        Command::Load(args) => load::run(args),
         Command::Check(args) => check::run(args, matches),
     }
 }
@@ -101,10 +106,14 @@ fn bad_value(e: &clap::Error) -> Option<ConfigError> {
     else {
         return None;
     };
+    if !usage.starts_with('-') {
+        return Some(ConfigError::new(why.to_string()));
+    }
     let flag = usage.split(' ').next().unwrap_or(usage);
     let typed = std::env::args().any(|argument| argument.starts_with(flag));
     let variable = format!("TIDEGATE{}", flag.to_uppercase().replace("--", "_").replace('-', "_"));
-    let name = if typed { flag } else { &variable };
+    let by_variable = !typed && std::env::var_os(&variable).is_some();
+    let name = if by_variable { &variable } else { flag };
     Some(ConfigError::new(format!("{name}: {why}")))
 }
 

@@ -10,6 +10,7 @@ mod file;
 mod origin;
 mod profile;
 mod read;
+mod target;
 mod url;
 mod values;
 
@@ -30,6 +31,7 @@ pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{Effective, Setup};
 pub use origin::{Origin, Sourced};
 
+pub use target::TargetUrl;
 pub use url::{BackendUrl, ResolveError};
 pub use values::{BackendListen, Count, CsvTarget, Form, Grace, Period, Switch, Value, Weight, parse};
 

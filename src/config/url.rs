@@ -73,16 +73,17 @@ impl BackendUrl {
     }
 
     fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        authority(&self.host, self.port)
     }
 }
 
+/// Host and port as they stand in a URL.
+pub(super) fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 /// Each address once, IPv4 first, otherwise as the resolver ranked them.
-fn in_order(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+pub(super) fn in_order(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     for address in found {
         if !addresses.contains(&address) {
@@ -112,21 +113,27 @@ impl Value for BackendUrl {
         if let Some((_, part)) = parts.into_iter().find(|&(sign, _)| rest.contains(sign)) {
             return Err(bad(&format!("it must not have {part}; give http://host:port")));
         }
-        let (host, port) = split_port(rest).map_err(|why| bad(&why))?;
-        let port = match port {
-            None => 80,
-            Some(port) => match port.parse() {
-                Ok(port @ 1..) if port_digits(rest) => port,
-                _ => return Err(bad(&format!("`{port}` is not a port, which is a number from 1 to 65535"))),
-            },
-        };
-        check_host(&host).map_err(|why| bad(&why))?;
+        let (host, port) = host_and_port(rest).map_err(|why| bad(&why))?;
         Ok(BackendUrl { url, host, port })
     }
 
     fn show(&self) -> String {
         self.url.clone()
     }
+}
+
+/// The host and the port, 80 if none is given, of the authority `rest`.
+pub(super) fn host_and_port(rest: &str) -> Result<(String, u16), String> {
+    let (host, port) = split_port(rest)?;
+    let port = match port {
+        None => 80,
+        Some(port) => match port.parse() {
+            Ok(port @ 1..) if port_digits(rest) => port,
+            _ => return Err(format!("`{port}` is not a port, which is a number from 1 to 65535")),
+        },
+    };
+    check_host(&host)?;
+    Ok((host, port))
 }
 
 /// Rust's number parser lets a plus sign pass.

@@ -15,6 +15,8 @@ const MAX_PARTS: usize = 4;
 pub struct Broken {
     /// How many bytes of the message the socket had taken; if none, the peer cannot have acted upon it.
     pub taken: usize,
+    /// What the system said, such as `ConnectionRefused` on a connection that was still being made.
+    pub kind: io::ErrorKind,
 }
 
 /// Sends the parts in order. What the socket does not take waits in `unsent`; if something waits there already, all
@@ -68,7 +70,7 @@ fn write_parts(stream: &mut impl Write, parts: &[&[u8]; MAX_PARTS], total: usize
             Ok(n) => taken += n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(Broken { taken }),
+            Err(e) => return Err(Broken { taken, kind: e.kind() }),
         }
     }
     Ok(taken)

@@ -1,0 +1,185 @@
+//! `tidegate load`: load on a server, measured.
+//!
+//! Here: from options to running generators, waiting for them, and what is said at the end. Not here: the generators
+//! (`load/`), the options themselves (`options.rs`), the text (`text.rs`). Floor 5.
+
+mod options;
+mod text;
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::start::{network_with_signals, start_log};
+use super::{CliError, Exit};
+use crate::config::{TargetUrl, Value};
+use crate::load::{AtEnd, FixedRequest, Pace, Plan, RunningLoad, Summary, Tally, spawn};
+use crate::net::{Event, Net, OsNet, Wake, Waker, raise_descriptor_limit};
+
+pub(super) use options::LoadArgs;
+use options::{Destination, Setup};
+
+pub(super) const EXAMPLE: &str = "\
+Examples:
+  tidegate load http://localhost:9090/ -c 100 -t 4 -d 30s --latency
+  tidegate load http://localhost:9090/proxy_classify --body '{\"sequences\": [\"x\"]}' --json -
+
+Each of the connections sends its next request when the last is answered, as wrk does. Answers of any status count;
+latency is from the first byte sent to the last received, to three significant digits.
+Exit codes: 0 done, 1 failed, 2 usage, 130 ended early by Ctrl-C, with what was measured.";
+
+/// How long the first connection may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
+
+/// What `--json` writes.
+#[derive(Serialize)]
+struct Report<'a> {
+    url: String,
+    threads: usize,
+    connections: usize,
+    #[serde(flatten)]
+    summary: &'a Summary,
+}
+
+/// Runs the command.
+pub(super) fn run(args: LoadArgs) -> Result<Exit, CliError> {
+    start_log(log::LevelFilter::Warn);
+    let setup = args.setup()?;
+    raise_descriptor_limit();
+    let address = reach(&setup.url)?;
+    let net = network_with_signals()?;
+    let on_stdout = !matches!(setup.json, Some(Destination::Stdout));
+    if on_stdout {
+        say(&text::opening(&setup))?;
+    }
+    let (tally, interrupted) = measure(net, &setup, address)?;
+    let summary = Summary::new(&tally);
+    if on_stdout {
+        say(&text::closing(&setup, &tally, &summary))?;
+    }
+    let Setup { url, threads, connections, .. } = &setup;
+    let report = Report { url: url.show(), threads: *threads, connections: *connections, summary: &summary };
+    match &setup.json {
+        Some(Destination::Stdout) => say(&as_json(&report))?,
+        Some(Destination::File(path)) => write_file(path, &as_json(&report))?,
+        None => {}
+    }
+    Ok(if interrupted { Exit::SecondSignal } else { Exit::Clean })
+}
+
+/// The first of the server's addresses that takes a connection.
+pub(super) fn reach(url: &TargetUrl) -> Result<SocketAddr, CliError> {
+    let failed = |source| CliError::System { what: format!("reach {}", url.show()), source };
+    let mut last = None;
+    for address in url.resolve().map_err(failed)? {
+        match TcpStream::connect_timeout(&address, PROBE_LIMIT) {
+            Ok(_) => return Ok(address),
+            Err(e) => last = Some(e),
+        }
+    }
+    Err(failed(last.unwrap_or_else(|| io::ErrorKind::NotFound.into())))
+}
+
+/// The share of `all` that the `n`-th of `parts` gets.
+fn share(all: usize, n: usize, parts: usize) -> usize {
+    all / parts + usize::from(n < all % parts)
+}
+
+fn plan(setup: &Setup, address: SocketAddr, n: usize) -> Plan {
+    let users = share(setup.connections, n, setup.threads);
+    Plan {
+        address,
+        sources: vec![Pace::Closed { users, pause: Duration::ZERO }],
+        timeout: setup.timeout,
+        duration: setup.duration,
+        at_end: AtEnd::Cut,
+    }
+}
+
+/// Tells the waiting thread that one more has ended.
+struct Held {
+    ended: Arc<AtomicUsize>,
+    waker: Arc<Waker>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.ended.fetch_add(1, Ordering::Release);
+        if let Err(e) = self.waker.wake() {
+            log::error!("cannot tell that a generator has ended: {e}");
+        }
+    }
+}
+
+/// Runs the generators; returns what they counted together, and whether a signal ended them.
+fn measure(mut net: OsNet, setup: &Setup, address: SocketAddr) -> Result<(Tally, bool), CliError> {
+    let failed = |source| CliError::System { what: "run the load".to_owned(), source };
+    let ended = Arc::new(AtomicUsize::new(0));
+    let waker = Arc::new(net.waker().map_err(failed)?);
+    let start = |n| {
+        let held = Held { ended: Arc::clone(&ended), waker: Arc::clone(&waker) };
+        spawn(&format!("load {n}"), plan(setup, address, n), setup.request.clone(), held)
+    };
+    let running = (0..setup.threads).map(start).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let interrupted = wait(&mut net, &running, &ended).map_err(failed)?;
+    let mut tally = Tally::default();
+    for one in running {
+        tally.add(&one.join().map_err(failed)?.0);
+    }
+    Ok((tally, interrupted))
+}
+
+/// Waits until all have ended, by themselves or by a signal.
+fn wait(net: &mut OsNet, running: &[RunningLoad<FixedRequest>], ended: &AtomicUsize) -> io::Result<bool> {
+    let (mut events, mut interrupted) = (Vec::new(), false);
+    while ended.load(Ordering::Acquire) < running.len() {
+        net.poll(&mut events, None)?;
+        for event in events.drain(..) {
+            if event == Event::Woken(Wake::StopSignal) {
+                interrupted = true;
+                running.iter().try_for_each(RunningLoad::stop)?;
+            }
+        }
+    }
+    Ok(interrupted)
+}
+
+fn as_json(report: &Report<'_>) -> String {
+    let text = serde_json::to_string_pretty(report).expect("figures and strings are JSON");
+    text + "\n"
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
+    let what = || format!("write the JSON file {}", path.display());
+    std::fs::write(path, text).map_err(|source| CliError::System { what: what(), source })
+}
+
+/// Writes to the standard output; whoever reads, such as `head`, may have read enough.
+pub(super) fn say(text: &str) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::System { what: "write to the standard output".to_owned(), source: e })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connection_has_a_thread() {
+        for (all, parts) in [(100, 4), (10, 3), (3, 3), (7, 2)] {
+            let shares: Vec<_> = (0..parts).map(|n| share(all, n, parts)).collect();
+            assert_eq!(shares.iter().sum::<usize>(), all);
+            assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
+        }
+    }
+}
