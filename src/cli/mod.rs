@@ -5,6 +5,7 @@
 
 mod backend;
 mod check;
+mod clients;
 mod error;
 mod load;
 mod proxy;
@@ -45,6 +46,9 @@ enum Command {
     /// Put load on a server and measure it
     #[command(after_help = load::EXAMPLE)]
     Load(load::LoadArgs),
+    /// Play customers of the batching proxy
+    #[command(after_help = clients::EXAMPLE)]
+    Clients(clients::ClientsArgs),
     /// Check a configuration and show the values in force
     #[command(after_help = check::EXAMPLE)]
     Check(ServerArgs),
@@ -94,6 +98,7 @@ fn dispatch(matches: &ArgMatches) -> Result<Exit, CliError> {
         Command::Testbed(args) => testbed::run(args, matches),
         Command::Backend(args) => backend::run(args),
         Command::Load(args) => load::run(args),
+        Command::Clients(args) => clients::run(args),
         Command::Check(args) => check::run(args, matches),
     }
 }

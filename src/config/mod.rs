@@ -4,6 +4,7 @@
 //! setting does (the rooms' `Options`), the commands (`cli/`), which call this. Floor 5.
 
 mod batching;
+mod customer;
 mod diagnose;
 mod effective;
 mod file;
@@ -27,6 +28,7 @@ use crate::codec::Shape;
 use crate::proxy::ConnectionMode;
 
 pub use batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
+pub use customer::crowd;
 pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{Effective, Setup};
 pub use origin::{Origin, Sourced};

@@ -19,6 +19,15 @@ pub struct TargetUrl {
 }
 
 impl TargetUrl {
+    /// The same, but with `path` where none was given.
+    #[must_use]
+    pub fn or_path(mut self, path: &str) -> TargetUrl {
+        if self.target == "/" {
+            path.clone_into(&mut self.target);
+        }
+        self
+    }
+
     /// Host and port, as in a `Host` field.
     pub fn authority(&self) -> String {
         authority(&self.host, self.port)

@@ -11,6 +11,7 @@
 
 mod answer;
 mod connection;
+pub mod customers;
 mod fixed;
 mod generator;
 mod run;

@@ -19,7 +19,7 @@ use tidegate::testbed::{RunningBackend, spawn};
 
 pub use client::Client;
 pub use message::{Response, chunked, head_end, pattern};
-pub use origin::{Conn, Origin};
+pub use origin::{Conn, Origin, Request};
 pub use proxy::{Ended, Launch, Proxy, Row};
 
 /// How long anything may take before a test fails with what it has seen.

@@ -2,6 +2,7 @@
 //!
 //! Not here: real sockets (`tests/load.rs`). Floor 3.
 
+mod customers;
 mod lab;
 
 use std::collections::BTreeMap;
