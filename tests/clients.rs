@@ -116,6 +116,26 @@ fn requests_depend_on_the_seed_and_not_on_timing() {
 }
 
 #[test]
+fn in_an_open_loop_customers_do_not_wait_for_answers() {
+    let origin = Origin::start(|conn| {
+        while let Some(request) = conn.read_request() {
+            conn.quiet(std::time::Duration::from_millis(400));
+            conn.send(results(sequences(&request).len()));
+        }
+    });
+    let proxy = format!("--proxy={}", origin.url());
+    let (code, said) =
+        clients(&[&proxy, "--customer=A", "--copies=3", "--open=40", "--duration=500ms", "--seed=1"]);
+    assert_eq!(code, 0, "{said}");
+    let sent = by_customer(&origin);
+    assert_eq!(sent.keys().collect::<Vec<_>>(), ["A-1", "A-2", "A-3"]);
+    // One at a time it would be two each.
+    assert!(sent.values().all(|sent| sent.len() >= 5), "{said}");
+    let told = said.lines().filter(|line| line.contains(" seqs done in ")).count();
+    assert_eq!(told, sent.values().map(Vec::len).sum::<usize>());
+}
+
+#[test]
 fn errors_are_lines_with_status_and_detail() {
     let origin = Origin::start(|conn| {
         let mut answers = 0;

@@ -126,6 +126,34 @@ fn a_server_that_says_nothing_is_given_up_after_the_timeout() {
 }
 
 #[test]
+fn an_open_loop_sends_at_its_rate_and_counts_from_when_requests_were_due() {
+    let backend = simulated('A', "150");
+    let backend_url = url(backend.address());
+    let arguments = [&backend_url, "-t2", "-d500ms", "--rate=100"];
+    // 50 requests at 100 a second, each of which takes 150 ms: 15 at once, and all are waited for.
+    let figures = json(&arguments);
+    assert_eq!((figures["requests"].as_u64(), figures["unsent"].as_u64()), (Some(50), Some(0)));
+    assert_eq!(figures["rate"].as_f64(), Some(100.0));
+    assert!(figures["connections_opened"].as_u64() >= Some(15), "{figures}");
+    // With two connections only two are under way at a time: the rest waits unsent, which raw latency does not see.
+    let few = json(&[&arguments[..], &["-c2"]].concat());
+    let [raw, corrected] =
+        ["latency_ms", "corrected_latency_ms"].map(|name| few[name]["p50"].as_f64().expect(name));
+    assert!(raw >= 149.0 && corrected > 5.0 * raw, "{raw} ms raw, {corrected} ms corrected");
+    assert_eq!((few["requests"].as_u64(), few["connections_opened"].as_u64()), (Some(50), Some(2)));
+    let text = said(&[&arguments[..], &["--latency", "--arrivals=poisson"]].concat(), 0);
+    for line in [
+        "2 threads and at most 1000 connections, 100 requests/s (poisson)\n",
+        "    Latency ",
+        "    Raw ",
+        "Latency Distribution (from when a request was due)",
+        "Raw Distribution (from when it was sent)",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_asked_is_one_line() {
     let refusing = Refusing::new();
     for (arguments, code, line) in [

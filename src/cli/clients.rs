@@ -10,16 +10,16 @@ use clap::Args;
 use super::load::{reach, say};
 use super::start::{network_with_signals, start_log};
 use super::{CliError, Exit};
-use crate::config::{ConfigError, Count, Period, TargetUrl, crowd, parse};
-use crate::load::customers::{Customer, CustomerSample, Customers, Told, closed_loop};
+use crate::config::{ConfigError, Count, Period, Rate, TargetUrl, crowd, parse};
+use crate::load::customers::{Customer, CustomerSample, Customers, Told, closed_loop, open_loop};
 use crate::load::{AtEnd, Control, Generator, Plan, TICK_SHIFT};
-use crate::net::OsNet;
+use crate::net::{OsNet, raise_descriptor_limit};
 use crate::reactor::Reactor;
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
   tidegate clients --proxy http://localhost:9090 --duration 30s
-  tidegate clients --customer A --copies 10 --seed 7
+  tidegate clients --customer A --copies 10 --open 0.5 --seed 7
   tidegate clients --customer A --customer C=1..5x200|2000@0.1,50ms
 
 A sends 1 to 3 snippets of 5 to 15 characters, 0.33 s after each answer; B 2 to 5 blocks, each of 558 characters
@@ -46,6 +46,14 @@ pub(super) struct ClientsArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse::<Count>)]
     copies: Count,
 
+    /// Open loop: so many requests a second of each customer, as Poisson processes, in place of its pauses
+    #[arg(long, value_name = "RATE", value_parser = parse::<Rate>)]
+    open: Option<Rate>,
+
+    /// The most connections of each customer in an open loop
+    #[arg(long, value_name = "N", requires = "open", default_value = "100", value_parser = parse::<Count>)]
+    connections: Count,
+
     /// How long requests are begun; those under way are waited for
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse::<Period>)]
     duration: Period,
@@ -65,9 +73,14 @@ pub(super) fn run(args: ClientsArgs) -> Result<Exit, CliError> {
     let proxy = args.proxy.or_path(PATH);
     let known = if args.customer.is_empty() { vec![Customer::a(), Customer::b()] } else { args.customer };
     let customers = crowd(&known, args.copies.0).map_err(ConfigError::new)?;
+    let sources = match args.open {
+        None => closed_loop(&customers),
+        Some(Rate(rate)) => open_loop(&customers, rate, args.seed, args.connections.0),
+    };
+    raise_descriptor_limit();
     let plan = Plan {
         address: reach(&proxy)?,
-        sources: closed_loop(&customers),
+        sources,
         timeout: args.timeout.0,
         duration: args.duration.0,
         at_end: AtEnd::Drain,

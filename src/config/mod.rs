@@ -10,6 +10,7 @@ mod effective;
 mod file;
 mod origin;
 mod profile;
+mod rate;
 mod read;
 mod target;
 mod url;
@@ -32,7 +33,7 @@ pub use customer::crowd;
 pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{Effective, Setup};
 pub use origin::{Origin, Sourced};
-
+pub use rate::{Rate, Spacing};
 pub use target::TargetUrl;
 pub use url::{BackendUrl, ResolveError};
 pub use values::{BackendListen, Count, CsvTarget, Form, Grace, Period, Switch, Value, Weight, parse};

@@ -35,6 +35,7 @@ struct Exchange {
 
 pub(super) struct Connection<S> {
     stream: S,
+    source: usize,
     state: State,
     /// Something was sent: the attempt to connect has succeeded.
     connected: bool,
@@ -61,7 +62,7 @@ impl<N: Net, W: Workload> Generator<N, W> {
         let now = turn.now();
         let (id, connect) = match self.sources[request.source].idle.pop() {
             Some(id) => (id, Connect::TryNow),
-            None => match self.connect(turn) {
+            None => match self.connect(turn, request.source) {
                 Ok(connected) => connected,
                 Err(e) => {
                     let failure = self.why_no_connection(e.kind(), &e);
@@ -94,10 +95,11 @@ impl<N: Net, W: Workload> Generator<N, W> {
         }
     }
 
-    fn connect(&mut self, turn: &mut Turn<'_, N>) -> io::Result<(SlotId, Connect)> {
+    fn connect(&mut self, turn: &mut Turn<'_, N>, source: usize) -> io::Result<(SlotId, Connect)> {
         let (stream, connect) = turn.net.connect(self.plan.address)?;
         let id = self.connections.insert(Connection {
             stream,
+            source,
             state: State::Idle,
             connected: false,
             readable: false,
@@ -115,6 +117,7 @@ impl<N: Net, W: Workload> Generator<N, W> {
             self.connections.remove(id);
             return Err(e);
         }
+        self.sources[source].open += 1;
         Ok((id, connect))
     }
 
@@ -237,7 +240,7 @@ impl<N: Net, W: Workload> Generator<N, W> {
             let State::Asking(exchange) = std::mem::replace(&mut connection.state, State::Idle) else {
                 return;
             };
-            self.sources[exchange.request.source].idle.push(id);
+            self.sources[connection.source].idle.push(id);
             return self.end_exchange(turn, exchange, Ok(answered.status));
         }
         self.close_with(turn, id, Ok(answered.status));
@@ -274,10 +277,10 @@ impl<N: Net, W: Workload> Generator<N, W> {
         }
     }
 
+    /// Closes a connection that carries no request.
     fn close(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
-        for source in &mut self.sources {
-            source.idle.retain(|&idle| idle != id);
-        }
+        let Some(connection) = self.connections.get(id) else { return };
+        self.sources[connection.source].idle.retain(|&idle| idle != id);
         self.close_with(turn, id, Err(Failure::Closed));
     }
 
@@ -286,6 +289,7 @@ impl<N: Net, W: Workload> Generator<N, W> {
         let Some(mut connection) = self.connections.remove(id) else { return };
         connection.deadline.disarm(turn.timers);
         connection.pending.into_iter().chain(connection.unsent).for_each(|b| self.buffers.put(b));
+        self.sources[connection.source].open -= 1;
         drop(connection.stream);
         if let State::Asking(exchange) = connection.state {
             self.end_exchange(turn, exchange, outcome);

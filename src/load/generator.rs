@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::connection::Connection;
-use super::source::Source;
-use super::{AtEnd, Control, Failure, Pace, Plan, RequestId, Sample, Tally, WINDOW, Workload};
+use super::source::{Due, Schedule, Source};
+use super::{AtEnd, Control, Failure, Pace, Plan, Sample, Tally, WINDOW, Workload};
 use crate::buffer::BufferPool;
 use crate::net::{Net, Readiness, Token, Wake};
 use crate::reactor::{Flow, Handler};
@@ -31,6 +31,8 @@ pub(super) type Turn<'a, N> = crate::reactor::Turn<'a, N, Timer>;
 pub enum Timer {
     /// A user of this source begins its next request.
     User(usize),
+    /// A request of this source is due.
+    Arrival(usize),
     /// The request on this connection has taken too long.
     Connection(SlotId),
     /// A window of the time line is over.
@@ -61,6 +63,8 @@ pub struct Generator<N: Net, W> {
     pub(super) output: Vec<u8>,
     phase: Phase,
     started: Instant,
+    /// What is due from here on is not sent.
+    end: Instant,
     /// Requests under way.
     under_way: u64,
     interrupted: bool,
@@ -70,18 +74,18 @@ pub struct Generator<N: Net, W> {
 impl<N: Net, W: Workload> Generator<N, W> {
     /// A generator that has not begun.
     pub fn new(plan: Plan, workload: W, control: Arc<Control>) -> Generator<N, W> {
-        let sources = plan.sources.iter().cloned().map(Source::new).collect();
         Generator {
             plan,
             workload,
             tally: Tally::default(),
-            sources,
+            sources: Vec::new(),
             connections: Slots::default(),
             buffers: BufferPool::default(),
             input: vec![0; INPUT_BLOCK_BYTES].into_boxed_slice(),
             output: Vec::with_capacity(4096),
             phase: Phase::Running,
             started: Instant::ZERO,
+            end: Instant::ZERO,
             under_way: 0,
             interrupted: false,
             control,
@@ -92,11 +96,14 @@ impl<N: Net, W: Workload> Generator<N, W> {
     pub fn open(&mut self, turn: &mut Turn<'_, N>) {
         let now = turn.now();
         self.started = now;
-        turn.timers.insert(now + self.plan.duration, Timer::End);
+        self.end = now + self.plan.duration;
+        turn.timers.insert(self.end, Timer::End);
         turn.timers.insert(now + WINDOW, Timer::Window);
+        self.sources = self.plan.sources.iter().map(|pace| Source::new(pace, now)).collect();
         for source in 0..self.sources.len() {
-            match self.sources[source].pace {
+            match self.plan.sources[source] {
                 Pace::Closed { users, .. } => (0..users).for_each(|_| self.begin(turn, source, now)),
+                Pace::Open { .. } => self.dispatch(turn, source),
             }
         }
     }
@@ -128,19 +135,38 @@ impl<N: Net, W: Workload> Generator<N, W> {
         self.under_way -= 1;
         self.tally.record(sample);
         self.workload.finished(sample, body);
-        if self.phase != Phase::Running {
-            return;
-        }
-        let RequestId { source, .. } = sample.request;
-        match (&self.sources[source].pace, sample.outcome) {
-            (Pace::Closed { pause: Duration::ZERO, .. }, Ok(_)) => self.begin(turn, source, sample.ended),
+        let source = sample.request.source;
+        match (&self.sources[source].schedule, sample.outcome) {
+            (Schedule::Closed { .. }, _) if self.phase != Phase::Running => {}
+            (Schedule::Closed { pause: Duration::ZERO }, Ok(_)) => self.begin(turn, source, sample.ended),
             // By the timer also without a pause: who fails at once begins anew in the next turn, not within this call.
-            (Pace::Closed { pause, .. }, outcome) => {
+            (Schedule::Closed { pause }, outcome) => {
                 let rest = match outcome {
                     Err(Failure::Refused | Failure::Connect) => REFUSED_PAUSE.max(*pause),
                     _ => *pause,
                 };
                 turn.timers.insert(sample.ended + rest, Timer::User(source));
+            }
+            (Schedule::Open { .. }, Ok(_)) => self.dispatch(turn, source),
+            (Schedule::Open { .. }, Err(_)) => {
+                if self.sources[source].arm() {
+                    turn.timers.insert(sample.ended, Timer::Arrival(source));
+                }
+            }
+        }
+    }
+
+    /// Sends what is due in an open loop, as far as connections allow.
+    fn dispatch(&mut self, turn: &mut Turn<'_, N>, source: usize) {
+        while self.phase != Phase::Over {
+            let now = turn.now();
+            match self.sources[source].take_due(now, self.started, self.end) {
+                Due::Now(due) => self.begin(turn, source, due),
+                Due::At(when) => {
+                    turn.timers.insert(when, Timer::Arrival(source));
+                    return;
+                }
+                Due::Nothing => return,
             }
         }
     }
@@ -158,9 +184,13 @@ impl<N: Net, W: Workload> Generator<N, W> {
 
     fn cut(&mut self, turn: &mut Turn<'_, N>) {
         if self.phase != Phase::Over {
+            let now = turn.now();
             self.phase = Phase::Over;
             self.tally.cut = self.under_way;
-            self.tally.elapsed = turn.now() - self.started;
+            self.tally.elapsed = now - self.started;
+            let due = now.min(self.end);
+            self.tally.unsent =
+                self.sources.iter_mut().map(|source| source.pass_over(self.started, due)).sum();
         }
     }
 
@@ -187,6 +217,10 @@ impl<N: Net, W: Workload> Handler<N> for Generator<N, W> {
                     self.begin(turn, source, now);
                 }
             }
+            Timer::Arrival(source) => {
+                self.sources[source].disarm();
+                self.dispatch(turn, source);
+            }
             Timer::Connection(id) => self.connection_expired(turn, id),
             Timer::Window => {
                 self.tally.end_window();
@@ -207,7 +241,8 @@ impl<N: Net, W: Workload> Handler<N> for Generator<N, W> {
     }
 
     fn turn_ended(&mut self, turn: &mut Turn<'_, N>) -> Flow {
-        if self.phase == Phase::Draining && self.under_way == 0 {
+        let rests = || self.under_way == 0 && !self.sources.iter().any(|source| source.is_late(self.end));
+        if self.phase == Phase::Draining && rests() {
             self.cut(turn);
         }
         if self.phase == Phase::Over { Flow::Stop } else { Flow::Continue }

@@ -10,6 +10,7 @@
 //! Latency", 2013: coordinated omission).
 
 mod answer;
+mod arrivals;
 mod connection;
 pub mod customers;
 mod fixed;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
+pub use arrivals::Arrivals;
 pub use fixed::FixedRequest;
 pub use generator::{Generator, TICK_SHIFT, Timer};
 pub use run::{Control, RunningLoad, spawn};

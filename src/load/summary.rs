@@ -35,6 +35,8 @@ pub struct Summary {
     pub failures: BTreeMap<&'static str, u64>,
     /// Requests that were under way at the end and were given up.
     pub cut: u64,
+    /// Requests of an open loop that were due and never sent.
+    pub unsent: u64,
     /// Connections opened.
     pub connections_opened: u64,
     /// The length of a window of the time line, in seconds.
@@ -88,6 +90,7 @@ impl Summary {
             non_2xx_or_3xx: tally.not_successful(),
             failures: failures.filter(|&(_, count)| count > 0).collect(),
             cut: tally.cut,
+            unsent: tally.unsent,
             connections_opened: tally.connections,
             window_s: WINDOW.as_secs_f64(),
             answers_per_window: tally.windows.clone(),

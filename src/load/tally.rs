@@ -46,6 +46,8 @@ pub struct Tally {
     pub rates: Vec<f64>,
     /// Requests that were under way at the end and were given up.
     pub cut: u64,
+    /// Requests of an open loop that were due and never sent, for want of a free connection.
+    pub unsent: u64,
     /// From the start to the end, the waiting for late answers included.
     pub elapsed: Duration,
     /// Why the first connection that failed for another reason than refusal did.
@@ -68,6 +70,7 @@ impl Default for Tally {
             windows: Vec::with_capacity(WINDOWS_EXPECTED),
             rates: Vec::with_capacity(WINDOWS_EXPECTED),
             cut: 0,
+            unsent: 0,
             elapsed: Duration::ZERO,
             connect_error: None,
             in_window: 0,
@@ -108,6 +111,7 @@ impl Tally {
         self.bytes_read += other.bytes_read;
         self.connections += other.connections;
         self.cut += other.cut;
+        self.unsent += other.unsent;
         self.elapsed = self.elapsed.max(other.elapsed);
         self.windows.resize(self.windows.len().max(other.windows.len()), 0);
         self.windows.iter_mut().zip(&other.windows).for_each(|(own, others)| *own += others);

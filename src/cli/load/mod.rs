@@ -27,10 +27,12 @@ use options::{Destination, Setup};
 pub(super) const EXAMPLE: &str = "\
 Examples:
   tidegate load http://localhost:9090/ -c 100 -t 4 -d 30s --latency
+  tidegate load http://localhost:9090/ --rate 500 --arrivals poisson -d 1m
   tidegate load http://localhost:9090/proxy_classify --body '{\"sequences\": [\"x\"]}' --json -
 
-Each of the connections sends its next request when the last is answered, as wrk does. Answers of any status count;
-latency is from the first byte sent to the last received, to three significant digits.
+Each of the connections sends its next request when the last is answered, as wrk does. With --rate requests fall due at
+that rate, and latency counts from then, also if all connections were busy (`Raw`: from when it was sent).
+Answers of any status count; latency ends with the last byte received and has three significant digits.
 Exit codes: 0 done, 1 failed, 2 usage, 130 ended early by Ctrl-C, with what was measured.";
 
 /// How long the first connection may take.
@@ -42,6 +44,8 @@ struct Report<'a> {
     url: String,
     threads: usize,
     connections: usize,
+    /// Requests per second asked for, in an open loop.
+    rate: Option<f64>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
@@ -62,8 +66,13 @@ pub(super) fn run(args: LoadArgs) -> Result<Exit, CliError> {
     if on_stdout {
         say(&text::closing(&setup, &tally, &summary))?;
     }
-    let Setup { url, threads, connections, .. } = &setup;
-    let report = Report { url: url.show(), threads: *threads, connections: *connections, summary: &summary };
+    let report = Report {
+        url: setup.url.show(),
+        threads: setup.threads,
+        connections: setup.connections,
+        rate: setup.rate.map(|open| open.rate),
+        summary: &summary,
+    };
     match &setup.json {
         Some(Destination::Stdout) => say(&as_json(&report))?,
         Some(Destination::File(path)) => write_file(path, &as_json(&report))?,
@@ -91,14 +100,13 @@ fn share(all: usize, n: usize, parts: usize) -> usize {
 }
 
 fn plan(setup: &Setup, address: SocketAddr, n: usize) -> Plan {
-    let users = share(setup.connections, n, setup.threads);
-    Plan {
-        address,
-        sources: vec![Pace::Closed { users, pause: Duration::ZERO }],
-        timeout: setup.timeout,
-        duration: setup.duration,
-        at_end: AtEnd::Cut,
-    }
+    let connections = share(setup.connections, n, setup.threads);
+    let (pace, at_end) = match &setup.rate {
+        None => (Pace::Closed { users: connections, pause: Duration::ZERO }, AtEnd::Cut),
+        // Who counts from when a request was due must not give up those that are late.
+        Some(open) => (Pace::Open { arrivals: open.arrivals(n, setup.threads), connections }, AtEnd::Drain),
+    };
+    Plan { address, sources: vec![pace], timeout: setup.timeout, duration: setup.duration, at_end }
 }
 
 /// Tells the waiting thread that one more has ended.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::config::{ConfigError, Count, Period, TargetUrl, Value, parse, reason};
-use crate::load::FixedRequest;
+use crate::config::{ConfigError, Count, Period, Rate, Spacing, TargetUrl, Value, parse, reason};
+use crate::load::{Arrivals, FixedRequest};
 
 /// What `load` takes.
 #[derive(Args)]
@@ -17,7 +17,7 @@ pub(crate) struct LoadArgs {
     #[arg(value_parser = parse::<TargetUrl>)]
     url: TargetUrl,
 
-    /// Connections, over all threads [default: 10]
+    /// Connections, over all threads; with --rate the most that are opened [default: 10, with --rate 1000]
     #[arg(short, long, value_name = "N", value_parser = parse::<Count>)]
     connections: Option<Count>,
 
@@ -28,6 +28,18 @@ pub(crate) struct LoadArgs {
     /// How long [default: 10s]
     #[arg(short, long, value_name = "TIME", value_parser = parse::<Period>)]
     duration: Option<Period>,
+
+    /// Open loop: so many requests a second, whether or not earlier ones are answered
+    #[arg(long, value_name = "N", value_parser = parse::<Rate>)]
+    rate: Option<Rate>,
+
+    /// How the requests of --rate follow each other: evenly or as a Poisson process
+    #[arg(long, value_name = "even|poisson", requires = "rate", default_value = "even", value_parser = parse::<Spacing>)]
+    arrivals: Spacing,
+
+    /// The seed of Poisson arrivals
+    #[arg(long, value_name = "N", requires = "rate", default_value_t = 0)]
+    seed: u64,
 
     /// How long a request may take; then it is given up and its connection closed [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = parse::<Period>)]
@@ -58,6 +70,7 @@ pub(crate) struct LoadArgs {
 pub(super) struct Setup {
     pub(super) url: TargetUrl,
     pub(super) connections: usize,
+    pub(super) rate: Option<OpenLoop>,
     pub(super) threads: usize,
     pub(super) duration: Duration,
     pub(super) timeout: Duration,
@@ -66,9 +79,30 @@ pub(super) struct Setup {
     pub(super) json: Option<Destination>,
 }
 
+/// Requests that come at a rate of their own.
+#[derive(Clone, Copy)]
+pub(super) struct OpenLoop {
+    /// A second.
+    pub(super) rate: f64,
+    pub(super) spacing: Spacing,
+    pub(super) seed: u64,
+}
+
+impl OpenLoop {
+    /// The share of the `n`-th of `parts` threads; even arrivals of all together are even.
+    pub(super) fn arrivals(&self, n: usize, parts: usize) -> Arrivals {
+        let rate = self.rate / parts as f64;
+        match self.spacing {
+            Spacing::Even => Arrivals::even(rate, n as f64 / parts as f64),
+            Spacing::Poisson => Arrivals::poisson(rate, self.seed.wrapping_add(n as u64)),
+        }
+    }
+}
+
 impl LoadArgs {
     pub(super) fn setup(self) -> Result<Setup, ConfigError> {
-        let connections = self.connections.map_or(10, |count| count.0);
+        let usual = if self.rate.is_some() { 1000 } else { 10 };
+        let connections = self.connections.map_or(usual, |count| count.0);
         let threads = self.threads.map_or(connections.min(2), |count| count.0);
         if threads > connections {
             return Err(ConfigError::new(format!(
@@ -89,6 +123,7 @@ impl LoadArgs {
         Ok(Setup {
             url: self.url,
             connections,
+            rate: self.rate.map(|Rate(rate)| OpenLoop { rate, spacing: self.arrivals, seed: self.seed }),
             threads,
             duration: seconds(self.duration),
             timeout: seconds(self.timeout),
@@ -209,6 +244,8 @@ mod tests {
         let plain = setup(&[]).unwrap();
         assert_eq!((plain.connections, plain.threads, plain.duration.as_secs()), (10, 2, 10));
         assert_eq!(setup(&["-c1"]).unwrap().threads, 1);
+        assert!(plain.rate.is_none());
+        assert_eq!(setup(&["--rate=5"]).unwrap().connections, 1000);
     }
 
     #[test]
@@ -229,6 +266,16 @@ mod tests {
     }
 
     #[test]
+    fn the_threads_share_a_rate_and_even_arrivals_stay_even() {
+        let open = setup(&["--rate=1000"]).unwrap().rate.unwrap();
+        let mut all: Vec<_> = (0..4).flat_map(|n| open.arrivals(n, 4).take(5)).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..20).map(Duration::from_millis).collect::<Vec<_>>());
+        let open = setup(&["--rate=1000", "--arrivals=poisson", "--seed=3"]).unwrap().rate.unwrap();
+        assert_ne!(open.arrivals(0, 2).next(), open.arrivals(1, 2).next());
+    }
+
+    #[test]
     fn what_cannot_be_used_is_named() {
         for (arguments, why) in [
             (vec!["-c2", "-t3"], "--threads 3 is more than --connections 2"),
@@ -239,6 +286,9 @@ mod tests {
             (vec!["-H", "X: a\rb"], "control characters"),
             (vec!["--method", "G T"], "`G T` is not a method"),
             (vec!["--duration=5"], "needs a unit"),
+            (vec!["--rate=0"], "`0` is not a number of requests a second"),
+            (vec!["--rate=5", "--arrivals=odd"], "`odd` is neither even nor poisson"),
+            (vec!["--arrivals=even"], "--rate <N>"),
             (vec!["--json="], "the path is empty"),
         ] {
             let error = setup(&arguments).err().unwrap_or_else(|| panic!("{arguments:?} was taken"));

@@ -7,28 +7,41 @@ use std::fmt::Write;
 
 use hdrhistogram::Histogram;
 
-use super::options::Setup;
+use super::options::{OpenLoop, Setup};
 use crate::config::Value;
-use crate::load::{Failure, Summary, Tally};
+use crate::load::{Failure, Latencies, Summary, Tally};
 
 /// What is said before.
 pub(super) fn opening(setup: &Setup) -> String {
-    format!(
-        "Running {:?} test @ {}\n  {} threads and {} connections\n",
-        setup.duration,
-        setup.url.show(),
-        setup.threads,
-        setup.connections
-    )
+    let (threads, connections) = (setup.threads, setup.connections);
+    let load = match &setup.rate {
+        None => format!("{threads} threads and {connections} connections"),
+        Some(OpenLoop { rate, spacing, .. }) => format!(
+            "{threads} threads and at most {connections} connections, {rate} requests/s ({})",
+            spacing.show()
+        ),
+    };
+    format!("Running {:?} test @ {}\n  {load}\n", setup.duration, setup.url.show())
 }
 
 /// What is said at the end.
 pub(super) fn closing(setup: &Setup, tally: &Tally, summary: &Summary) -> String {
     let mut out = "  Thread Stats   Avg      Stdev     Max   +/- Stdev\n".to_owned();
-    latency_row(&mut out, "Latency", &tally.latencies.raw);
+    let Latencies { raw, corrected } = &tally.latencies;
+    if setup.rate.is_some() {
+        latency_row(&mut out, "Latency", corrected);
+        latency_row(&mut out, "Raw", raw);
+    } else {
+        latency_row(&mut out, "Latency", raw);
+    }
     rate_row(&mut out, &tally.rates);
-    if setup.latency {
-        distribution(&mut out, "Latency Distribution", &tally.latencies.raw);
+    match (setup.latency, setup.rate) {
+        (false, _) => {}
+        (true, None) => distribution(&mut out, "Latency Distribution", raw),
+        (true, Some(_)) => {
+            distribution(&mut out, "Latency Distribution (from when a request was due)", corrected);
+            distribution(&mut out, "Raw Distribution (from when it was sent)", raw);
+        }
     }
     // Writing to a String cannot fail.
     let _ = writeln!(
@@ -38,6 +51,10 @@ pub(super) fn closing(setup: &Setup, tally: &Tally, summary: &Summary) -> String
         time(summary.duration_s * 1e9, 2),
         bytes(summary.bytes_read as f64)
     );
+    if tally.cut + tally.unsent > 0 && setup.rate.is_some() {
+        let Tally { cut, unsent, .. } = tally;
+        let _ = writeln!(out, "  Without an answer at the end: {cut} sent, {unsent} due and never sent");
+    }
     failures(&mut out, tally);
     if summary.non_2xx_or_3xx > 0 {
         let _ = writeln!(out, "  Non-2xx or 3xx responses: {}", summary.non_2xx_or_3xx);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Failure, Pace, RequestId, Sample, Workload};
+use super::{Arrivals, Failure, Pace, RequestId, Sample, Workload};
 use crate::time::Instant;
 
 pub use profile::{Customer, Lengths};
@@ -130,6 +130,13 @@ impl<F: FnMut(&Customer, &CustomerSample)> Customers<F> {
 /// The paces of customers that send their next request when the last is answered and their pause has passed.
 pub fn closed_loop(customers: &[Customer]) -> Vec<Pace> {
     customers.iter().map(|customer| Pace::Closed { users: 1, pause: customer.pause }).collect()
+}
+
+/// The paces of customers whose requests arrive at `rate` a second each, above 0, as Poisson processes of their own; each has at most
+/// so many `connections`.
+pub fn open_loop(customers: &[Customer], rate: f64, seed: u64, connections: usize) -> Vec<Pace> {
+    let arrivals = |customer: &Customer| Arrivals::poisson(rate, customer.seed_of_arrivals(seed));
+    customers.iter().map(|customer| Pace::Open { arrivals: arrivals(customer), connections }).collect()
 }
 
 impl<F: FnMut(&Customer, &CustomerSample)> Workload for Customers<F> {

@@ -85,8 +85,13 @@ impl Customer {
         rng.random_range(self.sequences.clone())
     }
 
+    /// The seed of this customer's arrivals in an open loop.
+    pub(super) fn seed_of_arrivals(&self, seed: u64) -> u64 {
+        self.rng(seed, u64::MAX).random()
+    }
+
     /// The generator of one request's draws: FNV-1a over seed, name and number.
-    pub(crate) fn rng(&self, seed: u64, index: u64) -> Pcg64Mcg {
+    fn rng(&self, seed: u64, index: u64) -> Pcg64Mcg {
         let (seed, index) = (seed.to_le_bytes(), index.to_le_bytes());
         let bytes = seed.iter().chain(self.name.as_bytes()).chain(&index);
         let mixed = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {

@@ -199,6 +199,7 @@ impl<W: Workload> Lab<W> {
                 [self.server.0.next_deadline(), self.load.0.next_deadline(), self.fabric.next_at()];
             let next = deadlines.into_iter().flatten().min().expect("the generator's end, at least");
             if next > until {
+                self.fabric.advance(until);
                 return false;
             }
             self.fabric.advance(next.max(now));

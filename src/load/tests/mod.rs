@@ -4,6 +4,7 @@
 
 mod customers;
 mod lab;
+mod open_loop;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
