@@ -39,6 +39,8 @@ pub(super) enum Then {
     Keep,
     Close,
     Reset,
+    /// Closes after so long, if nothing more has come.
+    CloseIdle(Duration),
 }
 
 /// `text` as an answer, after so long.
@@ -63,6 +65,8 @@ struct Server {
     buffers: BufferPool,
     script: Script,
     arrived: u64,
+    /// Reacts to heads and does not read bodies.
+    early: bool,
 }
 
 type Turn<'a> = crate::reactor::Turn<'a, VirtualNet, SlotId>;
@@ -72,6 +76,9 @@ impl Server {
         let mut block = [0; 4096];
         loop {
             let Some(connection) = self.connections.get_mut(id) else { return };
+            if self.early && connection.waiting.is_some() {
+                return;
+            }
             match connection.stream.read(&mut block) {
                 Ok(0) => return drop(self.connections.remove(id)),
                 Ok(n) => connection.received.extend_from_slice(&block[..n]),
@@ -80,7 +87,7 @@ impl Server {
             }
         }
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let Some(len) = request_len(&connection.received) else { return };
+        let Some(len) = request_len(&connection.received, self.early) else { return };
         assert!(connection.waiting.is_none(), "the next request before the answer to the last");
         let request: Vec<u8> = connection.received.drain(..len).collect();
         let now = turn.net.now();
@@ -95,11 +102,12 @@ impl Server {
     }
 }
 
-fn request_len(bytes: &[u8]) -> Option<usize> {
+/// How long the request is that has come whole; without its body if that is not waited for.
+fn request_len(bytes: &[u8], early: bool) -> Option<usize> {
     let mut space = field_space();
     let head = RequestHead::parse(bytes, &mut space).expect("the generator sends proper requests")?;
     let body = match head.body {
-        BodyLength::Exact(n) => n as usize,
+        BodyLength::Exact(n) if !early => n as usize,
         _ => 0,
     };
     (bytes.len() >= head.len + body).then_some(head.len + body)
@@ -125,17 +133,23 @@ impl Handler<VirtualNet> for Server {
         self.serve(turn, token.slot);
     }
 
-    fn expired(&mut self, _turn: &mut Turn<'_>, id: SlotId) {
+    fn expired(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Some((wire, then)) = connection.waiting.take() else { return };
         let _ =
             send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, [&wire, &[], &[], &[]]);
-        if then == Then::Reset {
-            connection.stream.reset_on_close();
+        match then {
+            Then::Keep => return,
+            Then::CloseIdle(rest) => {
+                connection.waiting = Some((Vec::new(), Then::Close));
+                let later = turn.now() + rest;
+                turn.timers.insert(later, id);
+                return;
+            }
+            Then::Reset => connection.stream.reset_on_close(),
+            Then::Close => {}
         }
-        if then != Then::Keep {
-            self.connections.remove(id);
-        }
+        self.connections.remove(id);
     }
 
     fn woken(&mut self, _turn: &mut Turn<'_>, _wake: Wake) {}
@@ -163,6 +177,7 @@ impl<W: Workload> Lab<W> {
             buffers: BufferPool::default(),
             script,
             arrived: 0,
+            early: false,
         };
         let mut reactor = Reactor::new(net, TICK_SHIFT);
         reactor.begin(|turn| server.door.register(turn.net, DOOR)).unwrap();
@@ -170,6 +185,12 @@ impl<W: Workload> Lab<W> {
         let mut load = Reactor::new(fabric.net(), TICK_SHIFT);
         load.begin(|turn| generator.open(turn));
         Lab { fabric, server: (reactor, server), load: (load, generator) }
+    }
+
+    /// Lets the server react to heads, and read no bodies.
+    pub(super) fn early(mut self) -> Lab<W> {
+        self.server.1.early = true;
+        self
     }
 
     /// Changes the weather from now on.

@@ -25,6 +25,8 @@ fn ms(ms: u64) -> Duration {
 #[derive(Default)]
 struct Watched {
     to_head: bool,
+    /// This many bytes more of body.
+    padding: usize,
     samples: Vec<(Sample, String)>,
 }
 
@@ -33,7 +35,7 @@ impl Workload for Watched {
 
     fn write(&mut self, request: RequestId, out: &mut Vec<u8>) -> bool {
         let method = if self.to_head { "HEAD" } else { "POST" };
-        let body = request.index.to_string();
+        let body = request.index.to_string() + &" ".repeat(self.padding);
         let head = format!("{method} /{} HTTP/1.1\r\nHost: h\r\nContent-Length: ", request.source);
         out.extend_from_slice(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes());
         self.to_head
@@ -77,6 +79,9 @@ fn each_user_sends_when_its_last_request_is_answered() {
     let expected = 3 * (1_000_000 / each.as_micros() as u64);
     assert!(tally.answered().abs_diff(expected) <= 6, "{} of {expected}", tally.answered());
     assert_eq!((tally.connections, tally.failures(), tally.cut), (3, 0, 0));
+    // A connection takes 50 us there and back, which is no part of the latency.
+    let first = &watched.samples[0].0;
+    assert!(first.sent - first.due >= Duration::from_micros(100) && first.raw() <= each * 101 / 100);
     for (sample, body) in &watched.samples {
         assert_eq!(*body, sample.request.index.to_string());
         assert!(sample.due <= sample.sent && sample.sent < sample.ended);
@@ -119,6 +124,45 @@ fn every_failure_has_its_kind() {
     assert!(tally.statuses().any(|counted| counted == (503, 1)));
     assert_eq!((tally.failed(Closed), tally.failed(Malformed), tally.failures()), (2, 2, 7));
     assert_eq!(tally.not_successful(), 1);
+}
+
+#[test]
+fn a_connection_that_the_server_closes_at_rest_is_replaced_without_a_failure() {
+    let script: Script = Box::new(|_, _, _| {
+        Reaction::Send(ms(10), b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(), Then::CloseIdle(ms(20)))
+    });
+    let (tally, _) = run(closed(1, ms(90)), script);
+    assert_eq!((tally.answered(), tally.connections, tally.failures(), tally.cut), (10, 10, 0, 0));
+}
+
+/// Large requests to a server that reads only heads.
+fn to_a_hasty_server(wire: &'static [u8], then: Then) -> (crate::load::Tally, Watched) {
+    let script: Script = Box::new(move |_, _, _| Reaction::Send(ms(50), wire.to_vec(), then));
+    let watched = Watched { padding: 10_000, ..Watched::default() };
+    let narrow = Weather { capacity: 500, ..CALM };
+    let (tally, watched, _) = Lab::new(7, narrow, closed(1, Duration::ZERO), watched, script).early().run();
+    (tally, watched)
+}
+
+#[test]
+fn an_answer_before_the_whole_request_is_sent_counts_and_ends_the_connection() {
+    let refused = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n";
+    for then in [Then::Keep, Then::Reset] {
+        let (tally, _) = to_a_hasty_server(refused, then);
+        assert!(
+            tally.answered() >= 19 && tally.failures() == 0,
+            "{:?}",
+            tally.statuses().collect::<Vec<_>>()
+        );
+        assert_eq!(tally.connections, tally.answered());
+    }
+}
+
+#[test]
+fn a_reset_is_told_as_one_although_a_write_learns_of_it_first() {
+    let (tally, _) = to_a_hasty_server(b"HTTP/1.1 41", Then::Reset);
+    assert_eq!((tally.answered(), tally.failed(Failure::Reset)), (0, tally.failures()));
+    assert!(tally.failures() >= 19);
 }
 
 #[test]
