@@ -38,7 +38,8 @@ pub struct CustomerFigures {
 }
 
 impl CustomerFigures {
-    fn add(&mut self, other: CustomerFigures) {
+    /// Adds what another has received.
+    pub fn add(&mut self, other: CustomerFigures) {
         self.parts += other.parts;
         self.sequences += other.sequences;
         self.work += other.work;

@@ -74,7 +74,7 @@ impl<N: Net> Proxy<N> {
     }
 
     /// Whether the loop goes on.
-    pub(super) fn drained(&mut self) -> Flow {
+    pub(super) fn drained(&mut self, turn: &Turn<'_, N>) -> Flow {
         let done = match self.phase {
             Phase::Serving => false,
             Phase::Draining => self.clients.is_empty() && self.exchanges.is_empty(),
@@ -83,7 +83,7 @@ impl<N: Net> Proxy<N> {
         if !done {
             return Flow::Continue;
         }
-        self.flush_records();
+        self.flush_records(turn.now());
         Flow::Stop
     }
 }

@@ -29,6 +29,7 @@ use crate::net::{Door, Net, Readiness, Token, Wake};
 use crate::reactor::{Flow, Handler};
 use crate::slots::{SlotId, Slots};
 use crate::telemetry::{Counters, Recorder};
+use crate::time::Instant;
 
 use batching::Batching;
 use client::Client;
@@ -143,14 +144,17 @@ impl<N: Net> Proxy<N> {
     }
 
     /// Hands what is recorded to telemetry.
-    fn flush_records(&mut self) {
+    fn flush_records(&mut self, now: Instant) {
+        if let Some(batching) = &self.batching {
+            self.recorder.note_batching(batching.state(now));
+        }
         self.counters.clients_open = self.clients.len() as u64;
         self.counters.connections_open = self.upstreams.len() as u64;
         self.recorder.flush(self.servers.gauges(), self.counters);
     }
 
     /// Makes sure that telemetry hears of what has changed.
-    fn arm_flush(&mut self, turn: &mut Turn<'_, N>, now: crate::time::Instant) {
+    fn arm_flush(&mut self, turn: &mut Turn<'_, N>, now: Instant) {
         if !self.flush_armed {
             self.flush_armed = true;
             turn.timers.insert(now + FLUSH_INTERVAL, Timer::Flush);
@@ -186,9 +190,9 @@ impl<N: Net> Handler<N> for Proxy<N> {
             }
             Timer::Flush => {
                 self.flush_armed = false;
-                self.flush_records();
+                let now = turn.now();
+                self.flush_records(now);
                 if !self.exchanges.is_empty() {
-                    let now = turn.now();
                     self.arm_flush(turn, now);
                 }
             }
@@ -207,9 +211,9 @@ impl<N: Net> Handler<N> for Proxy<N> {
     fn turn_ended(&mut self, turn: &mut Turn<'_, N>) -> Flow {
         self.send_batches(turn);
         if self.recorder.is_full() {
-            self.flush_records();
+            self.flush_records(turn.now());
         }
-        self.drained()
+        self.drained(turn)
     }
 }
 

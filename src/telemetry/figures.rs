@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::batching::BatchingState;
 use super::counts::Counts;
 use super::histogram::Histogram;
 use super::recorder::{Counters, Gauge};
@@ -36,6 +37,7 @@ pub(super) struct Figures {
     statuses: BTreeMap<u16, u64>,
     backends: Vec<Backend>,
     counters: Counters,
+    batching: Option<Arc<BatchingState>>,
     recent: VecDeque<Record>,
 }
 
@@ -57,6 +59,7 @@ impl Figures {
             statuses: BTreeMap::new(),
             backends: backends.collect(),
             counters: Counters::default(),
+            batching: None,
             recent: VecDeque::with_capacity(RECENT),
         }
     }
@@ -74,9 +77,17 @@ impl Figures {
         }
     }
 
-    /// Takes over the state at a flush. Missing gauges leave theirs as they are.
-    pub(super) fn observe(&mut self, gauges: &[Gauge], counters: Counters) {
+    /// Takes over the state at a flush. What is missing stays as it was.
+    pub(super) fn observe(
+        &mut self,
+        gauges: &[Gauge],
+        counters: Counters,
+        batching: Option<Box<BatchingState>>,
+    ) {
         self.counters = counters;
+        if let Some(state) = batching {
+            self.batching = Some(Arc::from(state));
+        }
         for (backend, gauge) in self.backends.iter_mut().zip(gauges) {
             backend.gauge = *gauge;
         }
@@ -100,6 +111,7 @@ impl Figures {
             records_dropped: counts.records_dropped.get(),
             backends: self.backends.iter().map(Backend::snapshot).collect(),
             counters: self.counters,
+            batching: self.batching.clone(),
             recent: self.recent.iter().copied().collect(),
         }
     }

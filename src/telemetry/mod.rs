@@ -23,6 +23,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::record::Record;
 
+mod batching;
 mod collector;
 pub mod console;
 mod counts;
@@ -33,6 +34,7 @@ mod recorder;
 mod snapshot;
 mod tap;
 
+pub use batching::{BatchingState, CUSTOMERS_TOLD};
 pub use recorder::{BATCH, Counters, Gauge, Recorder};
 pub use snapshot::{BackendSnapshot, LatencySummary, Snapshot, Snapshots};
 pub use tap::{Tap, tap};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::batching::BatchingState;
 use super::counts::Counts;
 use crate::record::Record;
 
@@ -57,6 +58,7 @@ pub(super) struct Batch {
     /// In order of `BackendId`; empty if nothing is to be said of them.
     pub(super) gauges: Vec<Gauge>,
     pub(super) counters: Counters,
+    pub(super) batching: Option<Box<BatchingState>>,
 }
 
 /// Takes records from the reactor. One per reactor; dropping it ends telemetry.
@@ -72,6 +74,7 @@ pub struct Recorder {
     spare_gauges: Receiver<Vec<Gauge>>,
     backends: usize,
     counters: Counters,
+    batching: Option<Box<BatchingState>>,
     counts: Arc<Counts>,
     pool_misses: u64,
 }
@@ -94,6 +97,7 @@ impl Recorder {
             spare_gauges,
             backends,
             counters: Counters::default(),
+            batching: None,
             counts,
             pool_misses: 0,
         }
@@ -111,6 +115,11 @@ impl Recorder {
             self.full.push_back(block);
         }
         self.current.push(record);
+    }
+
+    /// The state of batching, for the next flush.
+    pub fn note_batching(&mut self, state: BatchingState) {
+        self.batching = Some(Box::new(state));
     }
 
     /// Whether records wait for a flush.
@@ -141,7 +150,8 @@ impl Recorder {
         state.extend(gauges);
         loop {
             let records = self.take_oldest();
-            let batch = Batch { records, gauges: mem::take(&mut state), counters };
+            let (gauges, batching) = (mem::take(&mut state), self.batching.take());
+            let batch = Batch { records, gauges, counters, batching };
             // Nobody else sends, so the room seen before is still there: an error means that the thread is gone.
             if let Err(refused) = self.batches.try_send(batch) {
                 self.counts.records_dropped.add(refused.into_inner().records.len());
@@ -179,7 +189,8 @@ impl Drop for Recorder {
     /// before it has taken everything.
     fn drop(&mut self) {
         while self.pending() {
-            let batch = Batch { records: self.take_oldest(), gauges: Vec::new(), counters: self.counters };
+            let (records, counters, batching) = (self.take_oldest(), self.counters, self.batching.take());
+            let batch = Batch { records, gauges: Vec::new(), counters, batching };
             if let Err(refused) = self.batches.send(batch) {
                 self.counts.records_dropped.add(refused.into_inner().records.len());
             }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::batching::BatchingState;
 use super::histogram::Histogram;
 use super::recorder::Counters;
 use crate::record::Record;
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub backends: Vec<BackendSnapshot>,
     /// What the proxy counts as a whole, as of the last flush.
     pub counters: Counters,
+    /// The batching queue as of the last flush; none without a classifier.
+    pub batching: Option<Arc<BatchingState>>,
     /// The last 1,000 records, oldest first.
     pub recent: Vec<Record>,
 }

@@ -83,6 +83,9 @@ impl<N: Net> Proxy<N> {
         if let Stage::Queued(queued) = &ticket.stage {
             self.record_job(turn, &ticket, queued.classifier, answer.status, answer.failed, now);
         }
+        if let (Some(reason), Some(batching)) = (answer.reason, &mut self.batching) {
+            *batching.rejections.entry(reason).or_default() += 1;
+        }
         let keep = ticket.keep && !answer.closing && !self.is_draining();
         let mut detail = Vec::new();
         let body = match answer.body {

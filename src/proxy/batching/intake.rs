@@ -198,6 +198,8 @@ impl<N: Net> Proxy<N> {
         batching.by_job.insert(job, id);
         batching.stirred = true;
         self.begun += 1;
+        self.arm_flush(turn, now);
+        let Some(batching) = &mut self.batching else { return };
         let Some(ticket) = batching.tickets.get_mut(id) else { return };
         let patience = classify.patience.map_or(Instant::NEVER, |p| ticket.arrived + p);
         let sent_by = ticket.arrived + batching.options.queue_timeout;

@@ -14,7 +14,7 @@ mod intake;
 mod keys;
 mod outcome;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::{Backend, CallId, ClientId, Proxy, TicketId};
@@ -27,6 +27,7 @@ use crate::h1::Version;
 use crate::h1::body::BodyReader;
 use crate::net::Net;
 use crate::slots::Slots;
+use crate::telemetry::{BatchingState, CUSTOMERS_TOLD};
 use crate::time::Instant;
 
 use keys::Keys;
@@ -63,6 +64,8 @@ pub(super) struct Batching {
     wake: Deadline,
     /// Something has changed that may let a batch go.
     stirred: bool,
+    /// Requests that got no result, by the reason that their client was told.
+    rejections: BTreeMap<&'static str, u64>,
 }
 
 impl Batching {
@@ -76,6 +79,7 @@ impl Batching {
             body: Vec::new(),
             wake: Deadline::default(),
             stirred: false,
+            rejections: BTreeMap::new(),
             options,
         }
     }
@@ -84,6 +88,25 @@ impl Batching {
     pub(super) fn drain(&mut self) {
         self.queue.drain();
         self.stirred = true;
+    }
+
+    /// What telemetry is told.
+    pub(super) fn state(&self, now: Instant) -> BatchingState {
+        let queue = &self.queue;
+        let mut all: Vec<_> = queue.customers().collect();
+        all.sort_by(|a, b| b.1.work.cmp(&a.1.work).then_with(|| a.0.cmp(b.0)));
+        let mut other_customers = queue.other_customers();
+        all.drain(CUSTOMERS_TOLD.min(all.len())..).for_each(|(_, figures)| other_customers.add(figures));
+        BatchingState {
+            strategy: queue.strategy(),
+            depth: queue.depth(),
+            in_flight: queue.in_flight(),
+            oldest_age: queue.oldest_age(now),
+            figures: queue.figures().clone(),
+            customers: all.into_iter().map(|(name, figures)| (name.to_owned(), figures)).collect(),
+            other_customers,
+            rejections: self.rejections.clone(),
+        }
     }
 
     /// The shape of the requests with this key.
