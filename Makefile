@@ -33,8 +33,8 @@ doc: ## Build and name the documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@echo "open $${CARGO_TARGET_DIR:-target}/doc/tidegate/index.html"
 
-bench: ## Measure the small parts: selector, wheel, heads, codec (criterion, time per operation), lateness of a backend
-	$(CARGO) bench --locked --bench selector --bench wheel --bench head --bench codec
+bench: ## Measure the small parts: selector, wheel, heads, batching queue, codec (criterion, time per operation), lateness of a backend
+	$(CARGO) bench --locked --bench selector --bench wheel --bench head --bench batch --bench codec
 	$(CARGO) bench --locked --bench lateness
 
 # The bench itself is built as the tests are, so that only the program is built for release; it sees to that.

@@ -107,7 +107,7 @@ fn decode(quoted: &str) -> serde_json::Result<Cow<'_, str>> {
 }
 
 /// The sentence of an error without its place, which serde_json can only show behind it.
-pub(super) fn without_place(error: &serde_json::Error) -> String {
+fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.strip_suffix(&place).unwrap_or(&text).to_owned()

@@ -185,6 +185,9 @@ impl Effective {
         let built_in = [Shape::classify(), Shape::kserve_v1()];
         let shapes = Shapes::new(self.shape.value.iter().cloned().chain(built_in).collect())
             .map_err(|e| ConfigError::new(format!("`shape`: {e}")))?;
+        if let Some(own) = ["/strategy", "/docs"].into_iter().find(|path| shapes.find(path).is_some()) {
+            return Err(ConfigError::new(format!("`shape`: {own} is a path of the proxy's own")));
+        }
         let weights = self.customer_weight.value.iter().map(|w| (w.customer.clone(), w.weight)).collect();
         let queue = QueueOptions {
             strategy: self.strategy.value,

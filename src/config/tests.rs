@@ -146,6 +146,24 @@ fn the_proxy_gets_what_was_set() {
 }
 
 #[test]
+fn shapes_come_from_a_file_and_leave_our_own_paths_alone() {
+    let shape = |path: &str| {
+        let file = format!("[[shape]]\npath = \"{path}\"\nrequest-field = \"in\"\nresponse-field = \"out\"");
+        let effective = load_from(&["--classifier=c:1"], Some(&file), Audience::Proxy)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        effective.into_options(Vec::new(), vec![BackendUrl::local(1).at(address)])
+    };
+    let batching = shape("/a").unwrap().options.batching.unwrap();
+    assert!(
+        ["/a", "/proxy_classify", "/v1/models/m:predict"].iter().all(|p| batching.shapes.find(p).is_some())
+    );
+    for path in ["/docs", "/strategy", "/proxy_classify", "no"] {
+        let error = shape(path).unwrap_err().to_string();
+        assert!(error.contains("`shape`"), "{error}");
+    }
+}
+
+#[test]
 fn descriptors_bound_the_connections() {
     let connections = |descriptors| {
         let matches = Settings::augment_args(Command::new("t")).get_matches_from(["t"]);
