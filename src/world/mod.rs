@@ -4,6 +4,7 @@
 //! after every step. The very code that production runs, from one seed. Not here: the network (`net/virtual_net/`)
 //! and what must hold inside the proxy (`proxy/check.rs`). Tests and `make sim` run it. Floor 4.
 
+mod actor;
 mod clients;
 mod manners;
 mod unruly;
@@ -16,12 +17,12 @@ use crate::balance::RoutingMode;
 use crate::h1::request::Target;
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
 use crate::proxy::{self, Backend, ConnectionMode, Options, Proxy};
-use crate::reactor::{Flow, Handler, Reactor};
 use crate::record::Record;
 use crate::telemetry::{Tap, tap};
 use crate::testbed::{self, Control, Profile, SimulatedBackend};
 use crate::time::Instant;
 
+use actor::{Actor, Acts, close_down, wait};
 use clients::Clients;
 use unruly::UnrulyBackend;
 
@@ -64,34 +65,6 @@ pub struct Outcome {
     pub steps: u64,
     /// Equal for equal runs.
     pub digest: u64,
-}
-
-/// A handler with its reactor.
-struct Actor<H: Handler<VirtualNet>> {
-    reactor: Reactor<VirtualNet, H::Timer>,
-    handler: H,
-    stopped: bool,
-}
-
-impl<H: Handler<VirtualNet>> Actor<H> {
-    fn new(net: VirtualNet, tick_shift: u32, handler: H) -> Actor<H> {
-        Actor { reactor: Reactor::new(net, tick_shift), handler, stopped: false }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.reactor.next_deadline().filter(|_| !self.stopped)
-    }
-
-    /// Runs a turn if there is anything to do at `now`.
-    fn act(&mut self, now: Instant) -> Result<bool, String> {
-        let due = self.reactor.net().has_events() || self.deadline().is_some_and(|at| at <= now);
-        if self.stopped || !due {
-            return Ok(false);
-        }
-        let flow = self.reactor.turn(&mut self.handler).map_err(|e| format!("a turn failed: {e}"))?;
-        self.stopped = flow == Flow::Stop;
-        Ok(true)
-    }
 }
 
 /// A system under way.
@@ -175,7 +148,8 @@ impl World {
         let (seen, digest) = (self.clients.handler.seen.clone(), self.digest());
         let World { fabric, proxy, mut backends, mut unruly, records, steps, .. } = self;
         drop(proxy);
-        close_down(&fabric, &mut backends, &mut unruly)?;
+        let servers = backends.iter_mut().map(|b| b as &mut dyn Acts);
+        close_down(&fabric, servers.chain(unruly.iter_mut().map(|b| b as &mut dyn Acts)).collect())?;
         Ok(Outcome { seen, records, steps, digest })
     }
 
@@ -240,15 +214,10 @@ impl World {
             return Ok(());
         }
         self.proxy.handler.check_quiet()?;
-        let deadlines =
-            self.backends.iter().map(Actor::deadline).chain(self.unruly.iter().map(Actor::deadline));
-        let deadlines = deadlines.chain([self.proxy.deadline(), self.clients.deadline()]);
-        let next = deadlines.chain([self.fabric.next_at()]).flatten().min();
-        match next {
-            Some(next) => self.fabric.advance(next.max(now)),
-            None => return Err("nothing will ever happen again".to_owned()),
-        }
-        Ok(())
+        let servers = self.backends.iter_mut().map(|b| b as &mut dyn Acts);
+        let servers = servers.chain(self.unruly.iter_mut().map(|b| b as &mut dyn Acts));
+        let all: Vec<_> = servers.chain([&mut self.proxy as &mut dyn Acts, &mut self.clients]).collect();
+        wait(&self.fabric, &all)
     }
 
     fn take_records(&mut self) {
@@ -261,40 +230,6 @@ impl World {
             let word = record.latency_ns ^ u64::from(record.status) << 48 ^ record.ended.as_nanos();
             (digest ^ word).wrapping_mul(0x0100_0000_01b3)
         })
-    }
-}
-
-/// The proxy has gone: the backends stop too, and not one connection may be left.
-fn close_down(
-    fabric: &Fabric,
-    backends: &mut [Actor<SimulatedBackend<VirtualNet>>],
-    unruly: &mut [Actor<UnrulyBackend>],
-) -> Result<(), String> {
-    backends.iter_mut().for_each(|b| b.reactor.net().wake(Wake::StopSignal));
-    unruly.iter_mut().for_each(|b| b.reactor.net().wake(Wake::StopSignal));
-    let limit = fabric.now() + Duration::from_secs(60);
-    loop {
-        let now = fabric.now();
-        let mut acted = false;
-        for backend in &mut *backends {
-            acted |= backend.act(now)?;
-        }
-        for backend in &mut *unruly {
-            acted |= backend.act(now)?;
-        }
-        let stopped = backends.iter().all(|b| b.stopped) && unruly.iter().all(|b| b.stopped);
-        if stopped && fabric.next_at().is_none() {
-            break;
-        }
-        if !acted {
-            let deadlines = backends.iter().map(Actor::deadline).chain(unruly.iter().map(Actor::deadline));
-            let next = deadlines.chain([fabric.next_at()]).flatten().min();
-            fabric.advance(next.filter(|&at| at <= limit).ok_or("a backend does not stop")?.max(now));
-        }
-    }
-    match fabric.open_ends() {
-        0 => Ok(()),
-        n => Err(format!("{n} ends of connections left when everything has stopped")),
     }
 }
 
