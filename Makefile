@@ -9,7 +9,7 @@ TARGET ?= request
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench instructions sim fuzz libfuzzer scenarios wrk install-wrk install-valgrind
+.PHONY: help run test check fmt doc bench batching instructions sim fuzz libfuzzer scenarios wrk install-wrk install-valgrind
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ doc: ## Build and name the documentation
 bench: ## Measure the small parts: selector, wheel, heads, batching queue, codec (criterion, time per operation), lateness of a backend
 	$(CARGO) bench --locked --bench selector --bench wheel --bench head --bench batch --bench codec
 	$(CARGO) bench --locked --bench lateness
+
+batching: ## Play the batching workloads in virtual time and print their table: each strategy beside the others
+	$(CARGO) bench --locked --bench batching_table
 
 # The bench itself is built as the tests are, so that only the program is built for release; it sees to that.
 instructions: install-valgrind ## Compare instructions per exchange with the accepted figures (ACCEPT=1 accepts, PROFILE=1 tells where they go)

@@ -29,6 +29,8 @@ pub struct Batch {
     pub parts: Vec<Part>,
     /// Why it was sent now; of a half, why the batch it comes from was.
     pub flush: FlushReason,
+    /// What the classifier is expected to take for it when it has nothing else to do; `None` while that is unknown.
+    pub predicted: Option<Duration>,
     pub(super) shape: Shape,
 }
 

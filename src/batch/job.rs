@@ -63,10 +63,14 @@ impl Shape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slice {
     Whole,
+    /// The sequences of a job that was split that are at most twice as long as its shortest.
+    Short,
+    /// The others of a job that was split.
+    Long,
 }
 
 impl Slice {
-    const ALL: [Slice; 1] = [Slice::Whole];
+    const ALL: [Slice; 3] = [Slice::Whole, Slice::Short, Slice::Long];
 
     fn bit(self) -> u8 {
         1 << self as u8
@@ -90,6 +94,10 @@ impl Slices {
         self.0 == 0
     }
 
+    pub(super) fn clear(&mut self) {
+        self.0 = 0;
+    }
+
     pub(super) fn iter(self) -> impl Iterator<Item = Slice> {
         Slice::ALL.into_iter().filter(move |slice| self.0 & slice.bit() != 0)
     }
@@ -106,6 +114,8 @@ pub(super) struct Waiting {
     pub(super) customer: CustomerId,
     /// The weight of the customer.
     pub(super) weight: u32,
+    /// What the classifier would take for it alone, as predicted when it was queued.
+    pub(super) own_ns: u64,
     pub(super) shape: Shape,
 }
 
@@ -127,28 +137,82 @@ pub(super) struct Job {
     pub(super) lengths: Box<[u32]>,
     pub(super) waiting: Slices,
     pub(super) in_flight: Slices,
+    pub(super) answered: Slices,
+    /// The most characters of a sequence of the short part, if the job is split.
+    pub(super) longest_of_short: u32,
+    /// What the classifier would take for the whole or the short part alone, and for the long part, as predicted when
+    /// it was queued.
+    pub(super) own_ns: [u64; 2],
     /// Neighbours among the jobs with a part that waits; kept by `arrivals.rs`.
     pub(super) older: Option<JobId>,
     pub(super) newer: Option<JobId>,
 }
 
 impl Job {
-    /// All its sequences together.
-    pub(super) fn shape(&self) -> Shape {
-        Shape::of(self.lengths.iter().copied())
+    /// A job of which nothing waits yet.
+    pub(super) fn new(
+        customer: CustomerId,
+        key: KeyId,
+        number: u64,
+        arrived: Instant,
+        lengths: &[u32],
+    ) -> Job {
+        Job {
+            customer,
+            key,
+            number,
+            arrived,
+            lengths: lengths.into(),
+            waiting: Slices::default(),
+            in_flight: Slices::default(),
+            answered: Slices::default(),
+            longest_of_short: 0,
+            own_ns: [0; 2],
+            older: None,
+            newer: None,
+        }
     }
 
-    /// What a strategy is to know of the `slice` of this job, whose name is `id`.
+    /// Whether no part of it was ever sent.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.in_flight.is_empty() && self.answered.is_empty()
+    }
+
+    /// The sequences of a part together.
+    pub(super) fn shape(&self, slice: Slice) -> Shape {
+        let lengths = self.lengths.iter().copied();
+        Shape::of(lengths.filter(|&length| self.is_in(slice, length)))
+    }
+
+    /// Which sequences a part carries.
+    pub(super) fn sequences(&self, slice: Slice) -> Sequences {
+        if slice == Slice::Whole {
+            return Sequences::All;
+        }
+        let positions = (0..self.lengths.len()).filter(|&i| self.is_in(slice, self.lengths[i]));
+        Sequences::Only(positions.collect())
+    }
+
+    /// What a strategy is to know of a part of this job, whose name is `id`.
     pub(super) fn describe(&self, id: JobId, slice: Slice, weight: u32) -> Waiting {
-        let shape = self.shape();
+        let shape = self.shape(slice);
         Waiting {
             member: Member { job: id, slice, sequences: shape.sequences },
-            number: self.number,
+            number: 2 * self.number + u64::from(slice == Slice::Long),
             arrived: self.arrived,
             key: self.key,
             customer: self.customer,
             weight,
+            own_ns: self.own_ns[usize::from(slice == Slice::Long)],
             shape,
+        }
+    }
+
+    fn is_in(&self, slice: Slice, length: u32) -> bool {
+        match slice {
+            Slice::Whole => true,
+            Slice::Short => length <= self.longest_of_short,
+            Slice::Long => length > self.longest_of_short,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The batching queue: which requests go to the classifier together, and when.
 //!
 //! Here: [`Queue`], pure logic. Jobs go in with their lengths, batches come out; time is an argument. `sjf.rs`,
-//! `fair.rs` and `fcfs.rs` are the strategies of the contract. Not here: bytes, clients, deadlines and sockets,
+//! `fair.rs` and `fcfs.rs` are the strategies of the contract, `adaptive/` is the one that learns. Not here: bytes, clients, deadlines and sockets,
 //! which the caller knows by [`JobId`]. `proxy/` calls it inline. Floor 1.
 
+mod adaptive;
 mod arrivals;
 
 mod customers;
@@ -14,6 +15,7 @@ mod fcfs;
 mod fifo;
 mod figures;
 mod halving;
+mod in_flight;
 mod job;
 #[cfg(test)]
 mod model_tests;
@@ -22,6 +24,7 @@ mod options;
 mod property_tests;
 mod queue;
 mod ranking;
+mod service_time;
 mod sjf;
 mod strategy;
 #[cfg(test)]

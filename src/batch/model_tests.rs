@@ -133,6 +133,7 @@ impl Model {
             StrategyName::Sjf => self.sjf(now),
             StrategyName::Fair => self.fair(),
             StrategyName::Fcfs => self.fcfs(now),
+            StrategyName::Adaptive => unreachable!("it has no naive model"),
         };
         if let Expected::Batch(batch) = &expected {
             self.waiting.retain(|job| !batch.contains(&job.id));

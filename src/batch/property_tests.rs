@@ -20,7 +20,8 @@ struct Crowd {
     in_flight: Vec<Batch>,
     pushed: u64,
     ended: u64,
-    split: u64,
+    /// Jobs of which a part was sent alone.
+    split: BTreeSet<u64>,
 }
 
 const BATCH_SIZE: usize = 7;
@@ -45,7 +46,7 @@ impl Crowd {
             in_flight: Vec::new(),
             pushed: 0,
             ended: 0,
-            split: 0,
+            split: BTreeSet::new(),
         }
     }
 
@@ -88,6 +89,7 @@ impl Crowd {
     fn dispatch(&mut self) {
         while let Next::Dispatch(batch) = self.queue.next(at(self.now)) {
             assert!(batch.sequences() <= BATCH_SIZE && !batch.parts.is_empty());
+            self.note_splits(&batch);
             self.in_flight.push(batch);
             assert!(self.in_flight.len() <= IN_FLIGHT);
         }
@@ -101,17 +103,29 @@ impl Crowd {
         let index = self.random.random_range(0..self.in_flight.len());
         let batch = self.in_flight.swap_remove(index);
         let fails = self.random.random_bool(0.2);
-        let took = self.random.random_range(0..400);
         if !fails {
             self.answer(&batch);
+            // Mostly as the contract's classifier, so that splitting is found to be worth it.
+            let usual = u64::from(batch.longest()).pow(2) / 1000;
+            let took = if self.random.random_bool(0.9) { usual } else { self.random.random_range(0..400) };
             self.queue.finished(batch, answered(took), at(self.now));
             return;
         }
-        let halved = if self.random.random_bool(0.7) { self.queue.halve(batch) } else { Err(batch) };
+        let halved =
+            if self.random.random_bool(0.7) { self.queue.halve(batch, at(self.now)) } else { Err(batch) };
         if let Err(batch) = halved {
             let jobs: BTreeSet<u64> = batch.parts.iter().filter_map(|part| self.job(part.job)).collect();
             self.queue.finished(batch, BatchOutcome::Failed, at(self.now));
             jobs.into_iter().for_each(|number| self.end(number));
+        }
+    }
+
+    /// Only `adaptive` may split; what it has split already cannot be put together again.
+    fn note_splits(&mut self, batch: &Batch) {
+        for part in batch.parts.iter().filter(|part| part.sequences != Sequences::All) {
+            let number = self.job(part.job).expect("a job that is sent lives");
+            let is_new = self.split.insert(number);
+            assert!(!is_new || self.queue.strategy() == StrategyName::Adaptive, "split by another");
         }
     }
 
@@ -124,7 +138,6 @@ impl Crowd {
                 Sequences::All => &all[..],
                 Sequences::Only(positions) => positions,
             };
-            self.split += u64::from(positions.len() < all.len());
             for &position in positions {
                 assert!(!std::mem::replace(&mut results[position], true), "answered twice");
             }
@@ -142,7 +155,7 @@ impl Crowd {
             94..99 => self.now += self.random.random_range(0..60),
             _ => {
                 let strategy = StrategyName::ALL[self.random.random_range(0..StrategyName::ALL.len())];
-                self.queue.set_strategy(strategy);
+                self.queue.set_strategy(strategy, at(self.now));
             }
         }
         self.dispatch();
@@ -163,4 +176,5 @@ fn each_of_100k_jobs_ends_exactly_once_whatever_happens() {
     assert!(crowd.live.is_empty(), "{} jobs are lost", crowd.live.len());
     assert_eq!((crowd.ended, crowd.queue.depth()), (crowd.pushed, 0));
     assert_eq!(crowd.queue.figures().queued, crowd.pushed);
+    assert!(crowd.split.len() > 1000, "only {} jobs were split", crowd.split.len());
 }

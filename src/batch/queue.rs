@@ -5,14 +5,17 @@
 
 use std::time::Duration;
 
+use super::adaptive::split::longest_of_short;
 use super::arrivals::Arrivals;
 use super::customers::{CustomerFigures, Customers};
 use super::dispatch::{Batch, BatchId, BatchOutcome, FlushReason, Next, Part, Refused};
 use super::drain_rate::DrainRate;
 use super::figures::Figures;
 use super::halving::{Half, Halving};
-use super::job::{Job, JobId, KeyId, Member, Sequences, Shape, Slice, Slices};
+use super::in_flight::{InFlight, Verdict};
+use super::job::{Job, JobId, KeyId, Member, Shape, Slice};
 use super::options::QueueOptions;
+use super::service_time::ServiceTimes;
 use super::strategy::{Pick, Situation, Strategy, StrategyName, empty};
 use crate::slots::Slots;
 use crate::time::Instant;
@@ -29,7 +32,8 @@ pub struct Queue {
     customers: Customers,
     name: StrategyName,
     strategy: Box<dyn Strategy>,
-    in_flight: usize,
+    in_flight: InFlight,
+    service_times: ServiceTimes,
     halving: Halving,
     drain_rate: DrainRate,
     draining: bool,
@@ -49,13 +53,15 @@ impl Queue {
     pub fn new(options: QueueOptions) -> Queue {
         assert!(options.batch_size > 0, "a batch must hold a sequence");
         assert!(options.batches_in_flight != Some(0), "a batch must be allowed in flight");
+        let service_times = ServiceTimes::new();
         Queue {
             jobs: Slots::default(),
             arrivals: Arrivals::default(),
             customers: Customers::new(&options.weights),
             name: options.strategy,
-            strategy: empty(options.strategy, &options),
-            in_flight: 0,
+            strategy: empty(options.strategy, &options, &service_times),
+            in_flight: InFlight::new(fixed_in_flight(options.strategy, &options)),
+            service_times,
             halving: Halving::new(options.halve),
             drain_rate: DrainRate::default(),
             draining: false,
@@ -90,20 +96,11 @@ impl Queue {
         let customer = self.customers.enter(customer);
         let number = self.next_number;
         self.next_number += 1;
-        let id = JobId(self.jobs.insert(Job {
-            customer,
-            key,
-            number,
-            arrived: now,
-            lengths: lengths.into(),
-            waiting: Slices::default(),
-            in_flight: Slices::default(),
-            older: None,
-            newer: None,
-        }));
+        let id = JobId(self.jobs.insert(Job::new(customer, key, number, now, lengths)));
         self.arrivals.append(&mut self.jobs, id);
         self.drain_rate.waiting(now);
         self.figures.queued += 1;
+        self.slice(id);
         self.insert(id);
         Ok(id)
     }
@@ -111,17 +108,22 @@ impl Queue {
     /// What is to be done next. To be called after each other call until it does not answer
     /// [`Dispatch`](Next::Dispatch).
     pub fn next(&mut self, now: Instant) -> Next {
-        if self.in_flight >= self.options.batches_in_flight.unwrap_or(1) {
+        // Until times are known, only a batch that goes alone tells them.
+        let is_learning = self.name == StrategyName::Adaptive && !self.service_times.is_known();
+        let most = if is_learning { 1 } else { self.in_flight.limit() };
+        if self.in_flight.len() >= most {
             return Next::Idle;
         }
         if let Some(half) = self.next_half() {
-            return Next::Dispatch(self.send(half.key, half.parts, half.flush));
+            return Next::Dispatch(self.send(half.key, half.parts, half.flush, now));
         }
         let situation = Situation {
             now,
             batch_size: self.options.batch_size as u32,
             draining: self.draining,
             customers: &self.customers,
+            service_times: &self.service_times,
+            in_flight: &self.in_flight,
         };
         match self.strategy.take(&situation, &mut self.members) {
             Pick::Batch { key, flush } => Next::Dispatch(self.dispatch(key, flush, now)),
@@ -132,15 +134,16 @@ impl Queue {
 
     /// A batch has ended. If it failed, so have its jobs, with what of them still waits.
     pub fn finished(&mut self, batch: Batch, outcome: BatchOutcome, now: Instant) {
-        self.in_flight -= 1;
         match outcome {
             BatchOutcome::Answered { took } => {
+                self.learn(&batch, took, now);
                 self.figures.by_flush_mut(batch.flush).service_us.record_duration(took);
                 self.halving.answered();
                 self.share_out(&batch, took);
                 batch.parts.iter().for_each(|part| self.answered(part));
             }
             BatchOutcome::Failed => {
+                self.in_flight.failed(batch.id, now);
                 self.figures.failed += 1;
                 for part in &batch.parts {
                     self.end(part.job, now);
@@ -156,9 +159,10 @@ impl Queue {
     ///
     /// Gives the batch back, still in flight, if it is of one job only, or if halving is off or has been of no use
     /// too often lately. Then it is to be [`finished`](Queue::finished).
-    pub fn halve(&mut self, batch: Batch) -> Result<(), Batch> {
+    pub fn halve(&mut self, batch: Batch, now: Instant) -> Result<(), Batch> {
+        let id = batch.id;
         self.halving.halve(batch)?;
-        self.in_flight -= 1;
+        self.in_flight.failed(id, now);
         self.figures.halved += 1;
         Ok(())
     }
@@ -177,13 +181,10 @@ impl Queue {
     }
 
     /// Changes the strategy of the next batch. All that waits keeps its place in the order of arrival and its age.
-    pub fn set_strategy(&mut self, name: StrategyName) {
+    pub fn set_strategy(&mut self, name: StrategyName, now: Instant) {
         self.name = name;
-        self.strategy = empty(name, &self.options);
-        let waiting: Vec<JobId> = self.arrivals.iter(&self.jobs).collect();
-        for id in waiting {
-            self.insert(id);
-        }
+        self.in_flight.set_fixed(fixed_in_flight(name, &self.options), now);
+        self.order_anew();
     }
 
     /// From now on nothing is waited for that might come: the queue is to be emptied.
@@ -198,12 +199,17 @@ impl Queue {
 
     /// How many batches are in flight.
     pub fn in_flight(&self) -> usize {
-        self.in_flight
+        self.in_flight.len()
+    }
+
+    /// How many batches may be in flight.
+    pub fn most_in_flight(&self) -> usize {
+        self.in_flight.limit()
     }
 
     /// Whether nothing waits and nothing is in flight.
     pub fn is_empty(&self) -> bool {
-        self.depth() == 0 && self.in_flight == 0 && self.halving.is_empty()
+        self.depth() == 0 && self.in_flight.len() == 0 && self.halving.is_empty()
     }
 
     /// For how long the job has waited that has waited longest; `None` if none waits.
@@ -227,11 +233,59 @@ impl Queue {
         self.customers.forgotten()
     }
 
-    /// Tells the strategy of a job that waits.
+    /// Decides in which parts a job of which none was sent waits.
+    fn slice(&mut self, id: JobId) {
+        let job = self.jobs.get_mut(id.0).expect("a job that waits lives");
+        let splits =
+            self.name == StrategyName::Adaptive && self.options.split && self.service_times.is_known();
+        let predict_ms = |shape| self.service_times.predict_ms(job.key, shape);
+        let bound =
+            splits.then(|| longest_of_short(&job.lengths, self.options.batch_size as u32, predict_ms));
+        job.waiting.clear();
+        match bound.flatten() {
+            Some(bound) => {
+                job.longest_of_short = bound;
+                job.waiting.insert(Slice::Short);
+                job.waiting.insert(Slice::Long);
+            }
+            None => job.waiting.insert(Slice::Whole),
+        }
+    }
+
+    /// Tells the strategy of the parts of a job that wait.
     fn insert(&mut self, id: JobId) {
         let job = self.jobs.get_mut(id.0).expect("a job that waits lives");
-        job.waiting.insert(Slice::Whole);
-        self.strategy.insert(&job.describe(id, Slice::Whole, self.customers.weight(job.customer)));
+        let weight = self.customers.weight(job.customer);
+        for slice in job.waiting.iter() {
+            if self.name == StrategyName::Adaptive {
+                let own_ms = self.service_times.predict_ms(job.key, job.shape(slice));
+                job.own_ns[usize::from(slice == Slice::Long)] = (1e6 * own_ms) as u64;
+            }
+            self.strategy.insert(&job.describe(id, slice, weight));
+        }
+    }
+
+    /// Gives all that waits to a new strategy of the current name.
+    fn order_anew(&mut self) {
+        self.strategy = empty(self.name, &self.options, &self.service_times);
+        let waiting: Vec<JobId> = self.arrivals.iter(&self.jobs).collect();
+        for id in waiting {
+            if self.jobs.get(id.0).is_some_and(Job::is_untouched) {
+                self.slice(id);
+            }
+            self.insert(id);
+        }
+    }
+
+    /// Learns from a batch that was answered.
+    fn learn(&mut self, batch: &Batch, took: Duration, now: Instant) {
+        let error_ms = self.service_times.error_ms(batch.key);
+        if self.in_flight.answered(batch.id, took, error_ms, now) == Verdict::Undisturbed
+            && self.service_times.observe(batch.key, batch.shape, took)
+            && self.name == StrategyName::Adaptive
+        {
+            self.order_anew();
+        }
     }
 
     /// Sends parts that the strategy took out.
@@ -243,30 +297,34 @@ impl Queue {
             let job = self.jobs.get_mut(id.0).expect("a job that waits lives");
             job.waiting.remove(member.slice);
             job.in_flight.insert(member.slice);
-            let (customer, shape) = (job.customer, job.shape());
+            let (customer, shape) = (job.customer, job.shape(member.slice));
+            let sequences = job.sequences(member.slice);
             self.figures.by_flush_mut(flush).wait_us.record_duration(now - job.arrived);
             if job.waiting.is_empty() {
                 self.arrivals.remove(&mut self.jobs, id);
                 jobs_sent += 1;
             }
             self.customers.sent(customer, shape.sequences);
-            parts.push(Part { job: id, sequences: Sequences::All, slice: member.slice, customer, shape });
+            parts.push(Part { job: id, sequences, slice: member.slice, customer, shape });
         }
         self.drain_rate.sent(jobs_sent, now);
         self.note_emptiness(now);
-        self.send(key, parts, flush)
+        self.send(key, parts, flush, now)
     }
 
-    fn send(&mut self, key: KeyId, parts: Vec<Part>, flush: FlushReason) -> Batch {
+    fn send(&mut self, key: KeyId, parts: Vec<Part>, flush: FlushReason, now: Instant) -> Batch {
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
-        self.in_flight += 1;
         let shape = parts.iter().fold(Shape::default(), |sum, part| sum.with(part.shape));
         self.figures.by_flush_mut(flush).sequences.record(u64::from(shape.sequences));
         self.figures.characters += shape.characters;
         self.figures.wasted_characters +=
             u64::from(shape.sequences) * u64::from(shape.longest) - shape.characters;
-        Batch { id, key, parts, flush, shape }
+        let known = self.service_times.is_known();
+        let predicted_ms = known.then(|| self.service_times.predict_ms(key, shape));
+        self.in_flight.start(id, predicted_ms, now);
+        let predicted = predicted_ms.map(|ms| Duration::from_secs_f64(ms / 1e3));
+        Batch { id, key, parts, flush, predicted, shape }
     }
 
     /// The half that goes next, without jobs that have ended meanwhile.
@@ -280,12 +338,16 @@ impl Queue {
         }
     }
 
-    /// Adds the time of a batch to the work of its customers, in proportion to their characters.
+    /// Adds the time of a batch to the work of its customers, in proportion to what their parts would take alone, or
+    /// to their sequences while that is unknown.
     fn share_out(&mut self, batch: &Batch, took: Duration) {
-        let per_character = took.as_nanos() as f64 / batch.shape.characters.max(1) as f64;
+        let alone = |part: &Part| match batch.predicted {
+            Some(_) => self.service_times.predict_ms(batch.key, part.shape).max(1e-6),
+            None => f64::from(part.shape.sequences),
+        };
+        let per_share = took.as_nanos() as f64 / batch.parts.iter().map(alone).sum::<f64>();
         for part in &batch.parts {
-            let work_ns = per_character * part.shape.characters as f64;
-            self.customers.worked(part.customer, Duration::from_nanos(work_ns as u64));
+            self.customers.worked(part.customer, Duration::from_nanos((per_share * alone(part)) as u64));
         }
     }
 
@@ -293,6 +355,7 @@ impl Queue {
     fn answered(&mut self, part: &Part) {
         let Some(job) = self.jobs.get_mut(part.job.0) else { return };
         job.in_flight.remove(part.slice);
+        job.answered.insert(part.slice);
         if job.in_flight.is_empty() && job.waiting.is_empty() {
             self.customers.leave(job.customer);
             self.jobs.remove(part.job.0);
@@ -320,4 +383,9 @@ impl Queue {
             self.drain_rate.empty(now);
         }
     }
+}
+
+/// How many batches may be in flight, unless that is learned.
+fn fixed_in_flight(name: StrategyName, options: &QueueOptions) -> Option<usize> {
+    options.batches_in_flight.or((name != StrategyName::Adaptive).then_some(1))
 }

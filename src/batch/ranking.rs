@@ -35,6 +35,11 @@ impl<R: Ord + Copy, T: Ord + Copy> Ranking<R, T> {
         }
     }
 
+    /// Things by rank.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (R, T)> {
+        self.order.iter().copied()
+    }
+
     /// The thing of the least rank.
     pub(super) fn first(&self) -> Option<(R, T)> {
         self.order.first().copied()

@@ -7,12 +7,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::adaptive::Adaptive;
 use super::customers::Customers;
 use super::dispatch::FlushReason;
 use super::fair::Fair;
 use super::fcfs::Fcfs;
+use super::in_flight::InFlight;
 use super::job::{KeyId, Member, Waiting};
 use super::options::QueueOptions;
+use super::service_time::ServiceTimes;
 use super::sjf::Sjf;
 use crate::time::Instant;
 
@@ -26,11 +29,14 @@ pub enum StrategyName {
     Fair,
     /// In order of arrival, with a wait to fill the batch.
     Fcfs,
+    /// By work received, shortest first, together where it pays, as the classifier's times are learned.
+    Adaptive,
 }
 
 impl StrategyName {
     /// All strategies, in the order in which help and reports list them.
-    pub const ALL: [StrategyName; 3] = [StrategyName::Sjf, StrategyName::Fair, StrategyName::Fcfs];
+    pub const ALL: [StrategyName; 4] =
+        [StrategyName::Sjf, StrategyName::Fair, StrategyName::Fcfs, StrategyName::Adaptive];
 
     /// The strategy's name in options, `/strategy`, rows and metrics.
     pub const fn name(self) -> &'static str {
@@ -38,6 +44,7 @@ impl StrategyName {
             StrategyName::Sjf => "sjf",
             StrategyName::Fair => "fair",
             StrategyName::Fcfs => "fcfs",
+            StrategyName::Adaptive => "adaptive",
         }
     }
 }
@@ -67,6 +74,8 @@ pub(super) struct Situation<'a> {
     /// Whether nothing is to be waited for.
     pub(super) draining: bool,
     pub(super) customers: &'a Customers,
+    pub(super) service_times: &'a ServiceTimes,
+    pub(super) in_flight: &'a InFlight,
 }
 
 /// What goes next.
@@ -91,12 +100,18 @@ pub(super) trait Strategy: Send {
     fn take(&mut self, situation: &Situation<'_>, members: &mut Vec<Member>) -> Pick;
 }
 
-/// The strategy of that name, in which nothing waits.
-pub(super) fn empty(name: StrategyName, options: &QueueOptions) -> Box<dyn Strategy> {
+/// The strategy of that name, in which nothing waits. `adaptive` is `sjf` until the classifier's times are known.
+pub(super) fn empty(
+    name: StrategyName,
+    options: &QueueOptions,
+    service_times: &ServiceTimes,
+) -> Box<dyn Strategy> {
     match name {
         StrategyName::Sjf => Box::new(Sjf::new(options.sjf_max_wait)),
         StrategyName::Fair => Box::new(Fair::default()),
         StrategyName::Fcfs => Box::new(Fcfs::new(options.batch_size as u32)),
+        StrategyName::Adaptive if service_times.is_known() => Box::new(Adaptive::default()),
+        StrategyName::Adaptive => Box::new(Sjf::new(None)),
     }
 }
 

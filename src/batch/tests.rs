@@ -242,14 +242,14 @@ fn a_switch_keeps_every_job_its_order_and_its_age() {
     desk.push("B1", &[1; 3], 5);
     desk.push("C1", &[5; 3], 6);
     for strategy in StrategyName::ALL {
-        desk.queue.set_strategy(strategy);
+        desk.queue.set_strategy(strategy, at(10));
         assert_eq!(desk.queue.strategy(), strategy);
         assert_eq!((desk.queue.depth(), desk.queue.oldest_age(at(10))), (3, Some(Duration::from_millis(10))));
     }
-    desk.queue.set_strategy(StrategyName::Fcfs);
+    desk.queue.set_strategy(StrategyName::Fcfs, at(10));
     assert_eq!(desk.waits_until(10), 60);
     assert_eq!(desk.run(60), ["A1"]);
-    desk.queue.set_strategy(StrategyName::Fair);
+    desk.queue.set_strategy(StrategyName::Fair, at(60));
     assert_eq!(desk.run(60), ["B1", "C1"]);
     assert_eq!(desk.queue.oldest_age(at(60)), None);
 }
@@ -311,15 +311,15 @@ fn a_failed_batch_is_sent_again_in_halves_before_all_else_and_within_the_places_
     let gone = desk.push("A4", &[5], 0);
     let batch = desk.dispatched(0);
     desk.push("B1", &[1], 1);
-    desk.queue.halve(batch).unwrap();
+    desk.queue.halve(batch, at(1)).unwrap();
     desk.queue.cancel(gone, at(1));
     let first = desk.dispatched(1);
     assert_eq!(desk.names(&first), "A1 A2");
     assert!(desk.is_idle(1) && !desk.queue.is_empty());
-    desk.queue.halve(first).unwrap();
+    desk.queue.halve(first, at(1)).unwrap();
     let second = desk.dispatched(2);
     assert_eq!(desk.names(&second), "A3");
-    let second = desk.queue.halve(second).expect_err("it is of one job");
+    let second = desk.queue.halve(second, at(2)).expect_err("it is of one job");
     desk.queue.finished(second, BatchOutcome::Failed, at(3));
     assert_eq!(desk.run(3), ["A1", "A2", "B1"]);
     assert!(desk.queue.is_empty());
@@ -333,7 +333,7 @@ fn halving_stops_when_it_is_of_no_use() {
     desk.push("A1", &[1], 0);
     desk.push("A2", &[1], 0);
     let batch = desk.dispatched(0);
-    assert!(desk.queue.halve(batch).is_err(), "off");
+    assert!(desk.queue.halve(batch, at(1)).is_err(), "off");
 
     let mut desk = Desk::new(options(StrategyName::Sjf));
     let mut halved = 0;
@@ -341,7 +341,7 @@ fn halving_stops_when_it_is_of_no_use() {
         desk.push("A1", &[1], 0);
         desk.push("A2", &[1], 0);
         let batch = desk.dispatched(0);
-        match desk.queue.halve(batch) {
+        match desk.queue.halve(batch, at(1)) {
             Ok(()) => halved += 1,
             Err(batch) => break desk.queue.finished(batch, BatchOutcome::Failed, at(0)),
         }
@@ -368,5 +368,5 @@ fn counts_what_the_queue_alone_knows() {
     let figures = desk.queue.figures();
     assert_eq!((figures.queued, figures.characters, figures.wasted_characters), (2, 60, 30));
     let customers: Vec<_> = desk.queue.customers().map(|(name, f)| (name, f.sequences, f.work)).collect();
-    assert_eq!(customers, [("A", 1, Duration::from_millis(10)), ("B", 2, Duration::from_millis(50))]);
+    assert_eq!(customers, [("A", 1, Duration::from_millis(20)), ("B", 2, Duration::from_millis(40))]);
 }

@@ -1,0 +1,216 @@
+//! The parts of one key that wait.
+//!
+//! Here: [`Lane`]: each customer's parts, shortest first and by when they are overdue, the customers by the tag of
+//! their first part, and how many sequences of like length wait. A part's tag is its customer's counter and what the
+//! customer's parts up to it would take alone. Called by `mod.rs`. Floor 1.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, btree_map};
+
+use super::super::job::{Member, Shape, Waiting};
+use super::super::ranking::Ranking;
+use super::overdue_at;
+use super::riders::Candidate;
+use crate::time::Instant;
+
+/// Where a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) customer: u32,
+    /// What it was predicted to take alone when it was put there.
+    pub(super) own_ns: u64,
+    pub(super) number: u64,
+}
+
+impl Place {
+    pub(super) fn of(part: &Waiting) -> Place {
+        Place { customer: part.customer.index(), own_ns: part.own_ns, number: part.number }
+    }
+}
+
+/// How many lengths count as like: those between two powers of two.
+const CLASSES: usize = 33;
+
+/// The class of a part by its longest sequence.
+pub(super) fn class(shape: Shape) -> usize {
+    (u32::BITS - shape.longest.leading_zeros()) as usize
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    member: Member,
+    shape: Shape,
+    arrived: Instant,
+}
+
+#[derive(Default)]
+struct Parts {
+    by_own: BTreeMap<(u64, u64), Entry>,
+    /// When it is overdue, its number, what it takes alone.
+    by_overdue: BTreeSet<(Instant, u64, u64)>,
+}
+
+/// The parts of a key.
+pub(super) struct Lane {
+    customers: BTreeMap<u32, Parts>,
+    tags: Ranking<u64, u32>,
+    overdue: Ranking<Instant, u32>,
+    /// Sequences that wait, by class.
+    alike: [u32; CLASSES],
+}
+
+impl Default for Lane {
+    fn default() -> Lane {
+        let (tags, overdue) = (Ranking::default(), Ranking::default());
+        Lane { customers: BTreeMap::new(), tags, overdue, alike: [0; CLASSES] }
+    }
+}
+
+/// A customer's parts behind one that was taken as a candidate.
+struct Cursor<'a> {
+    tag: u64,
+    customer: u32,
+    entry: (&'a (u64, u64), &'a Entry),
+    rest: btree_map::Iter<'a, (u64, u64), Entry>,
+}
+
+impl<'a> Cursor<'a> {
+    /// At the first of `rest`, whose tag is that much above `before`.
+    fn at(
+        before: u64,
+        customer: u32,
+        mut rest: btree_map::Iter<'a, (u64, u64), Entry>,
+    ) -> Option<Cursor<'a>> {
+        let entry = rest.next()?;
+        Some(Cursor { tag: before + entry.0.0, customer, entry, rest })
+    }
+}
+
+impl PartialEq for Cursor<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Cursor<'_> {}
+
+impl PartialOrd for Cursor<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Cursor<'_> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.tag, self.customer).cmp(&(other.tag, other.customer))
+    }
+}
+
+impl Lane {
+    pub(super) fn is_empty(&self) -> bool {
+        self.customers.is_empty()
+    }
+
+    pub(super) fn insert(&mut self, part: &Waiting) {
+        let place = Place::of(part);
+        let parts = self.customers.entry(place.customer).or_default();
+        let entry = Entry { member: part.member, shape: part.shape, arrived: part.arrived };
+        parts.by_own.insert((place.own_ns, place.number), entry);
+        parts.by_overdue.insert((overdue_at(part.arrived, place.own_ns), place.number, place.own_ns));
+        self.alike[class(part.shape)] += part.shape.sequences;
+    }
+
+    /// Takes a part out; the customer is to be ranked again.
+    pub(super) fn remove(&mut self, place: Place) -> Option<Candidate> {
+        let parts = self.customers.get_mut(&place.customer)?;
+        let entry = parts.by_own.remove(&(place.own_ns, place.number))?;
+        parts.by_overdue.remove(&(overdue_at(entry.arrived, place.own_ns), place.number, place.own_ns));
+        if parts.by_own.is_empty() {
+            self.customers.remove(&place.customer);
+        }
+        self.alike[class(entry.shape)] -= entry.shape.sequences;
+        Some(candidate(place, &entry))
+    }
+
+    pub(super) fn get(&self, place: Place) -> Option<Candidate> {
+        let entry = self.customers.get(&place.customer)?.by_own.get(&(place.own_ns, place.number))?;
+        Some(candidate(place, entry))
+    }
+
+    /// Ranks a customer by its first part, given its counter.
+    pub(super) fn rank(&mut self, customer: u32, counter_ns: u64) {
+        let parts = self.customers.get(&customer);
+        let first = parts.and_then(|parts| parts.by_own.first_key_value());
+        self.tags.set(customer, first.map(|(&(own_ns, _), _)| counter_ns + own_ns));
+        let first = parts.and_then(|parts| parts.by_overdue.first());
+        self.overdue.set(customer, first.map(|&(at, ..)| at));
+    }
+
+    /// The least tag of a part.
+    pub(super) fn least_tag(&self) -> Option<u64> {
+        self.tags.first().map(|(tag, _)| tag)
+    }
+
+    /// When the first part is overdue.
+    pub(super) fn first_overdue(&self) -> Option<Instant> {
+        self.overdue.first().map(|(at, _)| at)
+    }
+
+    /// The part with the least tag.
+    pub(super) fn first(&self) -> Option<Place> {
+        let (_, customer) = self.tags.first()?;
+        let (&(own_ns, number), _) = self.customers[&customer].by_own.first_key_value()?;
+        Some(Place { customer, own_ns, number })
+    }
+
+    /// Of each customer with an overdue part the one that is so for longest.
+    pub(super) fn overdue(&self, now: Instant) -> impl Iterator<Item = Place> {
+        let customers = self.overdue.iter().take_while(move |&(at, _)| at < now);
+        customers.filter_map(|(_, customer)| {
+            let &(_, number, own_ns) = self.customers[&customer].by_overdue.first()?;
+            Some(Place { customer, own_ns, number })
+        })
+    }
+
+    /// Sequences that wait, by class of length.
+    pub(super) fn alike(&self) -> &[u32] {
+        &self.alike
+    }
+
+    /// Appends the parts of the least tags in order, without that at `except`, `most` of them.
+    pub(super) fn by_tag(
+        &self,
+        counter_ns: impl Fn(u32) -> u64,
+        most: usize,
+        except: Place,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        let mut heads = self.tags.iter().peekable();
+        let mut behind: BinaryHeap<Reverse<Cursor<'_>>> = BinaryHeap::new();
+        while candidates.len() < most {
+            let from_behind = match (heads.peek(), behind.peek()) {
+                (Some(head), Some(Reverse(cursor))) => cursor.tag < head.0,
+                (None, None) => return,
+                (head, _) => head.is_none(),
+            };
+            let cursor = if from_behind {
+                behind.pop().map(|Reverse(cursor)| cursor)
+            } else {
+                let (_, customer) = heads.next().expect("it was peeked at");
+                Cursor::at(counter_ns(customer), customer, self.customers[&customer].by_own.iter())
+            };
+            let Some(Cursor { tag, customer, entry: (&(own_ns, number), entry), rest }) = cursor else {
+                return;
+            };
+            let place = Place { customer, own_ns, number };
+            if place != except {
+                candidates.push(candidate(place, entry));
+            }
+            behind.extend(Cursor::at(tag, customer, rest).map(Reverse));
+        }
+    }
+}
+
+fn candidate(place: Place, entry: &Entry) -> Candidate {
+    Candidate { place, member: entry.member, shape: entry.shape, arrived: entry.arrived }
+}

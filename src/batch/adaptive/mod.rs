@@ -1,0 +1,169 @@
+//! Fair by work, shortest first, together where it pays.
+//!
+//! Here: [`Adaptive`], the order of parts once the classifier's times are known: who leads a batch. `accounts.rs` keeps
+//! what customers have received, `lane.rs` the parts of a key in order, `riders.rs` says who rides along, `split.rs`
+//! which jobs are worth splitting. Sources: virtual token counters (Y. Sheng et al., *Fairness in Serving Large
+//! Language Models*, OSDI 2024), shortest first within a customer, bounded ageing. Floor 1.
+
+mod accounts;
+mod lane;
+mod riders;
+pub(super) mod split;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use self::accounts::Accounts;
+use self::lane::{Lane, Place};
+use self::riders::{Candidate, Economy};
+use super::dispatch::FlushReason;
+use super::job::{KeyId, Member, Shape, Waiting};
+use super::ranking::Ranking;
+use super::strategy::{Pick, Situation, Strategy, at_once};
+use crate::time::Instant;
+
+/// A part is overdue after this, and so many times the time that it would take alone.
+const PATIENCE: Duration = Duration::from_millis(200);
+const PATIENCE_TIMES: u32 = 4;
+
+/// Every so many batches an overdue part may lead.
+const OVERDUE_TURN: u32 = 4;
+
+/// Of how many customers with overdue parts one is looked for.
+const MOST_OVERDUE: usize = 256;
+
+/// How many parts behind the leader may ride.
+const MOST_CANDIDATES: usize = 64;
+
+/// When a part that arrived then and takes that long alone is overdue.
+fn overdue_at(arrived: Instant, own_ns: u64) -> Instant {
+    arrived + PATIENCE + Duration::from_nanos(own_ns) * PATIENCE_TIMES
+}
+
+/// Order by work received.
+#[derive(Default)]
+pub(super) struct Adaptive {
+    lanes: BTreeMap<KeyId, Lane>,
+    accounts: Accounts,
+    /// Keys by the least tag of a part.
+    by_tag: Ranking<u64, KeyId>,
+    /// Keys by when their first part is overdue.
+    by_overdue: Ranking<Instant, KeyId>,
+    /// Parts that wait.
+    waiting: usize,
+    /// Batches since an overdue part might last have led.
+    turn: u32,
+    /// Empty; kept for its memory.
+    candidates: Vec<Candidate>,
+}
+
+impl Adaptive {
+    /// Keeps the orders of a lane and of keys after a customer's parts of a key, or its counter, have changed.
+    fn rank(&mut self, key: KeyId, customer: u32) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        lane.rank(customer, self.accounts.counter_ns(customer));
+        // An empty lane goes at once, although customers whose last part was just taken are not all ranked again.
+        let (tag, overdue) = (lane.least_tag(), lane.first_overdue());
+        let is_left = !lane.is_empty();
+        self.by_tag.set(key, tag.filter(|_| is_left));
+        self.by_overdue.set(key, overdue.filter(|_| is_left));
+        if !is_left {
+            self.lanes.remove(&key);
+        }
+    }
+
+    /// The part that leads because it is overdue: the oldest of customers that had no more than their share.
+    fn overdue(&self, now: Instant) -> Option<(KeyId, Place)> {
+        let share_ns = self.accounts.mean_counter_ns();
+        let keys = self.by_overdue.iter().take_while(|&(at, _)| at < now);
+        let parts = keys.flat_map(|(_, key)| self.lanes[&key].overdue(now).map(move |place| (key, place)));
+        let entitled = |place: &Place| self.accounts.counter_ns(place.customer) <= share_ns;
+        parts.take(MOST_OVERDUE).filter(|(_, place)| entitled(place)).min_by_key(|(_, place)| place.number)
+    }
+
+    fn lead(&mut self, now: Instant) -> Option<(KeyId, Place, bool)> {
+        self.turn = (self.turn + 1) % OVERDUE_TURN;
+        if self.turn == 0
+            && let Some((key, place)) = self.overdue(now)
+        {
+            return Some((key, place, true));
+        }
+        let (_, key) = self.by_tag.first()?;
+        Some((key, self.lanes[&key].first()?, false))
+    }
+
+    /// Takes a part out. Its customer's counter is as before.
+    fn take_out(&mut self, key: KeyId, place: Place) -> Option<Candidate> {
+        let part = self.lanes.get_mut(&key)?.remove(place)?;
+        self.waiting -= 1;
+        self.accounts.leave(place.customer, key);
+        Some(part)
+    }
+
+    /// Charges customers for a batch of that key that takes `ms`, in proportion to what their parts would take alone,
+    /// and ranks them again wherever they wait.
+    fn charge(&mut self, key: KeyId, ms: f64, taken: &[Candidate], situation: &Situation<'_>) {
+        let alone_ns: f64 = taken.iter().map(|part| part.place.own_ns as f64).sum();
+        for part in taken {
+            let customer = part.place.customer;
+            let share =
+                if alone_ns > 0.0 { part.place.own_ns as f64 / alone_ns } else { 1.0 / taken.len() as f64 };
+            let weight = f64::from(situation.customers.weight_at(customer));
+            self.accounts.charge(customer, (1e6 * ms * share / weight) as u64);
+        }
+        for customer in taken.iter().map(|part| part.place.customer) {
+            self.rank(key, customer);
+            let others = self.accounts.keys(customer).filter(|&other| other != key);
+            for other in others.collect::<Vec<_>>() {
+                self.rank(other, customer);
+            }
+        }
+    }
+}
+
+impl Strategy for Adaptive {
+    fn insert(&mut self, part: &Waiting) {
+        let customer = part.customer.index();
+        self.accounts.enter(part.customer, part.key);
+        self.lanes.entry(part.key).or_default().insert(part);
+        self.waiting += 1;
+        self.rank(part.key, customer);
+    }
+
+    fn remove(&mut self, part: &Waiting) {
+        self.take_out(part.key, Place::of(part));
+        self.rank(part.key, part.customer.index());
+    }
+
+    fn take(&mut self, situation: &Situation<'_>, members: &mut Vec<Member>) -> Pick {
+        let Some((key, place, is_overdue)) = self.lead(situation.now) else { return Pick::Nothing };
+        let mut candidates = std::mem::take(&mut self.candidates);
+        let lane = &self.lanes[&key];
+        let lead = lane.get(place).expect("the leader waits");
+        let accounts = &self.accounts;
+        lane.by_tag(|customer| accounts.counter_ns(customer), MOST_CANDIDATES, place, &mut candidates);
+        let economy = Economy {
+            predict_ms: &|shape| situation.service_times.predict_ms(key, shape),
+            batch_size: situation.batch_size,
+            place_is_free: situation.in_flight.len() + 1 < situation.in_flight.limit(),
+            waiting: self.waiting,
+            occupancy: situation.in_flight.occupancy(),
+            alike: lane.alike(),
+            now: situation.now,
+        };
+        let riders = economy.choose(&lead, &mut candidates);
+        candidates.truncate(riders);
+        candidates.insert(0, lead);
+        for part in &candidates {
+            self.take_out(key, part.place);
+        }
+        let shape = candidates.iter().fold(Shape::default(), |sum, part| sum.with(part.shape));
+        self.charge(key, situation.service_times.predict_ms(key, shape), &candidates, situation);
+        members.extend(candidates.drain(..).map(|part| part.member));
+        self.candidates = candidates;
+        let flush = if is_overdue { FlushReason::Deadline } else { at_once(shape.sequences, situation) };
+        Pick::Batch { key, flush }
+    }
+}

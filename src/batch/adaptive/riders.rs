@@ -1,0 +1,106 @@
+//! Who rides along.
+//!
+//! Here: [`Economy`], which adds to a batch whoever brings the most time per sequence, as long as it brings any: what
+//! the rider saves by not waiting, what sharing saves for all who wait now or will come while the classifier is busy,
+//! less what the members lose as their batch takes longer. Called by `mod.rs`. Floor 1.
+
+use super::super::job::{Member, Shape};
+use super::lane::{Place, class};
+use crate::time::Instant;
+
+/// The least share of idle places that counts: at full occupancy, a saving counts for 20 jobs to come.
+const LEAST_IDLE: f64 = 0.05;
+
+/// Of two riders that bring the same per sequence, the older; milliseconds per millisecond of age.
+const FOR_AGE: f64 = 1e-6;
+
+/// A part that may ride, or leads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    pub(super) place: Place,
+    pub(super) member: Member,
+    pub(super) shape: Shape,
+    pub(super) arrived: Instant,
+}
+
+/// What riding costs and saves now.
+pub(super) struct Economy<'a> {
+    /// Milliseconds that a batch takes.
+    pub(super) predict_ms: &'a dyn Fn(Shape) -> f64,
+    pub(super) batch_size: u32,
+    /// Whether another batch may be sent besides this one.
+    pub(super) place_is_free: bool,
+    /// Parts that wait, the leader included.
+    pub(super) waiting: usize,
+    /// Share of places in flight that were taken lately.
+    pub(super) occupancy: f64,
+    /// Sequences of the key that wait, by class of length.
+    pub(super) alike: &'a [u32],
+    pub(super) now: Instant,
+}
+
+/// What does not change about a candidate while a batch is filled.
+struct Terms {
+    own_ms: f64,
+    /// What it costs if it goes later: its part of a batch of its like.
+    later_ms: f64,
+    for_age_ms: f64,
+}
+
+impl Economy<'_> {
+    /// Puts those who ride with `lead` at the front of `candidates`, in the order in which they were chosen, and says
+    /// how many they are.
+    pub(super) fn choose(&self, lead: &Candidate, candidates: &mut [Candidate]) -> usize {
+        let mut terms: Vec<Terms> = candidates.iter().map(|candidate| self.terms(candidate)).collect();
+        let (mut shape, mut riders) = (lead.shape, 0);
+        while shape.sequences < self.batch_size {
+            let with_ms = (self.predict_ms)(shape);
+            let mut best: Option<(f64, usize)> = None;
+            for (i, (candidate, terms)) in candidates.iter().zip(&terms).enumerate().skip(riders) {
+                if shape.sequences + candidate.shape.sequences > self.batch_size {
+                    continue;
+                }
+                let net_ms = self.net_ms(shape, with_ms, candidate.shape, terms, riders);
+                let per_sequence = net_ms / f64::from(candidate.shape.sequences) + terms.for_age_ms;
+                if net_ms >= 0.0 && best.is_none_or(|(most, _)| per_sequence > most) {
+                    best = Some((per_sequence, i));
+                }
+            }
+            let Some((_, i)) = best else { break };
+            shape = shape.with(candidates[i].shape);
+            // Stable, so that of equal ones the first in order is chosen next.
+            candidates[riders..=i].rotate_right(1);
+            terms[riders..=i].rotate_right(1);
+            riders += 1;
+        }
+        riders
+    }
+
+    fn terms(&self, candidate: &Candidate) -> Terms {
+        let Shape { sequences, characters, longest } = candidate.shape;
+        let alike = self.alike[class(candidate.shape)].clamp(sequences, self.batch_size);
+        let full = Shape {
+            sequences: alike,
+            characters: u64::from(alike) * characters / u64::from(sequences),
+            longest,
+        };
+        let base_ms = (self.predict_ms)(Shape::default());
+        let share = f64::from(sequences) / f64::from(alike);
+        Terms {
+            own_ms: (self.predict_ms)(candidate.shape),
+            later_ms: base_ms + ((self.predict_ms)(full) - base_ms) * share,
+            for_age_ms: FOR_AGE * (self.now - candidate.arrived).as_secs_f64() * 1e3,
+        }
+    }
+
+    /// Milliseconds that all save together if a candidate rides in a batch of that shape with that many riders.
+    fn net_ms(&self, batch: Shape, batch_ms: f64, rider: Shape, terms: &Terms, riders: usize) -> f64 {
+        let together_ms = (self.predict_ms)(batch.with(rider));
+        let longer_ms = together_ms - batch_ms;
+        let alone_ms = if self.place_is_free { terms.own_ms } else { batch_ms + terms.own_ms };
+        let members = (riders + 1) as f64;
+        let others = self.waiting.saturating_sub(riders + 2) as f64;
+        let to_come = self.occupancy / (1.0 - self.occupancy).max(LEAST_IDLE);
+        (alone_ms - together_ms) + (terms.later_ms - longer_ms) * (others + to_come) - members * longer_ms
+    }
+}
