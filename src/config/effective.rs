@@ -194,6 +194,7 @@ impl Effective {
             batch_size: self.batch_size.value.0,
             batches_in_flight: self.batches_in_flight.value.number(),
             limit: self.queue_limit.value.0,
+            split: self.split.value.0,
             halve: self.halve.value.0,
             sjf_max_wait: self.sjf_max_wait.value.0,
             weights,

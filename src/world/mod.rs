@@ -85,13 +85,12 @@ impl World {
     /// Builds the system of `plan`; nothing has happened yet.
     pub fn new(plan: &Plan) -> World {
         let fabric = Fabric::new(plan.seed, plan.weather.clone());
-        let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let start = "a fresh network has room";
         let backends: Vec<_> = (0u16..)
             .zip(&plan.profiles)
             .map(|(i, profile)| {
                 let net = fabric.net();
-                let listener = net.listen(at(81 + i)).expect(start);
+                let listener = net.listen(address(81 + i)).expect(start);
                 let id = char::from(b'A' + (i % 26) as u8);
                 let backend =
                     SimulatedBackend::new(id, profile.clone(), listener, Arc::new(Control::default()));
@@ -107,7 +106,7 @@ impl World {
             .take(plan.unruly)
             .map(|i| {
                 let net = fabric.net();
-                let listener = net.listen(at(81 + plan.profiles.len() as u16 + i)).expect(start);
+                let listener = net.listen(address(81 + plan.profiles.len() as u16 + i)).expect(start);
                 let backend = UnrulyBackend::new(fabric.clone(), listener, whole_segments);
                 let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);
                 actor.reactor.begin(|turn| actor.handler.open(turn)).expect(start);
@@ -115,12 +114,14 @@ impl World {
             })
             .collect();
         let net = fabric.net();
-        let listener = net.listen(at(80)).expect(start);
+        let listener = net.listen(address(80)).expect(start);
         let (recorder, tap) = tap(plan.profiles.len() + plan.unruly);
-        let proxy = Proxy::new(options(plan, at), listener, recorder);
+        let servers = (81..).take(plan.profiles.len() + plan.unruly).map(backend).collect();
+        let (connections, routing) = (plan.connections, plan.routing);
+        let proxy = Proxy::new(Options { connections, routing, ..options(servers) }, listener, recorder);
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);
-        let clients = Clients::new(fabric.clone(), at(80), plan.behaviour);
+        let clients = Clients::new(fabric.clone(), address(80), plan.behaviour);
         let mut clients = Actor::new(fabric.net(), testbed::TICK_SHIFT, clients);
         clients.reactor.begin(|turn| clients.handler.start(turn, plan.users));
         let end = Instant::ZERO + plan.duration;
@@ -246,17 +247,26 @@ fn serial_of(target: Target<'_>) -> Option<u64> {
     }
 }
 
-fn options(plan: &Plan, at: impl Fn(u16) -> SocketAddr) -> Options {
-    let backend = |port: u16| Backend {
+/// Where the server at `port` is: 80 the proxy, from 81 on those behind it.
+fn address(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn backend(port: u16) -> Backend {
+    Backend {
         url: format!("http://backend:{port}"),
         authority: format!("backend:{port}"),
-        addresses: vec![at(port)],
-    };
+        addresses: vec![address(port)],
+    }
+}
+
+/// The proxy's usual options.
+fn options(backends: Vec<Backend>) -> Options {
     let seconds = Duration::from_secs;
     Options {
-        backends: (81..).take(plan.profiles.len() + plan.unruly).map(backend).collect(),
-        connections: plan.connections,
-        routing: plan.routing,
+        backends,
+        connections: ConnectionMode::Persistent,
+        routing: RoutingMode::RoundRobin,
         sma_window: 3,
         ewma_alpha: 0.2,
         upstream_timeout: seconds(10),

@@ -71,9 +71,10 @@ impl<N: Net> Proxy<N> {
         });
         match wanted.and_then(|name| name.parse::<StrategyName>()) {
             Ok(strategy) => {
+                let now = turn.now();
                 let Some(batching) = &mut self.batching else { return };
                 let before = batching.queue.strategy();
-                batching.queue.set_strategy(strategy);
+                batching.queue.set_strategy(strategy, now);
                 batching.stirred = true;
                 log::info!("strategy: {before} until now, {strategy} from now on");
                 self.tell_strategy(turn, id);

@@ -108,7 +108,7 @@ impl<N: Net> Proxy<N> {
         let Call { batch, members, answer, content_type, .. } = call;
         if batch.has_several_jobs() {
             self.buffers.put(answer);
-            let batch = match batching.queue.halve(batch) {
+            let batch = match batching.queue.halve(batch, now) {
                 Ok(()) => return,
                 Err(batch) => batch,
             };
