@@ -5,14 +5,14 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use tidegate::net::{OsNet, raise_descriptor_limit};
-use tidegate::testbed::{RunningBackend, spawn};
+use tidegate::testbed::{RunningServer, spawn};
 
-fn backend(id: char, profile: &str) -> RunningBackend {
+fn backend(id: char, profile: &str) -> RunningServer {
     let listener = OsNet::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
     spawn(listener, id, profile.parse().expect("a profile")).expect("a backend")
 }
 
-fn connect(backend: &RunningBackend) -> TcpStream {
+fn connect(backend: &RunningServer) -> TcpStream {
     let stream = TcpStream::connect(backend.address()).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a read timeout");
     stream

@@ -1,21 +1,20 @@
-//! One connection of a simulated backend.
+//! One connection of a simulated server.
 //!
-//! Here: reading requests, waiting, answering in order. Not here: the table of connections (`mod.rs`). Floor 3.
+//! Here: its states, and reading requests in order. Not here: answers and the end (`answering.rs`), the table of
+//! connections (`mod.rs`). Floor 3.
 
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
-use std::sync::atomic::Ordering;
+use std::io::{self, Read};
 use std::time::Duration;
 
-use super::{CONNECTION, Millis, Phase, SimulatedBackend, Timer, Turn};
+use super::{CONNECTION, Phase, Service, SimulatedServer, Timer, Turn};
 use crate::buffer::Buffer;
 use crate::deadline::Deadline;
 use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
-use crate::h1::reply::{CONTINUE, Reply};
+use crate::h1::reply::CONTINUE;
 use crate::h1::request::{RequestHead, field_space};
-use crate::h1::{HeadError, Version};
-use crate::net::{Net, Readiness, Stream, Token, flush, send};
+use crate::h1::{BodyLength, Version};
+use crate::net::{Net, Readiness, Token, flush, send};
 use crate::slots::SlotId;
 use crate::wheel::TimerId;
 
@@ -25,47 +24,67 @@ const STEPS_PER_TURN: usize = 8;
 /// How long a request may take to come: its head, and then its body.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a peer may take to receive our last word.
-const SEND_LIMIT: Duration = Duration::from_secs(60);
+/// The largest body that is kept for a service.
+pub(super) const MOST_BODY_BYTES: usize = 1024 * 1024;
 
-/// How long a peer may take to notice that we have said our last.
-const LINGER: Duration = Duration::from_secs(1);
-
-#[derive(Debug)]
-enum State {
+pub(super) enum State<S: Service> {
     /// Between requests; what is pending has not been looked at.
     Idle,
     /// Part of a head is pending.
     Head,
-    Answering(Answer),
+    /// The head has come, the body is coming.
+    Body(Body<S::Asked>),
+    Waiting(Waiting<S::Answer>),
     /// We have said all and pass over what still comes.
     Lingering,
 }
 
-/// An answer on its way.
-#[derive(Debug)]
-struct Answer {
-    body: BodyReader,
-    /// The timer; none once it is due.
-    waits: Option<TimerId>,
-    latency: Duration,
-    to_head: bool,
-    version: Version,
-    persistence: Persistence,
+impl<S: Service> State<S> {
+    /// The buffer it holds, which is to go back to the pool.
+    pub(super) fn into_kept(self) -> Option<Buffer> {
+        match self {
+            State::Body(body) => body.kept,
+            State::Idle | State::Head | State::Waiting(_) | State::Lingering => None,
+        }
+    }
 }
 
-pub(super) struct Connection<S> {
-    pub(super) stream: S,
-    state: State,
-    readable: bool,
+/// A request whose body is coming.
+pub(super) struct Body<A> {
+    pub(super) asked: A,
+    pub(super) form: Form,
+    reader: BodyReader,
+    /// What came before the latest piece, if the service wants it.
+    pub(super) kept: Option<Buffer>,
+}
+
+/// An answer that is not due yet.
+pub(super) struct Waiting<A> {
+    pub(super) answer: A,
+    pub(super) form: Form,
+    pub(super) timer: TimerId,
+}
+
+/// What the client and its request ask of the form of the answer.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    pub(super) to_head: bool,
+    pub(super) version: Version,
+    pub(super) persistence: Persistence,
+}
+
+pub(super) struct Connection<T, S: Service> {
+    pub(super) stream: T,
+    pub(super) state: State<S>,
+    pub(super) readable: bool,
     read_closed: bool,
-    pending: Option<Buffer>,
-    unsent: Option<Buffer>,
-    deadline: Deadline,
+    pub(super) pending: Option<Buffer>,
+    pub(super) unsent: Option<Buffer>,
+    pub(super) deadline: Deadline,
 }
 
-impl<S> Connection<S> {
-    pub(super) fn new(stream: S) -> Connection<S> {
+impl<T, S: Service> Connection<T, S> {
+    pub(super) fn new(stream: T) -> Connection<T, S> {
         Connection {
             stream,
             state: State::Idle,
@@ -82,13 +101,13 @@ impl<S> Connection<S> {
         let between = match self.state {
             State::Idle => self.pending.is_none(),
             State::Head => true,
-            State::Answering(_) | State::Lingering => false,
+            State::Body(_) | State::Waiting(_) | State::Lingering => false,
         };
         between && self.unsent.is_none() && !self.readable
     }
 }
 
-impl<N: Net> SimulatedBackend<N> {
+impl<N: Net, S: Service> SimulatedServer<N, S> {
     pub(super) fn connection_ready(
         &mut self,
         turn: &mut Turn<'_, N>,
@@ -129,8 +148,8 @@ impl<N: Net> SimulatedBackend<N> {
                     }
                     None => true,
                 },
-                State::Head | State::Lingering => true,
-                State::Answering(answer) => !answer.body.is_done(),
+                State::Head | State::Body(_) | State::Lingering => true,
+                State::Waiting(_) => false,
             };
             if !wants || !connection.readable {
                 return;
@@ -152,20 +171,11 @@ impl<N: Net> SimulatedBackend<N> {
 
     fn take(&mut self, turn: &mut Turn<'_, N>, id: SlotId, bytes: &mut [u8]) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let consumed = match &mut connection.state {
+        let consumed = match &connection.state {
             State::Lingering => return,
-            State::Answering(answer) => match answer.body.read(bytes) {
-                Ok(piece) => {
-                    if answer.body.is_done() {
-                        connection.deadline.clear();
-                    }
-                    self.answer_if_due(turn, id);
-                    Some(piece.consumed)
-                }
-                Err(_) => {
-                    return self.refuse(turn, id, HeadError::Malformed("the chunked body is malformed"));
-                }
-            },
+            State::Body(_) => Some(self.body(turn, id, bytes)),
+            // Nothing is read in this state.
+            State::Waiting(_) => None,
             State::Idle | State::Head => match connection.pending.take() {
                 Some(mut head) => {
                     head.push(bytes);
@@ -207,43 +217,29 @@ impl<N: Net> SimulatedBackend<N> {
                 return None;
             }
             Err(error) => {
-                self.refuse(turn, id, error);
+                self.refuse(turn, id, error.status(), &error.to_string());
                 return Some(bytes.len());
             }
         };
-        let latency = self.profile.step(self.arrived);
-        self.arrived += 1;
-        let answer = Answer {
-            body: BodyReader::new(head.body),
-            waits: Some(turn.timers.insert(now + latency, Timer::Due(id))),
-            latency,
-            to_head: head.is_head(),
-            version: head.version,
-            persistence: head.persistence,
-        };
-        let (len, expects_continue) = (head.len, head.expects_continue());
+        let asked = self.service.head(&head, now);
+        let (len, length, expects_continue) = (head.len, head.body, head.expects_continue());
+        let form = Form { to_head: head.is_head(), version: head.version, persistence: head.persistence };
+        if S::wants_body(&asked) && matches!(length, BodyLength::Exact(n) if n > MOST_BODY_BYTES as u64) {
+            self.refuse_body(turn, id);
+            return Some(bytes.len());
+        }
         let connection = self.connections.get_mut(id)?;
-        connection.state = State::Answering(answer);
-        Some(len + self.begin_body(turn, id, &mut bytes[len..], expects_continue))
+        connection.state = State::Body(Body { asked, form, reader: BodyReader::new(length), kept: None });
+        let consumed = self.body(turn, id, &mut bytes[len..]);
+        self.await_body(turn, id, expects_continue);
+        Some(len + consumed)
     }
 
-    /// Reads what has come of the body with the head; returns how many bytes of `rest` it was.
-    fn begin_body(
-        &mut self,
-        turn: &mut Turn<'_, N>,
-        id: SlotId,
-        rest: &mut [u8],
-        expects_continue: bool,
-    ) -> usize {
-        let Some(connection) = self.connections.get_mut(id) else { return 0 };
-        let State::Answering(answer) = &mut connection.state else { return 0 };
-        let Ok(piece) = answer.body.read(rest) else {
-            self.refuse(turn, id, HeadError::Malformed("the chunked body is malformed"));
-            return rest.len();
-        };
-        if answer.body.is_done() {
-            connection.deadline.clear();
-            return piece.consumed;
+    /// Gives the client time to send its body, if that has not come with the head.
+    fn await_body(&mut self, turn: &mut Turn<'_, N>, id: SlotId, expects_continue: bool) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if !matches!(connection.state, State::Body(_)) {
+            return;
         }
         connection.deadline.set(turn.timers, turn.net.now() + REQUEST_LIMIT, Timer::Connection(id));
         if expects_continue {
@@ -253,130 +249,28 @@ impl<N: Net> SimulatedBackend<N> {
                 connection.readable = true;
             }
         }
-        piece.consumed
     }
 
-    /// The latency has passed.
-    pub(super) fn due(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        if let State::Answering(answer) = &mut connection.state {
-            answer.waits = None;
-        }
-        self.answer_if_due(turn, id);
-    }
-
-    /// Answers if the latency has passed and the request has been read whole.
-    fn answer_if_due(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let State::Answering(answer) = &connection.state else { return };
-        if answer.waits.is_some() || !answer.body.is_done() {
-            return;
-        }
-        let keep = answer.persistence == Persistence::KeepAlive && self.phase == Phase::Serving;
-        let date = self.date.at(turn.net.wall(turn.net.now()));
-        write_answer(&mut self.output, self.id, answer, keep, date);
-        connection.state = State::Idle;
-        self.control.answered.fetch_add(1, Ordering::Relaxed);
-        let parts = [&self.output[..], &[], &[], &[]];
-        if send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts).is_err() {
-            return self.close(turn, id);
-        }
-        if !keep {
-            self.finish(turn, id);
-        } else if connection.readable || connection.pending.is_some() {
-            turn.again(Token::new(CONNECTION, id));
-        }
-    }
-
-    fn refuse(&mut self, turn: &mut Turn<'_, N>, id: SlotId, error: HeadError) {
-        let detail = error.to_string();
-        let reply = Reply {
-            status: error.status(),
-            reason: None,
-            detail: &detail,
-            to_head: false,
-            version: Version::Http11,
-            persistence: Persistence::Close,
+    /// Takes what `bytes` hold of the body; returns how many of them that was.
+    fn body(&mut self, turn: &mut Turn<'_, N>, id: SlotId, bytes: &mut [u8]) -> usize {
+        let Some(connection) = self.connections.get_mut(id) else { return 0 };
+        let State::Body(body) = &mut connection.state else { return 0 };
+        let Ok(piece) = body.reader.read(bytes) else {
+            self.refuse(turn, id, 400, "the chunked body is malformed");
+            return bytes.len();
         };
-        self.output.clear();
-        reply.write(self.date.at(turn.net.wall(turn.net.now())), &mut self.output);
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        if let State::Answering(Answer { waits: Some(timer), .. }) = &connection.state {
-            turn.timers.remove(*timer);
+        let data = if S::wants_body(&body.asked) { &bytes[piece.data] } else { &[] };
+        if body.kept.as_ref().map_or(0, Buffer::len) + data.len() > MOST_BODY_BYTES {
+            self.refuse_body(turn, id);
+            return bytes.len();
         }
-        connection.readable = true;
-        let parts = [&self.output[..], &[], &[], &[]];
-        match send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts) {
-            Ok(()) => self.finish(turn, id),
-            Err(_) => self.close(turn, id),
+        if body.reader.is_done() {
+            self.arrived(turn, id, data);
+        } else if let Some(kept) = &mut body.kept {
+            kept.push(data);
+        } else if !data.is_empty() {
+            body.kept = Some(self.buffers.copy(data));
         }
-    }
-
-    /// Our last word on this connection is said, or waits to be sent.
-    fn finish(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.state = State::Lingering;
-        let pending = connection.pending.take();
-        let more = connection.readable || pending.is_some();
-        pending.into_iter().for_each(|b| self.buffers.put(b));
-        if connection.unsent.is_some() {
-            let limit = turn.net.now() + SEND_LIMIT;
-            return connection.deadline.set(turn.timers, limit, Timer::Connection(id));
-        }
-        if more { self.linger(turn, id) } else { self.close(turn, id) }
-    }
-
-    /// All is sent, but the peer may still be sending. It is heard out for a while: a close would reset the
-    /// connection and could take our answer with it.
-    fn linger(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        if connection.stream.shutdown(Shutdown::Write).is_err() {
-            return self.close(turn, id);
-        }
-        let limit = turn.net.now() + LINGER;
-        connection.deadline.set(turn.timers, limit, Timer::Connection(id));
-        turn.again(Token::new(CONNECTION, id));
-    }
-
-    pub(super) fn connection_expired(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
-        let now = turn.now();
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        if connection.deadline.has_passed(turn.timers, now, Timer::Connection(id)) {
-            self.close(turn, id);
-        }
-    }
-
-    pub(super) fn close(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
-        let Some(mut connection) = self.connections.remove(id) else { return };
-        if let State::Answering(Answer { waits: Some(timer), .. }) = connection.state {
-            turn.timers.remove(timer);
-        }
-        connection.deadline.disarm(turn.timers);
-        connection.pending.into_iter().chain(connection.unsent).for_each(|b| self.buffers.put(b));
-    }
-}
-
-/// Puts the answer into `out`, in place of what is there.
-fn write_answer(out: &mut Vec<u8>, id: char, answer: &Answer, keep: bool, date: &str) {
-    // The length stands before the text, so that is written twice: into room that is there, instead of a String.
-    let text = |out: &mut Vec<u8>| {
-        let start = out.len();
-        // Writing to a Vec cannot fail.
-        let _ = writeln!(out, "Hello from {id} – simulated {}ms", Millis(answer.latency));
-        out.len() - start
-    };
-    let length = text(out);
-    out.clear();
-    let connection = match (keep, answer.version) {
-        (false, _) => "Connection: close\r\n",
-        (true, Version::Http10) => "Connection: keep-alive\r\n",
-        (true, Version::Http11) => "",
-    };
-    let _ = write!(
-        out,
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\nDate: {date}\r\n{connection}\r\n"
-    );
-    if !answer.to_head {
-        text(out);
+        piece.consumed
     }
 }

@@ -1,14 +1,20 @@
-//! Simulated backends.
+//! Simulated servers: backends.
 //!
-//! Here: [`SimulatedBackend`], which answers each request after the next latency of its profile, and [`spawn`], which
-//! gives it a thread. Not here: the profiles (`profile.rs`) and what one connection does (`connection.rs`). `cli/`
-//! and tests start them. Floor 3.
+//! Here: [`SimulatedServer`], which lets clients in and stops when it is told to, and its kind, [`SimulatedBackend`].
+//! Not here: what one connection does (`connection.rs`), what is answered and when (`service.rs`), a thread for it
+//! (`run.rs`). `cli/`, `world/` and tests start them. Floor 3.
 
+mod answering;
+mod backend;
 mod connection;
 mod profile;
 mod run;
+mod service;
+
 #[cfg(test)]
-mod tests;
+mod backend_tests;
+#[cfg(test)]
+mod lab;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,13 +28,15 @@ use crate::slots::{SlotId, Slots};
 
 use connection::Connection;
 
+pub use backend::Greetings;
 pub use profile::{Millis, Profile};
-pub use run::{RunningBackend, spawn};
+pub use run::{RunningServer, spawn};
+pub use service::{Response, Service};
 
-/// The grain of a simulated backend's deadlines: 2^16 ns, 66 µs.
+/// The grain of a simulated server's deadlines: 2^16 ns, 66 µs.
 pub const TICK_SHIFT: u32 = 16;
 
-/// A request head comes in one piece, mostly; bodies are read and dropped.
+/// A request comes in one piece, mostly.
 const INPUT_BLOCK_BYTES: usize = 16 * 1024;
 
 /// How long what waits may take to be answered and sent after a stop.
@@ -40,7 +48,7 @@ const DOOR: Token = Token::new(LISTENER, SlotId::new(0, 0));
 
 type Turn<'a, N> = crate::reactor::Turn<'a, N, Timer>;
 
-/// What a deadline of a simulated backend is for.
+/// What a deadline of a simulated server is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// An answer is due on this connection.
@@ -63,7 +71,7 @@ enum Phase {
     Forced,
 }
 
-/// What others may know and ask of a backend in another thread.
+/// What others may know and ask of a server in another thread.
 #[derive(Debug, Default)]
 pub struct Control {
     /// Set, and the reactor woken: answer what waits and stop.
@@ -72,15 +80,11 @@ pub struct Control {
     pub answered: AtomicU64,
 }
 
-/// A server that answers any request with 200 and a line of text, after the next latency of its profile. Any number
-/// of requests wait at once: it sleeps, it does not queue.
-pub struct SimulatedBackend<N: Net> {
-    id: char,
-    profile: Profile,
-    /// How many requests have arrived.
-    arrived: u64,
+/// A server on a reactor: connections, and the service that says what is answered on them.
+pub struct SimulatedServer<N: Net, S: Service> {
+    service: S,
     door: Door<N::Listener>,
-    connections: Slots<Connection<N::Stream>>,
+    connections: Slots<Connection<N::Stream, S>>,
     buffers: BufferPool,
     input: Box<[u8]>,
     output: Vec<u8>,
@@ -88,6 +92,10 @@ pub struct SimulatedBackend<N: Net> {
     phase: Phase,
     control: Arc<Control>,
 }
+
+/// A server that answers any request with 200 and a line of text, after the next latency of its profile. Any number
+/// of requests wait at once: it sleeps, it does not queue.
+pub type SimulatedBackend<N> = SimulatedServer<N, Greetings>;
 
 impl<N: Net> SimulatedBackend<N> {
     /// The backend called `id` (the answer names it), which will accept from `listener`.
@@ -97,10 +105,14 @@ impl<N: Net> SimulatedBackend<N> {
         listener: N::Listener,
         control: Arc<Control>,
     ) -> SimulatedBackend<N> {
-        SimulatedBackend {
-            id,
-            profile,
-            arrived: 0,
+        SimulatedServer::serving(Greetings::new(id, profile), listener, control)
+    }
+}
+
+impl<N: Net, S: Service> SimulatedServer<N, S> {
+    fn serving(service: S, listener: N::Listener, control: Arc<Control>) -> SimulatedServer<N, S> {
+        SimulatedServer {
+            service,
             door: Door::new(listener),
             connections: Slots::default(),
             buffers: BufferPool::default(),
@@ -131,7 +143,7 @@ impl<N: Net> SimulatedBackend<N> {
                 Accepted::Client(stream, _) => self.admit(turn, Connection::new(stream)),
                 Accepted::Nobody => return,
                 Accepted::Exhausted(e) => {
-                    log::error!("backend {}: cannot accept: {e}; raise the descriptor limit", self.id);
+                    log::error!("{}: cannot accept: {e}; raise the descriptor limit", self.service.name());
                     let resume = turn.now() + ACCEPT_PAUSE;
                     turn.timers.insert(resume, Timer::Accept);
                     return;
@@ -141,11 +153,11 @@ impl<N: Net> SimulatedBackend<N> {
         turn.again(DOOR);
     }
 
-    fn admit(&mut self, turn: &mut Turn<'_, N>, connection: Connection<N::Stream>) {
+    fn admit(&mut self, turn: &mut Turn<'_, N>, connection: Connection<N::Stream, S>) {
         let id = self.connections.insert(connection);
         let Some(connection) = self.connections.get_mut(id) else { return };
         if let Err(e) = turn.net.register(&mut connection.stream, Token::new(CONNECTION, id)) {
-            log::error!("backend {}: cannot watch a connection, closing it: {e}", self.id);
+            log::error!("{}: cannot watch a connection, closing it: {e}", self.service.name());
             self.connections.remove(id);
         }
     }
@@ -164,7 +176,7 @@ impl<N: Net> SimulatedBackend<N> {
     }
 }
 
-impl<N: Net> Handler<N> for SimulatedBackend<N> {
+impl<N: Net, S: Service> Handler<N> for SimulatedServer<N, S> {
     type Timer = Timer;
 
     fn ready(&mut self, turn: &mut Turn<'_, N>, token: Token, readiness: Readiness) {
@@ -188,7 +200,8 @@ impl<N: Net> Handler<N> for SimulatedBackend<N> {
                 self.accept(turn);
             }
             Timer::Stop => {
-                log::warn!("backend {}: stopped with {} connections open", self.id, self.connections.len());
+                let (name, open) = (self.service.name(), self.connections.len());
+                log::warn!("{name}: stopped with {open} connections open");
                 self.phase = Phase::CutOff;
             }
         }

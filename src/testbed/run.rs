@@ -1,4 +1,4 @@
-//! A simulated backend on a thread of its own.
+//! A simulated server on a thread of its own.
 //!
 //! Here: starting and stopping it. Not here: what it does (`mod.rs`). Floor 3.
 
@@ -8,20 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use super::{Control, Profile, SimulatedBackend, TICK_SHIFT};
+use super::{Control, Profile, Service, SimulatedBackend, SimulatedServer, TICK_SHIFT};
 use crate::net::{OsNet, Waker};
 use crate::reactor::Reactor;
 
-/// A backend that runs until it is stopped or dropped.
+/// A server that runs until it is stopped or dropped.
 #[derive(Debug)]
-pub struct RunningBackend {
+pub struct RunningServer {
     address: SocketAddr,
     control: Arc<Control>,
     waker: Waker,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-impl RunningBackend {
+impl RunningServer {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -49,14 +49,14 @@ impl RunningBackend {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         self.control.stop.store(true, Ordering::Release);
         self.waker.wake()?;
-        thread.join().unwrap_or_else(|_| Err(io::Error::other("the backend's thread panicked")))
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the server's thread panicked")))
     }
 }
 
-impl Drop for RunningBackend {
+impl Drop for RunningServer {
     fn drop(&mut self) {
         if let Err(e) = self.join() {
-            log::error!("a simulated backend on {} failed: {e}", self.address);
+            log::error!("the simulated server on {} failed: {e}", self.address);
         }
     }
 }
@@ -65,15 +65,26 @@ impl Drop for RunningBackend {
 ///
 /// # Errors
 /// When the system gives no event loop or no thread.
-pub fn spawn(listener: mio::net::TcpListener, id: char, profile: Profile) -> io::Result<RunningBackend> {
+pub fn spawn(listener: mio::net::TcpListener, id: char, profile: Profile) -> io::Result<RunningServer> {
+    start(listener, |listener, control| SimulatedBackend::new(id, profile, listener, control))
+}
+
+fn start<S: Service + Send + 'static>(
+    listener: mio::net::TcpListener,
+    make: impl FnOnce(mio::net::TcpListener, Arc<Control>) -> SimulatedServer<OsNet, S>,
+) -> io::Result<RunningServer>
+where
+    S::Asked: Send,
+    S::Answer: Send,
+{
     let address = listener.local_addr()?;
     let control = Arc::new(Control::default());
     let net = OsNet::new()?.with_fine_timer()?;
     let waker = net.waker()?;
-    let mut backend = SimulatedBackend::new(id, profile, listener, Arc::clone(&control));
+    let mut server = make(listener, Arc::clone(&control));
     let mut reactor = Reactor::new(net, TICK_SHIFT);
-    reactor.begin(|turn| backend.open(turn))?;
-    let builder = std::thread::Builder::new().name(format!("backend {id}"));
-    let thread = builder.spawn(move || reactor.run(&mut backend))?;
-    Ok(RunningBackend { address, control, waker, thread: Some(thread) })
+    reactor.begin(|turn| server.open(turn))?;
+    let builder = std::thread::Builder::new().name(server.service.name());
+    let thread = builder.spawn(move || reactor.run(&mut server))?;
+    Ok(RunningServer { address, control, waker, thread: Some(thread) })
 }

@@ -1,0 +1,147 @@
+//! Answers on a connection of a simulated server, and its end.
+//!
+//! Here: from the whole request to its answer, refusals, the last word and the close. Not here: reading
+//! (`connection.rs`), what is answered and when (`service.rs`). Floor 3.
+
+use std::net::Shutdown;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::connection::{Body, Form, MOST_BODY_BYTES, State, Waiting};
+use super::{CONNECTION, Phase, Response, Service, SimulatedServer, Timer, Turn};
+use crate::h1::Version;
+use crate::h1::persistence::Persistence;
+use crate::h1::reply::{Content, Reply};
+use crate::net::{Net, Stream, Token, send};
+use crate::slots::SlotId;
+
+/// How long a peer may take to receive our last word.
+const SEND_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a peer may take to notice that we have said our last.
+const LINGER: Duration = Duration::from_secs(1);
+
+impl<N: Net, S: Service> SimulatedServer<N, S> {
+    /// The request has come whole, `last` being the rest of its body.
+    pub(super) fn arrived(&mut self, turn: &mut Turn<'_, N>, id: SlotId, last: &[u8]) {
+        let now = turn.now();
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let State::Body(body) = std::mem::replace(&mut connection.state, State::Idle) else { return };
+        connection.deadline.clear();
+        let Body { asked, form, kept, .. } = body;
+        let (answer, due) = match kept {
+            None => self.service.request(asked, last, now),
+            Some(mut whole) => {
+                whole.push(last);
+                let answer = self.service.request(asked, whole.as_slice(), now);
+                self.buffers.put(whole);
+                answer
+            }
+        };
+        if due <= now {
+            return self.answer(turn, id, form, &answer);
+        }
+        let timer = turn.timers.insert(due, Timer::Due(id));
+        connection.state = State::Waiting(Waiting { answer, form, timer });
+    }
+
+    /// The time has passed.
+    pub(super) fn due(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match std::mem::replace(&mut connection.state, State::Idle) {
+            State::Waiting(waiting) => self.answer(turn, id, waiting.form, &waiting.answer),
+            other => connection.state = other,
+        }
+    }
+
+    fn answer(&mut self, turn: &mut Turn<'_, N>, id: SlotId, form: Form, answer: &S::Answer) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let keep = form.persistence == Persistence::KeepAlive && self.phase == Phase::Serving;
+        let persistence = if keep { Persistence::KeepAlive } else { Persistence::Close };
+        let Form { to_head, version, .. } = form;
+        let Response { status, content_type, fields, body } = self.service.response(answer);
+        let content = Content { status, content_type, body, fields, to_head, version, persistence };
+        self.output.clear();
+        content.write(self.date.at(turn.net.wall(turn.net.now())), &mut self.output);
+        self.control.answered.fetch_add(1, Ordering::Relaxed);
+        let parts = [&self.output[..], &[], &[], &[]];
+        if send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts).is_err() {
+            return self.close(turn, id);
+        }
+        if !keep {
+            self.finish(turn, id);
+        } else if connection.readable || connection.pending.is_some() {
+            turn.again(Token::new(CONNECTION, id));
+        }
+    }
+
+    pub(super) fn refuse_body(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        self.refuse(turn, id, 413, &format!("a body has at most {MOST_BODY_BYTES} bytes here"));
+    }
+
+    /// Answers at once, and for the last time: where the next request begins is not known.
+    pub(super) fn refuse(&mut self, turn: &mut Turn<'_, N>, id: SlotId, status: u16, detail: &str) {
+        let reply = Reply {
+            status,
+            reason: None,
+            detail,
+            to_head: false,
+            version: Version::Http11,
+            persistence: Persistence::Close,
+        };
+        self.output.clear();
+        reply.write(self.date.at(turn.net.wall(turn.net.now())), &mut self.output);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.readable = true;
+        let parts = [&self.output[..], &[], &[], &[]];
+        match send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts) {
+            Ok(()) => self.finish(turn, id),
+            Err(_) => self.close(turn, id),
+        }
+    }
+
+    /// Our last word on this connection is said, or waits to be sent.
+    fn finish(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let before = std::mem::replace(&mut connection.state, State::Lingering);
+        let pending = connection.pending.take();
+        let more = connection.readable || pending.is_some();
+        pending.into_iter().chain(before.into_kept()).for_each(|b| self.buffers.put(b));
+        if connection.unsent.is_some() {
+            let limit = turn.net.now() + SEND_LIMIT;
+            return connection.deadline.set(turn.timers, limit, Timer::Connection(id));
+        }
+        if more { self.linger(turn, id) } else { self.close(turn, id) }
+    }
+
+    /// All is sent, but the peer may still be sending. It is heard out for a while: a close would reset the
+    /// connection and could take our answer with it.
+    pub(super) fn linger(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.stream.shutdown(Shutdown::Write).is_err() {
+            return self.close(turn, id);
+        }
+        let limit = turn.net.now() + LINGER;
+        connection.deadline.set(turn.timers, limit, Timer::Connection(id));
+        turn.again(Token::new(CONNECTION, id));
+    }
+
+    pub(super) fn connection_expired(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let now = turn.now();
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.deadline.has_passed(turn.timers, now, Timer::Connection(id)) {
+            self.close(turn, id);
+        }
+    }
+
+    pub(super) fn close(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+        let Some(mut connection) = self.connections.remove(id) else { return };
+        if let State::Waiting(waiting) = &connection.state {
+            turn.timers.remove(waiting.timer);
+        }
+        connection.deadline.disarm(turn.timers);
+        let buffers =
+            connection.pending.into_iter().chain(connection.unsent).chain(connection.state.into_kept());
+        buffers.for_each(|b| self.buffers.put(b));
+    }
+}
