@@ -50,6 +50,8 @@ fn start(csv: &Path, connections: &str, routing: &str) -> (Child, String, Vec<St
             "127.0.0.1:0",
             "--backend-listen",
             "127.0.0.1:0,127.0.0.1:0,127.0.0.1:0",
+            "--classifier-listen",
+            "127.0.0.1:0",
         ])
         .args(["--connections", connections, "--routing", routing, "--csv"])
         .arg(csv)
@@ -60,6 +62,7 @@ fn start(csv: &Path, connections: &str, routing: &str) -> (Child, String, Vec<St
     let ports: Vec<String> = lines
         .by_ref()
         .map_while(Result::ok)
+        .filter(|line| !line.contains("the classifier "))
         .filter_map(|line| line.split_once(" listens on 127.0.0.1:").map(|(_, port)| port.to_owned()))
         .take(4)
         .collect();

@@ -74,12 +74,15 @@ fn taken() -> (TcpListener, u16) {
 fn a_port_in_use_is_one_line_with_port_user_and_remedy() {
     let (_held, port) = taken();
     let listen = format!("127.0.0.1:{port}");
+    let own = ["--backend-listen=:0,:0,:0", "--classifier-listen=:0"];
     for (arguments, who) in [
         (vec!["proxy", "--csv=off", "--listen", &listen], "the proxy"),
-        (vec!["testbed", "--csv=off", "--backend-listen=:0,:0,:0", "--listen", &listen], "the proxy"),
+        ([&["testbed", "--csv=off", "--listen", &listen], &own[..]].concat(), "the proxy"),
         (vec!["testbed", "--csv=off", "--backend-listen", &format!("{listen},:0,:0")], "the backend A"),
         (vec!["testbed", "--csv=off", "--backend-listen", &format!(":0,:0,{listen}")], "the backend C"),
+        (vec!["testbed", "--csv=off", own[0], "--classifier-listen", &listen], "the classifier"),
         (vec!["backend", "--id=B", "--listen", &listen], "the backend B"),
+        (vec!["classifier", "--listen", &listen], "the classifier"),
     ] {
         let line = format!(
             "cannot listen on {listen} for {who}: address already in use (who has it: ss -ltnp 'sport = :{port}')"
@@ -153,7 +156,11 @@ fn a_missing_file_is_one_line() {
 }
 
 #[test]
-fn the_testbed_has_no_other_backends() {
+fn the_testbed_has_no_other_servers() {
+    Run::new(&["testbed", "--classifier=a:1"]).fails(
+        2,
+        "--classifier cannot be used here; the testbed starts its own classifier; see --classifier-listen",
+    );
     let why = "cannot be used here; the testbed starts its own backends; see --backend-listen";
     Run::new(&["testbed", "--backend=a:1"]).fails(2, &format!("--backend {why}"));
     Run::new(&["testbed"]).env("TIDEGATE_BACKEND", "a:1").fails(2, &format!("TIDEGATE_BACKEND {why}"));
@@ -164,10 +171,12 @@ fn the_testbed_has_no_other_backends() {
 
 #[test]
 fn a_bad_port_of_the_environment_is_one_line() {
-    Run::new(&["backend"]).env("PORT", "http").fails(
-        2,
-        "the environment variable PORT is `http`, which is not a port; a port is a number from 0 to 65535",
-    );
+    for command in ["backend", "classifier"] {
+        Run::new(&[command]).env("PORT", "http").fails(
+            2,
+            "the environment variable PORT is `http`, which is not a port; a port is a number from 0 to 65535",
+        );
+    }
 }
 
 #[test]
@@ -198,15 +207,17 @@ fn the_file_itself_may_come_from_the_environment() {
 
 #[test]
 fn help_has_an_example_and_the_defaults() {
-    for command in ["proxy", "testbed", "backend", "check"] {
+    for command in ["proxy", "testbed", "backend", "classifier", "check"] {
         let ended = Run::new(&[command, "--help"]).end();
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
         for part in ["Examples:\n", &format!("tidegate {command} "), "[default: "] {
             assert!(ended.stdout.contains(part), "{command}: {part}\n{}", ended.stdout);
         }
     }
-    assert!(!Run::new(&["testbed", "--help"]).end().stdout.contains("--backend <"));
-    assert!(!Run::new(&["proxy", "--help"]).end().stdout.contains("--backend-listen"));
+    let of_testbed = Run::new(&["testbed", "--help"]).end().stdout;
+    assert!(!of_testbed.contains("--backend <") && !of_testbed.contains("--classifier <"));
+    let of_proxy = Run::new(&["proxy", "--help"]).end().stdout;
+    assert!(!of_proxy.contains("--backend-listen") && !of_proxy.contains("--classifier-listen"));
 }
 
 #[test]
@@ -217,6 +228,30 @@ fn usage_errors_end_with_two_and_the_version_with_zero() {
     }
     let ended = Run::new(&["--version"]).end();
     assert_eq!((ended.code, ended.stdout), (0, format!("tidegate {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn a_bad_option_of_the_classifier_is_one_line() {
+    for (option, why) in [
+        (
+            "--service-time=linear",
+            "unknown service time `linear`; expected maxlen^2, affine:C0,C1 or padded:C0,C1",
+        ),
+        ("--error-rate=5", "`5` is not a number from 0 to 1"),
+        ("--concurrency=0", "`0` is not a whole number from 1 to 1000000"),
+    ] {
+        let flag = option.split('=').next().unwrap();
+        Run::new(&["classifier", option]).fails(2, &format!("{flag}: {why}"));
+    }
+}
+
+#[test]
+fn port_sets_the_port_of_the_classifier() {
+    let (_held, port) = taken();
+    let ended = Run::new(&["classifier"]).env("PORT", &port.to_string()).end();
+    let line =
+        format!("tidegate: cannot listen on 0.0.0.0:{port} for the classifier: address already in use");
+    assert!(ended.code == 1 && ended.stderr.starts_with(&line), "{}", ended.stderr);
 }
 
 #[test]

@@ -2,18 +2,15 @@
 //!
 //! Here: its options, from flags and environment. Not here: the backend (`testbed/`). Floor 5.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 use clap::Args;
 use log::LevelFilter;
 
-use super::start::{Bound, bind, network_with_signals, start_log};
-use super::{CliError, Exit};
+use super::start::start_log;
+use super::{CliError, Exit, simulated};
 use crate::config::{ConfigError, parse};
-use crate::net::{OsNet, raise_descriptor_limit};
-use crate::reactor::Reactor;
-use crate::testbed::{Control, Profile, SimulatedBackend, TICK_SHIFT};
+use crate::testbed::{Profile, SimulatedBackend};
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
@@ -55,24 +52,10 @@ struct Setup {
 /// Runs the command.
 pub(super) fn run(args: BackendArgs) -> Result<Exit, CliError> {
     start_log(args.log_level.unwrap_or(LevelFilter::Info));
-    let port = std::env::var_os("PORT").map(|port| port.to_string_lossy().into_owned());
-    let setup = args.setup(port.as_deref())?;
-    raise_descriptor_limit();
-    let net = network_with_signals()?;
-    let bound = bind(setup.listen, &format!("the backend {}", setup.id))?;
-    log::info!("the backend {} listens on {}", setup.id, bound.addr);
-    serve(net, bound, setup)
-}
-
-/// Runs the backend until it is told to stop.
-fn serve(net: OsNet, bound: Bound, setup: Setup) -> Result<Exit, CliError> {
-    let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
-    let mut reactor = Reactor::new(net.with_fine_timer().map_err(failed)?, TICK_SHIFT);
-    let control = Arc::new(Control::default());
-    let mut backend = SimulatedBackend::new(setup.id, setup.profile, bound.listener, control);
-    reactor.begin(|turn| backend.open(turn)).map_err(failed)?;
-    reactor.run(&mut backend).map_err(failed)?;
-    Ok(if backend.forced() { Exit::SecondSignal } else { Exit::Clean })
+    let Setup { id, listen, profile } = args.setup(simulated::port().as_deref())?;
+    simulated::serve(&format!("the backend {id}"), listen, |listener, control| {
+        SimulatedBackend::new(id, profile, listener, control)
+    })
 }
 
 impl BackendArgs {
@@ -87,19 +70,7 @@ impl BackendArgs {
                 'A'
             }
         };
-        let listen = match (self.listen, port) {
-            (Some(listen), _) => listen,
-            (None, None) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
-            (None, Some(text)) => {
-                let port = text.parse::<u16>().map_err(|_| {
-                    ConfigError::new(format!(
-                        "the environment variable PORT is `{text}`, which is not a port"
-                    ))
-                    .hint("a port is a number from 0 to 65535")
-                })?;
-                SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
-            }
-        };
+        let listen = simulated::listen_address(self.listen, port, 8080)?;
         let profile = self.profile.unwrap_or_else(|| Profile::of(id));
         Ok(Setup { id, listen, profile })
     }
@@ -109,33 +80,16 @@ impl BackendArgs {
 mod tests {
     use super::*;
 
-    fn setup(id: Option<&str>, listen: Option<&str>, port: Option<&str>) -> Result<Setup, ConfigError> {
-        let args = BackendArgs {
-            id: id.map(str::to_owned),
-            listen: listen.map(|addr| addr.parse().unwrap()),
-            profile: None,
-            log_level: None,
-        };
-        args.setup(port)
-    }
-
     #[test]
     fn an_unknown_id_is_a() {
         for (id, expected) in
             [(None, 'A'), (Some("B"), 'B'), (Some("C"), 'C'), (Some("Z"), 'A'), (Some(""), 'A')]
         {
-            let setup = setup(id, None, None).unwrap();
+            let id = id.map(str::to_owned);
+            let args = BackendArgs { id, listen: None, profile: None, log_level: None };
+            let setup = args.setup(Some("7")).unwrap();
             assert_eq!((setup.id, setup.profile), (expected, Profile::of(expected)));
+            assert_eq!(setup.listen.to_string(), "0.0.0.0:7");
         }
-    }
-
-    #[test]
-    fn a_flag_beats_port_and_port_the_default() {
-        let listen = |flag, port| setup(None, flag, port).map(|setup| setup.listen.to_string());
-        assert_eq!(listen(Some("127.0.0.1:5"), Some("7")).unwrap(), "127.0.0.1:5");
-        assert_eq!(listen(Some("127.0.0.1:5"), Some("x")).unwrap(), "127.0.0.1:5");
-        assert_eq!(listen(None, Some("7")).unwrap(), "0.0.0.0:7");
-        assert_eq!(listen(None, None).unwrap(), "0.0.0.0:8080");
-        assert!(listen(None, Some("70000")).unwrap_err().to_string().contains("PORT is `70000`"));
     }
 }

@@ -5,10 +5,12 @@
 
 mod backend;
 mod check;
+mod classifier;
 mod clients;
 mod error;
 mod load;
 mod proxy;
+mod simulated;
 mod start;
 mod testbed;
 
@@ -37,12 +39,15 @@ enum Command {
     /// Balance requests over backends
     #[command(after_help = proxy::EXAMPLE)]
     Proxy(ServerArgs),
-    /// Run three simulated backends and the proxy in one process
+    /// Run three simulated backends, a classifier and the proxy in one process
     #[command(after_help = testbed::EXAMPLE)]
     Testbed(ServerArgs),
     /// Run one simulated backend
     #[command(after_help = backend::EXAMPLE)]
     Backend(backend::BackendArgs),
+    /// Run one simulated classifier
+    #[command(after_help = classifier::EXAMPLE)]
+    Classifier(classifier::ClassifierArgs),
     /// Put load on a server and measure it
     #[command(after_help = load::EXAMPLE)]
     Load(load::LoadArgs),
@@ -74,8 +79,12 @@ impl ServerArgs {
 /// The command line, each command without the options that it refuses.
 fn command() -> clap::Command {
     Cli::command()
-        .mut_subcommand("proxy", |proxy| proxy.mut_arg("backend_listen", |flag| flag.hide(true)))
-        .mut_subcommand("testbed", |testbed| testbed.mut_arg("backend", |flag| flag.hide(true)))
+        .mut_subcommand("proxy", |proxy| hide(proxy, ["backend_listen", "classifier_listen"]))
+        .mut_subcommand("testbed", |testbed| hide(testbed, ["backend", "classifier"]))
+}
+
+fn hide(command: clap::Command, flags: [&'static str; 2]) -> clap::Command {
+    flags.into_iter().fold(command, |command, flag| command.mut_arg(flag, |flag| flag.hide(true)))
 }
 
 /// Runs the program.
@@ -97,6 +106,7 @@ fn dispatch(matches: &ArgMatches) -> Result<Exit, CliError> {
         Command::Proxy(args) => proxy::run(args, matches),
         Command::Testbed(args) => testbed::run(args, matches),
         Command::Backend(args) => backend::run(args),
+        Command::Classifier(args) => classifier::run(args),
         Command::Load(args) => load::run(args),
         Command::Clients(args) => clients::run(args),
         Command::Check(args) => check::run(args, matches),

@@ -1,23 +1,24 @@
-//! `tidegate testbed`: three simulated backends and the proxy in front of them.
+//! `tidegate testbed`: three simulated backends, a classifier, and the proxy in front of them.
 //!
-//! Here: from settings to four running servers. Not here: the servers (`proxy/`, `testbed/`). Floor 5.
+//! Here: from settings to five running servers. Not here: the servers (`proxy/`, `testbed/`). Floor 5.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::ArgMatches;
 
-use super::start::{bind, network_with_signals, next_signal_ends_at_once, start_log};
+use super::start::{Bound, bind, network_with_signals, next_signal_ends_at_once, start_log};
 use super::{CliError, Exit, ServerArgs, proxy};
 use crate::config::{Audience, BackendUrl};
 use crate::proxy::Backend;
-use crate::testbed::{Profile, spawn};
+use crate::testbed::{ClassifierOptions, Profile, RunningServer, spawn, spawn_classifier};
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
   tidegate testbed --routing adaptive_sma --connections non-persistent
-  tidegate testbed --listen :0 --backend-listen :0,:0,:0 --csv off
+  tidegate testbed --listen :0 --backend-listen :0,:0,:0 --classifier-listen :0 --csv off
 
-The backends A (10 to 400 ms), B (200 ms) and C (250 ms) run in this process.
+The backends A (10 to 400 ms), B (200 ms) and C (250 ms) and the classifier run in this process.
 Flags beat the environment, which beats the file, which beats the defaults.
 Exit codes: 0 clean stop, 1 failed, 2 usage or configuration, 130 second signal.";
 
@@ -30,31 +31,47 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     for (id, addr) in ['A', 'B', 'C'].into_iter().zip(effective.backend_listen.value.0) {
         sockets.push((id, bind(addr, &format!("the backend {id}"))?));
     }
+    let classifier = bind(effective.classifier_listen.value, "the classifier")?;
     let backends = sockets.iter().map(|(_, socket)| seen_from_here(socket.addr)).collect();
-    let setup = effective.into_options(backends, Vec::new())?;
+    let setup = effective.into_options(backends, vec![seen_from_here(classifier.addr)])?;
     let door = bind(setup.listen, "the proxy")?;
     let telemetry = proxy::start_telemetry(&setup)?;
     let mut running = Vec::new();
-    for (id, socket) in sockets {
-        log::info!("the backend {id} listens on {}", socket.addr);
-        let what = |source| CliError::System { what: format!("start the backend {id}"), source };
-        running.push((id, spawn(socket.listener, id, Profile::of(id)).map_err(what)?));
+    for (id, Bound { listener, addr }) in sockets {
+        start(&mut running, format!("the backend {id}"), addr, || spawn(listener, id, Profile::of(id)))?;
     }
+    let Bound { listener, addr } = classifier;
+    start(&mut running, "the classifier".to_owned(), addr, || {
+        spawn_classifier(listener, ClassifierOptions::default())
+    })?;
     let exit = proxy::serve(net, door, setup.options, telemetry)?;
     if exit == Exit::SecondSignal {
-        running.into_iter().for_each(|(_, backend)| backend.abandon());
+        running.into_iter().for_each(|(_, server)| server.abandon());
         return Ok(exit);
     }
-    // The backends outlive the proxy, so that what it has in flight is answered.
+    // The others outlive the proxy, so that what it has in flight is answered.
     next_signal_ends_at_once()?;
-    for (id, backend) in running {
-        let what = |source| CliError::System { what: format!("keep the backend {id} running"), source };
-        backend.stop().map_err(what)?;
+    for (name, server) in running {
+        let what = |source| CliError::System { what: format!("keep {name} running"), source };
+        server.stop().map_err(what)?;
     }
     Ok(exit)
 }
 
-/// A backend of this process as the proxy sees it: called localhost in the rows, reached where it listens.
+/// Starts the server called `name`, which has `addr`.
+fn start(
+    running: &mut Vec<(String, RunningServer)>,
+    name: String,
+    addr: SocketAddr,
+    spawn: impl FnOnce() -> io::Result<RunningServer>,
+) -> Result<(), CliError> {
+    log::info!("{name} listens on {addr}");
+    let server = spawn().map_err(|source| CliError::System { what: format!("start {name}"), source })?;
+    running.push((name, server));
+    Ok(())
+}
+
+/// A server of this process as the proxy sees it: called localhost in the rows, reached where it listens.
 fn seen_from_here(addr: SocketAddr) -> Backend {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -69,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backend_on_all_interfaces_is_reached_by_loopback() {
+    fn a_server_on_all_interfaces_is_reached_by_loopback() {
         for (bound, reached) in
             [("0.0.0.0:81", "127.0.0.1:81"), ("[::]:81", "[::1]:81"), ("127.0.0.2:81", "127.0.0.2:81")]
         {

@@ -24,6 +24,9 @@ use crate::proxy::{Backend, BatchOptions, ConnectionMode, Options};
 /// The ports of the simulated backends A, B and C.
 const BACKEND_PORTS: [u16; 3] = [8081, 8082, 8083];
 
+/// The port of the simulated classifier.
+pub const CLASSIFIER_PORT: u16 = 8001;
+
 /// Every setting with its value and who set it.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of Settings, which says what they are")]
@@ -31,6 +34,7 @@ pub struct Effective {
     pub listen: Sourced<SocketAddr>,
     pub backend: Sourced<Vec<BackendUrl>>,
     pub backend_listen: Sourced<BackendListen>,
+    pub classifier_listen: Sourced<SocketAddr>,
     pub classifier: Sourced<Vec<BackendUrl>>,
     pub classifier_timeout: Sourced<Period>,
     pub strategy: Sourced<StrategyName>,
@@ -103,6 +107,10 @@ impl Effective {
                 backend_listen,
                 BackendListen(BACKEND_PORTS.map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
             ),
+            classifier_listen: pick!(
+                classifier_listen,
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, CLASSIFIER_PORT))
+            ),
             classifier: pick!(classifier, Vec::new()),
             classifier_timeout: pick!(classifier_timeout, seconds(10)),
             strategy: pick!(strategy, StrategyName::Sjf),
@@ -134,8 +142,8 @@ impl Effective {
         }
     }
 
-    /// Each setting as a line of TOML with its origin as a comment. `backend` and `backend-listen` exclude each
-    /// other, so only the one that counts is among them.
+    /// Each setting as a line of TOML with its origin as a comment. `backend` and `classifier` exclude the testbed's
+    /// `backend-listen` and `classifier-listen`, so only those that count are among them.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut line =
@@ -146,15 +154,15 @@ impl Effective {
             };
         }
         show!(listen);
-        if self.backend_listen.origin == Origin::Default {
-            let urls: Vec<_> = self.backend.value.iter().map(Value::to_toml).collect();
-            line("backend", format!("[{}]", urls.join(", ")), self.backend.origin);
-        } else {
-            show!(backend_listen);
-        }
         let list = |values: Vec<String>| format!("[{}]", values.join(", "));
-        let classifiers = self.classifier.value.iter().map(Value::to_toml).collect();
-        line("classifier", list(classifiers), self.classifier.origin);
+        let own = [self.backend_listen.origin, self.classifier_listen.origin];
+        if own.iter().all(|&origin| origin == Origin::Default) {
+            let urls = |servers: &[BackendUrl]| list(servers.iter().map(Value::to_toml).collect());
+            line("backend", urls(&self.backend.value), self.backend.origin);
+            line("classifier", urls(&self.classifier.value), self.classifier.origin);
+        } else {
+            show!(backend_listen, classifier_listen);
+        }
         let weights = self.customer_weight.value.iter().map(Value::to_toml).collect();
         line("customer-weight", list(weights), self.customer_weight.origin);
         show!(classifier_timeout, strategy, strategy_from, batch_size, batches_in_flight, split, halve);

@@ -9,9 +9,9 @@ mod diagnose;
 mod effective;
 mod file;
 mod origin;
-mod profile;
 mod rate;
 mod read;
+mod simulated;
 mod target;
 mod url;
 mod values;
@@ -31,12 +31,12 @@ use crate::proxy::ConnectionMode;
 pub use batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 pub use customer::crowd;
 pub use diagnose::{ConfigError, Place, nearest, reason};
-pub use effective::{Effective, Setup};
+pub use effective::{CLASSIFIER_PORT, Effective, Setup};
 pub use origin::{Origin, Sourced};
 pub use rate::{Rate, Spacing};
 pub use target::TargetUrl;
 pub use url::{BackendUrl, ResolveError};
-pub use values::{BackendListen, Count, CsvTarget, Form, Grace, Period, Switch, Value, Weight, parse};
+pub use values::{BackendListen, Count, CsvTarget, Form, Grace, Period, Share, Switch, Value, Weight, parse};
 
 /// What one origin says; `None` where it is silent. Each key has one name: `sma-window` in a file, `--sma-window`
 /// as a flag, `TIDEGATE_SMA_WINDOW` in the environment.
@@ -60,6 +60,11 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR,ADDR,ADDR", env = "TIDEGATE_BACKEND_LISTEN", value_parser = parse::<BackendListen>)]
     #[serde(deserialize_with = "read::one")]
     pub backend_listen: Option<BackendListen>,
+
+    /// Where the simulated classifier listens; port 0 takes a free one [default: 0.0.0.0:8001]
+    #[arg(long, value_name = "ADDR:PORT", env = "TIDEGATE_CLASSIFIER_LISTEN", value_parser = parse::<SocketAddr>)]
+    #[serde(deserialize_with = "read::one")]
+    pub classifier_listen: Option<SocketAddr>,
 
     /// A classifier, repeatable or with commas: requests for it are batched [default: none]
     #[arg(long, value_name = "URL", env = "TIDEGATE_CLASSIFIER", value_delimiter = ',', value_parser = parse::<BackendUrl>)]
@@ -215,7 +220,7 @@ impl Settings {
 pub enum Audience {
     /// `tidegate proxy`: it has backends elsewhere.
     Proxy,
-    /// `tidegate testbed`: it starts its own backends.
+    /// `tidegate testbed`: it starts its own backends and its own classifier.
     Testbed,
     /// `tidegate check`: a file for either.
     Either,
@@ -228,7 +233,11 @@ impl Audience {
             (Audience::Testbed, "backend") => {
                 Some("the testbed starts its own backends; see --backend-listen")
             }
+            (Audience::Testbed, "classifier") => {
+                Some("the testbed starts its own classifier; see --classifier-listen")
+            }
             (Audience::Proxy, "backend-listen") => Some("only the testbed has backends of its own"),
+            (Audience::Proxy, "classifier-listen") => Some("only the testbed has a classifier of its own"),
             _ => None,
         }
     }
@@ -249,15 +258,25 @@ pub fn load(
     refuse_foreign(&given, matches, audience)?;
     let from_file = file.map(|path| file::read(path, audience)).transpose()?.unwrap_or_default();
     let effective = Effective::merge(given, matches, from_file, descriptors);
-    if effective.backend.origin != Origin::Default && effective.backend_listen.origin != Origin::Default {
-        return Err(ConfigError::new("`backend` and `backend-listen` exclude each other")
+    let set = |key, origin| (origin != Origin::Default).then_some(key);
+    let of_proxy =
+        set("backend", effective.backend.origin).or(set("classifier", effective.classifier.origin));
+    let of_testbed = set("backend-listen", effective.backend_listen.origin)
+        .or(set("classifier-listen", effective.classifier_listen.origin));
+    if let (Some(first), Some(second)) = (of_proxy, of_testbed) {
+        return Err(ConfigError::new(format!("`{first}` and `{second}` exclude each other"))
             .hint("the first is for the proxy, the second for the testbed"));
     }
     Ok(effective)
 }
 
 fn refuse_foreign(given: &Settings, matches: &ArgMatches, audience: Audience) -> Result<(), ConfigError> {
-    let given = [("backend", given.backend.is_some()), ("backend-listen", given.backend_listen.is_some())];
+    let given = [
+        ("backend", given.backend.is_some()),
+        ("backend-listen", given.backend_listen.is_some()),
+        ("classifier", given.classifier.is_some()),
+        ("classifier-listen", given.classifier_listen.is_some()),
+    ];
     for (key, _) in given.into_iter().filter(|&(_, is_given)| is_given) {
         if let Some(why) = audience.refuses(key) {
             let name = match effective::origin_of(matches, key) {

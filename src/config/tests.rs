@@ -38,6 +38,10 @@ fn each_setting_has_the_default_that_its_help_tells() {
                 assert_eq!(told, effective.backend_listen.value.show());
                 continue;
             }
+            "classifier-listen" => {
+                assert_eq!(told, effective.classifier_listen.value.show());
+                continue;
+            }
             "backend" => format!("backend = [\"{}\"]  # default", told.replace(',', "\", \"")),
             "sma-window" | "ewma-alpha" | "batch-size" | "queue-limit" => {
                 format!("{key} = {told}  # default")
@@ -100,8 +104,12 @@ fn what_is_shown_is_a_file_that_says_the_same() {
     assert_eq!(shown(&by_flags).replace("# flag", "# file"), shown(&by_file));
     assert_eq!(shown(&by_file).matches("# file").count(), flags.len() - 1);
 
-    let testbed = load_from(&["--backend-listen=:0,:0,:0"], None, Audience::Testbed).unwrap();
-    assert!(load_from(&[], Some(&shown(&testbed)), Audience::Testbed).is_ok());
+    for flag in ["--backend-listen=:1,:2,:3", "--classifier-listen=:4"] {
+        let testbed = load_from(&[flag], None, Audience::Testbed).unwrap();
+        let again = load_from(&[], Some(&shown(&testbed)), Audience::Testbed).unwrap();
+        let values = |e: &Effective| (e.backend_listen.value, e.classifier_listen.value);
+        assert_eq!(values(&again), values(&testbed), "{flag}");
+    }
 }
 
 #[test]
@@ -121,13 +129,21 @@ fn an_empty_list_of_the_file_stays_empty() {
 }
 
 #[test]
-fn backends_of_both_kinds_are_refused() {
+fn servers_of_both_kinds_are_refused() {
     let error = load_from(&["--backend=a"], None, Audience::Testbed).unwrap_err().to_string();
     assert!(error.starts_with("--backend cannot be used here; the testbed"), "{error}");
     let error = load_from(&["--backend-listen=:0,:0,:0"], None, Audience::Proxy).unwrap_err().to_string();
     assert!(error.starts_with("--backend-listen cannot be used here"), "{error}");
-    let error = load_from(&["--backend-listen=:0,:0,:0"], Some("backend=[]"), Audience::Either).unwrap_err();
-    assert!(error.to_string().contains("exclude each other"), "{error}");
+    let error = load_from(&["--classifier-listen=:0"], None, Audience::Proxy).unwrap_err().to_string();
+    assert!(error.starts_with("--classifier-listen cannot be used here; only the testbed"), "{error}");
+    for (flag, file, keys) in [
+        ("--backend-listen=:0,:0,:0", "backend=[]", ["backend", "backend-listen"]),
+        ("--classifier-listen=:0", "backend=[]", ["backend", "classifier-listen"]),
+        ("--classifier=a", "backend-listen=\":0,:0,:0\"", ["classifier", "backend-listen"]),
+    ] {
+        let error = load_from(&[flag], Some(file), Audience::Either).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("`{}` and `{}` exclude each other", keys[0], keys[1])), "{error}");
+    }
 }
 
 #[test]

@@ -191,6 +191,26 @@ impl Value for Weight {
     }
 }
 
+/// A share, from none to all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share(pub f64);
+
+impl Value for Share {
+    const EXPECTED: &'static str = "a number from 0 to 1";
+    const FORM: Form = Form::Number;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse::<f64>() {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Share(share)),
+            _ => Err(format!("`{text}` is not {}", Share::EXPECTED)),
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
 impl Value for SocketAddr {
     const EXPECTED: &'static str = "an address and a port such as \"0.0.0.0:9090\"";
 

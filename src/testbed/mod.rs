@@ -1,18 +1,23 @@
-//! Simulated servers: backends.
+//! Simulated servers: backends and a classifier.
 //!
-//! Here: [`SimulatedServer`], which lets clients in and stops when it is told to, and its kind, [`SimulatedBackend`].
-//! Not here: what one connection does (`connection.rs`), what is answered and when (`service.rs`), a thread for it
-//! (`run.rs`). `cli/`, `world/` and tests start them. Floor 3.
+//! Here: [`SimulatedServer`], which lets clients in and stops when it is told to, and its two kinds,
+//! [`SimulatedBackend`] and [`SimulatedClassifier`]. Not here: what one connection does (`connection.rs`), what is
+//! answered and when (`service.rs`), a thread for it (`run.rs`). `cli/`, `world/` and tests start them. Floor 3.
 
 mod answering;
 mod backend;
+mod classifier;
 mod connection;
 mod profile;
 mod run;
 mod service;
+mod service_time;
+mod workers;
 
 #[cfg(test)]
 mod backend_tests;
+#[cfg(test)]
+mod classifier_tests;
 #[cfg(test)]
 mod lab;
 
@@ -29,9 +34,11 @@ use crate::slots::{SlotId, Slots};
 use connection::Connection;
 
 pub use backend::Greetings;
+pub use classifier::{Classifications, ClassifierOptions};
 pub use profile::{Millis, Profile};
-pub use run::{RunningServer, spawn};
+pub use run::{RunningServer, spawn, spawn_classifier};
 pub use service::{Response, Service};
+pub use service_time::{Costs, ServiceTime};
 
 /// The grain of a simulated server's deadlines: 2^16 ns, 66 µs.
 pub const TICK_SHIFT: u32 = 16;
@@ -97,6 +104,9 @@ pub struct SimulatedServer<N: Net, S: Service> {
 /// of requests wait at once: it sleeps, it does not queue.
 pub type SimulatedBackend<N> = SimulatedServer<N, Greetings>;
 
+/// A server that tells which texts are code, and takes the time of a model server for it.
+pub type SimulatedClassifier<N> = SimulatedServer<N, Classifications>;
+
 impl<N: Net> SimulatedBackend<N> {
     /// The backend called `id` (the answer names it), which will accept from `listener`.
     pub fn new(
@@ -106,6 +116,17 @@ impl<N: Net> SimulatedBackend<N> {
         control: Arc<Control>,
     ) -> SimulatedBackend<N> {
         SimulatedServer::serving(Greetings::new(id, profile), listener, control)
+    }
+}
+
+impl<N: Net> SimulatedClassifier<N> {
+    /// A classifier that will accept from `listener`.
+    pub fn new(
+        options: ClassifierOptions,
+        listener: N::Listener,
+        control: Arc<Control>,
+    ) -> SimulatedClassifier<N> {
+        SimulatedServer::serving(Classifications::new(options), listener, control)
     }
 }
 

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use super::{Control, Profile, Service, SimulatedBackend, SimulatedServer, TICK_SHIFT};
+use super::{
+    ClassifierOptions, Control, Profile, Service, SimulatedBackend, SimulatedClassifier, SimulatedServer,
+    TICK_SHIFT,
+};
 use crate::net::{OsNet, Waker};
 use crate::reactor::Reactor;
 
@@ -67,6 +70,17 @@ impl Drop for RunningServer {
 /// When the system gives no event loop or no thread.
 pub fn spawn(listener: mio::net::TcpListener, id: char, profile: Profile) -> io::Result<RunningServer> {
     start(listener, |listener, control| SimulatedBackend::new(id, profile, listener, control))
+}
+
+/// Starts a classifier on a thread, behind `listener`.
+///
+/// # Errors
+/// When the system gives no event loop or no thread.
+pub fn spawn_classifier(
+    listener: mio::net::TcpListener,
+    options: ClassifierOptions,
+) -> io::Result<RunningServer> {
+    start(listener, |listener, control| SimulatedClassifier::new(options, listener, control))
 }
 
 fn start<S: Service + Send + 'static>(

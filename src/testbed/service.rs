@@ -1,7 +1,7 @@
 //! What a simulated server answers, and when.
 //!
 //! Here: [`Service`], the part in which simulated servers differ. Not here: connections, which all of them share
-//! (`connection.rs`), and the services themselves (`backend.rs`). Floor 3.
+//! (`connection.rs`), and the services themselves (`backend.rs`, `classifier.rs`). Floor 3.
 
 use crate::h1::request::RequestHead;
 use crate::time::Instant;

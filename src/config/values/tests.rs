@@ -47,7 +47,7 @@ proptest! {
     #[test]
     fn no_text_makes_a_parser_panic(text in "\\PC{0,12}") {
         let _ = (Period::parse(&text), SocketAddr::parse(&text), Weight::parse(&text));
-        let _ = (BackendListen::parse(&text), Count::parse(&text));
+        let _ = (BackendListen::parse(&text), Count::parse(&text), Share::parse(&text));
     }
 }
 
@@ -89,4 +89,14 @@ fn names_are_exact() {
     assert_eq!(CsvTarget::parse("off"), Ok(CsvTarget::Off));
     assert_eq!(CsvTarget::parse("./off"), Ok(CsvTarget::Path("./off".into())));
     refused::<CsvTarget>("");
+}
+
+#[test]
+fn a_share_is_between_none_and_all() {
+    for (text, share) in [("0", 0.0), ("0.25", 0.25), ("1", 1.0), ("1e-3", 0.001)] {
+        assert_eq!(Share::parse(text), Ok(Share(share)));
+    }
+    for text in ["", "-0.1", "1.1", "5%", "NaN", "inf"] {
+        assert!(refused::<Share>(text).contains("is not a number from 0 to 1"), "{text}");
+    }
 }
