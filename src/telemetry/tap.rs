@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::batching::BatchingState;
 use super::counts::Counts;
 use super::recorder::{BATCH, Batch, Gauge, Recorder};
 use crate::record::Record;
@@ -13,6 +14,7 @@ use crate::record::Record;
 /// The other end of a recorder.
 pub struct Tap {
     batches: Receiver<Batch>,
+    batching: Option<BatchingState>,
     records_back: Sender<Vec<Record>>,
     gauges_back: Sender<Vec<Gauge>>,
 }
@@ -32,15 +34,23 @@ pub fn tap(backends: usize) -> (Recorder, Tap) {
     }
     let recorder =
         Recorder::new(sender, spare_records, spare_gauges, backends, WAITING, Arc::new(Counts::default()));
-    (recorder, Tap { batches, records_back, gauges_back })
+    (recorder, Tap { batches, batching: None, records_back, gauges_back })
 }
 
 impl Tap {
+    /// The state of batching as of the flush that was taken last.
+    pub fn batching(self) -> Option<BatchingState> {
+        self.batching
+    }
+
     /// Calls `each` with every record that was flushed since the last call.
-    pub fn take(&self, mut each: impl FnMut(Record)) {
+    pub fn take(&mut self, mut each: impl FnMut(Record)) {
         while let Ok(mut batch) = self.batches.try_recv() {
             batch.records.drain(..).for_each(&mut each);
             batch.gauges.clear();
+            if let Some(state) = batch.batching.take() {
+                self.batching = Some(*state);
+            }
             // One that does not fit is one too many.
             let _ = self.records_back.try_send(batch.records);
             let _ = self.gauges_back.try_send(batch.gauges);

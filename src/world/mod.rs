@@ -5,6 +5,7 @@
 //! and what must hold inside the proxy (`proxy/check.rs`). Tests and `make sim` run it. Floor 4.
 
 mod actor;
+mod batching;
 mod clients;
 mod manners;
 mod unruly;
@@ -26,6 +27,7 @@ use actor::{Actor, Acts, close_down, wait};
 use clients::Clients;
 use unruly::UnrulyBackend;
 
+pub use batching::{BatchingOutcome, BatchingPlan, BatchingWorld};
 pub use clients::{Behaviour, Seen};
 
 /// No unruly answer is longer.
