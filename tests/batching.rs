@@ -267,3 +267,30 @@ fn a_stop_answers_what_waits() {
     let ended = proxy.end();
     assert_eq!((ended.code, ended.statuses()), (0, vec![200; 3]));
 }
+
+/// An address of this machine that is not loopback, if it has one. Nothing is sent.
+fn address_of_this_machine() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+}
+
+#[test]
+fn only_this_machine_changes_the_strategy_unless_all_may() {
+    let Some(ip) = address_of_this_machine() else {
+        println!("not tried: this machine has no address but loopback");
+        return;
+    };
+    let classifier = echoing();
+    let listen = "--listen=0.0.0.0:0";
+    for (from, status) in [("loopback", 403), ("any", 200)] {
+        let proxy = Proxy::start_batching(&classifier.url(), &[listen, &format!("--strategy-from={from}")]);
+        let mut client = Client::connect((ip, proxy.address.port()).into());
+        let (seen, text) = strategy(&mut client, post("/strategy", "", "\"fair\""));
+        assert_eq!(seen, status, "{text}");
+        assert_eq!(client.get("/strategy").status, 200, "everyone may ask");
+        let mut near = Client::connect(([127, 0, 0, 1], proxy.address.port()).into());
+        assert_eq!(strategy(&mut near, post("/strategy", "", "\"fcfs\"")).0, 200);
+    }
+}

@@ -26,9 +26,12 @@ impl Launch {
         Launch { arguments, folder: tempfile::tempdir().expect("a folder"), file: None, descriptors: None }
     }
 
-    /// The proxy on a free port, in front of these backends, with a CSV file of its own.
+    /// The proxy on a free port, unless an option says where, in front of these backends, with a CSV file of its own.
     pub fn proxy(backends: &[&str], options: &[&str]) -> Launch {
-        let mut launch = Launch::command(&["proxy", "--listen=127.0.0.1:0", "--csv=rows.csv"]);
+        let mut launch = Launch::command(&["proxy", "--csv=rows.csv"]);
+        if !options.iter().any(|option| option.starts_with("--listen=")) {
+            launch.arguments.push("--listen=127.0.0.1:0".to_owned());
+        }
         launch.arguments.extend(backends.iter().map(|backend| format!("--backend={backend}")));
         launch.arguments.extend(options.iter().map(|&option| option.to_owned()));
         launch
