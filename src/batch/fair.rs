@@ -5,7 +5,8 @@
 //! turn is where the last batch began, so a customer that had nothing to send has not used its own. A customer of
 //! weight W begins W batches before the turn passes on. Floor 1.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::fifo::Fifo;
 use super::job::{KeyId, Member, Waiting};
@@ -14,9 +15,9 @@ use super::strategy::{Pick, Situation, Strategy, at_once};
 /// Order by turns. Customers stand in a ring in the order of their index.
 #[derive(Default)]
 pub(super) struct Fair {
+    /// The jobs of each customer that has any, by key; few keys each.
+    ring: BTreeMap<u32, Vec<(KeyId, Fifo)>>,
     lanes: BTreeMap<KeyId, Lane>,
-    /// Customer, number of its oldest job of a key, key: who has jobs, and of which key the oldest is.
-    ring: BTreeSet<(u32, u64, KeyId)>,
     turn: Turn,
 }
 
@@ -28,21 +29,29 @@ struct Turn {
     left: u32,
 }
 
-/// The jobs of one key.
+/// The customers that have jobs of a key.
 #[derive(Default)]
 struct Lane {
-    queues: HashMap<u32, Fifo>,
-    /// By number of sequences, the customers whose first job has that many, so that one that fits is found at once.
+    customers: usize,
+    /// By number of sequences, those whose first job has that many, so that one that fits is found at once.
     by_first: Vec<BTreeSet<u32>>,
 }
 
 impl Lane {
-    fn customers_with(&mut self, sequences: u32) -> &mut BTreeSet<u32> {
-        let index = sequences as usize;
-        if index >= self.by_first.len() {
-            self.by_first.resize_with(index + 1, BTreeSet::new);
+    /// A customer's first job has `after` sequences now, and had `before`.
+    fn rank(&mut self, customer: u32, before: Option<u32>, after: Option<u32>) {
+        if let Some(sequences) = before {
+            self.by_first[sequences as usize].remove(&customer);
+            self.customers -= 1;
         }
-        &mut self.by_first[index]
+        if let Some(sequences) = after {
+            let index = sequences as usize;
+            if index >= self.by_first.len() {
+                self.by_first.resize_with(index + 1, BTreeSet::new);
+            }
+            self.by_first[index].insert(customer);
+            self.customers += 1;
+        }
     }
 
     /// The customer with the least index from `from` to before `to` whose first job has `room` sequences or fewer.
@@ -55,41 +64,47 @@ impl Lane {
 impl Fair {
     /// Changes the queue of a customer by `change`, and keeps what is ordered by its first job.
     fn change(&mut self, key: KeyId, customer: u32, change: impl FnOnce(&mut Fifo)) {
-        let lane = self.lanes.entry(key).or_default();
-        let queue = lane.queues.entry(customer).or_default();
-        let before = queue.front();
+        let queues = self.ring.entry(customer).or_default();
+        let index = queues.iter().position(|&(other, _)| other == key).unwrap_or_else(|| {
+            queues.push((key, Fifo::default()));
+            queues.len() - 1
+        });
+        let queue = &mut queues[index].1;
+        let before = queue.front().map(|(_, first)| first.sequences);
         change(queue);
-        let after = queue.front();
-        if before == after {
-            return;
+        let after = queue.front().map(|(_, first)| first.sequences);
+        if before != after {
+            let lane = self.lanes.entry(key).or_default();
+            lane.rank(customer, before, after);
+            if lane.customers == 0 {
+                self.lanes.remove(&key);
+            }
         }
-        if let Some((number, first)) = before {
-            lane.customers_with(first.sequences).remove(&customer);
-            self.ring.remove(&(customer, number, key));
-        }
-        if let Some((number, first)) = after {
-            lane.customers_with(first.sequences).insert(customer);
-            self.ring.insert((customer, number, key));
-            return;
-        }
-        lane.queues.remove(&customer);
-        if lane.queues.is_empty() {
-            self.lanes.remove(&key);
+        if after.is_none() {
+            queues.swap_remove(index);
+            if queues.is_empty() {
+                self.ring.remove(&customer);
+            }
         }
     }
 
-    /// Who begins the next batch, and with which key.
-    fn lead(&mut self, situation: &Situation<'_>) -> Option<(u32, KeyId)> {
-        let from = |customer: u32| self.ring.range((customer, 0, KeyId(0))..).next().copied();
-        let again = from(self.turn.customer).filter(|&(c, ..)| c == self.turn.customer && self.turn.left > 0);
-        if let Some((customer, _, key)) = again {
+    /// Who begins the next batch.
+    fn lead(&mut self, situation: &Situation<'_>) -> Option<u32> {
+        if self.turn.left > 0 && self.ring.contains_key(&self.turn.customer) {
             self.turn.left -= 1;
-            return Some((customer, key));
+            return Some(self.turn.customer);
         }
-        let next = self.turn.customer.checked_add(1).and_then(from);
-        let (customer, _, key) = next.or_else(|| self.ring.first().copied())?;
+        let behind = self.ring.range((Bound::Excluded(self.turn.customer), Bound::Unbounded)).next();
+        let (&customer, _) = behind.or_else(|| self.ring.first_key_value())?;
         self.turn = Turn { customer, left: situation.customers.weight_at(customer) - 1 };
-        Some((customer, key))
+        Some(customer)
+    }
+
+    /// The key of a customer's oldest job.
+    fn oldest_key(&self, customer: u32) -> Option<KeyId> {
+        let queues = self.ring.get(&customer)?.iter();
+        let oldest = queues.min_by_key(|(_, queue)| queue.front().map(|(number, _)| number));
+        oldest.map(|&(key, _)| key)
     }
 
     /// Takes a customer's jobs to the first that does not fit.
@@ -113,7 +128,8 @@ impl Strategy for Fair {
     }
 
     fn take(&mut self, situation: &Situation<'_>, members: &mut Vec<Member>) -> Pick {
-        let Some((leader, key)) = self.lead(situation) else { return Pick::Nothing };
+        let Some(leader) = self.lead(situation) else { return Pick::Nothing };
+        let Some(key) = self.oldest_key(leader) else { return Pick::Nothing };
         let mut room = situation.batch_size;
         self.fill(key, leader, &mut room, members);
         // Once round the ring. What does not fit now would not fit later, as room only shrinks.

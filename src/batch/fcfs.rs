@@ -38,6 +38,15 @@ struct Lane {
     closed: bool,
     /// Until when the next batch is held for more, once it is formed.
     held_until: Option<Instant>,
+    ranks: Ranks,
+}
+
+/// Where a key is in the orders of keys.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Ranks {
+    full: Option<u64>,
+    held: Option<Instant>,
+    unformed: Option<u64>,
 }
 
 impl Lane {
@@ -75,13 +84,18 @@ impl Fcfs {
 
     /// Keeps the orders of keys after a lane has changed.
     fn rank_key(&mut self, key: KeyId) {
-        let Some(lane) = self.lanes.get(&key) else { return };
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
         let oldest = lane.waiting.front().map(|(number, _)| number);
-        let full = lane.filled == self.batch_size;
-        let held_until = lane.held_until.filter(|_| !full && oldest.is_some());
-        self.full.set(key, oldest.filter(|_| full));
-        self.held.set(key, held_until);
-        self.unformed.set(key, oldest.filter(|_| !full && held_until.is_none()));
+        let is_full = lane.filled == self.batch_size;
+        let held = lane.held_until.filter(|_| !is_full && oldest.is_some());
+        let full = oldest.filter(|_| is_full);
+        let ranks = Ranks { full, held, unformed: oldest.filter(|_| !is_full && held.is_none()) };
+        if std::mem::replace(&mut lane.ranks, ranks) == ranks {
+            return;
+        }
+        self.full.set(key, ranks.full);
+        self.held.set(key, ranks.held);
+        self.unformed.set(key, ranks.unformed);
         if oldest.is_none() {
             self.lanes.remove(&key);
         }

@@ -24,7 +24,8 @@ impl Fifo {
 
     /// The part that waits longest, with its number.
     pub(super) fn front(&self) -> Option<(u64, Member)> {
-        self.iter().next()
+        let &(number, member) = self.places.front()?;
+        Some((number, member?))
     }
 
     /// All parts with their numbers.

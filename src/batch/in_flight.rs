@@ -4,7 +4,6 @@
 //! tried, and what it took beyond the time of such a batch is compared with the work that was ahead of it. Not here:
 //! the time of a batch (`service_time.rs`). Called by `queue.rs`. Floor 1.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::dispatch::BatchId;
@@ -32,6 +31,7 @@ const OCCUPANCY_MEMORY: Duration = Duration::from_secs(2);
 
 /// A batch in flight.
 struct Running {
+    id: BatchId,
     sent: Instant,
     predicted_ms: Option<f64>,
     /// How many were in flight when it was sent.
@@ -51,7 +51,8 @@ pub(super) enum Verdict {
 
 /// The batches in flight.
 pub(super) struct InFlight {
-    running: BTreeMap<BatchId, Running>,
+    /// Some dozens at most, in no order.
+    running: Vec<Running>,
     /// How many may be; `None` for what was learned.
     fixed: Option<usize>,
     learned: usize,
@@ -65,7 +66,7 @@ impl InFlight {
     /// None is in flight. `fixed` may be at once, or if it is `None`, as many as is learned, beginning with one.
     pub(super) fn new(fixed: Option<usize>) -> InFlight {
         InFlight {
-            running: BTreeMap::new(),
+            running: Vec::new(),
             fixed,
             learned: 1,
             not_before: Instant::ZERO,
@@ -100,20 +101,21 @@ impl InFlight {
         self.count_to(now);
         let left_ms =
             |batch: &Running| batch.predicted_ms.unwrap_or(0.0) - (now - batch.sent).as_secs_f64() * 1e3;
-        let ahead_ms = self.running.values().map(left_ms).fold(0.0, f64::max);
-        self.running.insert(id, Running { sent: now, predicted_ms, others: self.running.len(), ahead_ms });
+        let ahead_ms = self.running.iter().map(left_ms).fold(0.0, f64::max);
+        let others = self.running.len();
+        self.running.push(Running { id, sent: now, predicted_ms, others, ahead_ms });
     }
 
     /// A batch ended without telling anything.
     pub(super) fn failed(&mut self, id: BatchId, now: Instant) {
         self.count_to(now);
-        self.running.remove(&id);
+        self.remove(id);
     }
 
     /// A batch was answered after `took`; predictions are wrong by `error_ms` on average.
     pub(super) fn answered(&mut self, id: BatchId, took: Duration, error_ms: f64, now: Instant) -> Verdict {
         self.count_to(now);
-        let Some(batch) = self.running.remove(&id) else { return Verdict::Disturbed };
+        let Some(batch) = self.remove(id) else { return Verdict::Disturbed };
         if batch.others == 0 {
             if batch.predicted_ms.is_some() && self.learned == 1 && now >= self.not_before {
                 self.learned = 2;
@@ -129,6 +131,11 @@ impl InFlight {
         if waited < DID_NOT_WAIT { Verdict::Undisturbed } else { Verdict::Disturbed }
     }
 
+    fn remove(&mut self, id: BatchId) -> Option<Running> {
+        let index = self.running.iter().position(|batch| batch.id == id)?;
+        Some(self.running.swap_remove(index))
+    }
+
     /// A batch waited for that share of the work ahead, behind `others`.
     fn learn(&mut self, waited: f64, others: usize, now: Instant) {
         if waited > WAITED && others < self.learned {
@@ -142,6 +149,9 @@ impl InFlight {
     }
 
     fn count_to(&mut self, now: Instant) {
+        if now == self.counted_to {
+            return;
+        }
         let decay = (-(now - self.counted_to).as_secs_f64() / OCCUPANCY_MEMORY.as_secs_f64()).exp();
         let taken = (self.running.len() as f64 / self.limit() as f64).min(1.0);
         self.occupancy = self.occupancy * decay + taken * (1.0 - decay);

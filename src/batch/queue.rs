@@ -238,7 +238,7 @@ impl Queue {
         let job = self.jobs.get_mut(id.0).expect("a job that waits lives");
         let splits =
             self.name == StrategyName::Adaptive && self.options.split && self.service_times.is_known();
-        let predict_ms = |shape| self.service_times.predict_ms(job.key, shape);
+        let predict_ms = |shape| self.service_times.of(job.key).predict_ms(shape);
         let bound =
             splits.then(|| longest_of_short(&job.lengths, self.options.batch_size as u32, predict_ms));
         job.waiting.clear();
@@ -258,7 +258,7 @@ impl Queue {
         let weight = self.customers.weight(job.customer);
         for slice in job.waiting.iter() {
             if self.name == StrategyName::Adaptive {
-                let own_ms = self.service_times.predict_ms(job.key, job.shape(slice));
+                let own_ms = self.service_times.of(job.key).predict_ms(job.shape(slice));
                 job.own_ns[usize::from(slice == Slice::Long)] = (1e6 * own_ms) as u64;
             }
             self.strategy.insert(&job.describe(id, slice, weight));
@@ -279,7 +279,7 @@ impl Queue {
 
     /// Learns from a batch that was answered.
     fn learn(&mut self, batch: &Batch, took: Duration, now: Instant) {
-        let error_ms = self.service_times.error_ms(batch.key);
+        let error_ms = self.service_times.of(batch.key).error_ms();
         if self.in_flight.answered(batch.id, took, error_ms, now) == Verdict::Undisturbed
             && self.service_times.observe(batch.key, batch.shape, took)
             && self.name == StrategyName::Adaptive
@@ -321,7 +321,7 @@ impl Queue {
         self.figures.wasted_characters +=
             u64::from(shape.sequences) * u64::from(shape.longest) - shape.characters;
         let known = self.service_times.is_known();
-        let predicted_ms = known.then(|| self.service_times.predict_ms(key, shape));
+        let predicted_ms = known.then(|| self.service_times.of(key).predict_ms(shape));
         self.in_flight.start(id, predicted_ms, now);
         let predicted = predicted_ms.map(|ms| Duration::from_secs_f64(ms / 1e3));
         Batch { id, key, parts, flush, predicted, shape }
@@ -341,8 +341,12 @@ impl Queue {
     /// Adds the time of a batch to the work of its customers, in proportion to what their parts would take alone, or
     /// to their sequences while that is unknown.
     fn share_out(&mut self, batch: &Batch, took: Duration) {
+        if let [part] = &batch.parts[..] {
+            return self.customers.worked(part.customer, took);
+        }
+        let service_time = self.service_times.of(batch.key);
         let alone = |part: &Part| match batch.predicted {
-            Some(_) => self.service_times.predict_ms(batch.key, part.shape).max(1e-6),
+            Some(_) => service_time.predict_ms(part.shape).max(1e-6),
             None => f64::from(part.shape.sequences),
         };
         let per_share = took.as_nanos() as f64 / batch.parts.iter().map(alone).sum::<f64>();

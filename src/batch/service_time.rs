@@ -94,7 +94,7 @@ impl Line {
 
 /// What is known of one key, or of all together.
 #[derive(Clone, Debug)]
-struct ServiceTime {
+pub(super) struct ServiceTime {
     lines: [Line; Form::ALL.len()],
     best: usize,
     seen: u32,
@@ -117,11 +117,19 @@ impl ServiceTime {
         self.seen >= KNOWN_AFTER || early
     }
 
-    fn predict_ms(&self, shape: Shape) -> f64 {
+    /// Milliseconds that a batch of that shape takes when the classifier has nothing else to do.
+    pub(super) fn predict_ms(&self, shape: Shape) -> f64 {
         self.best().predict_ms(Form::ALL[self.best].size(shape))
     }
 
-    fn observe(&mut self, shape: Shape, ms: f64) {
+    /// By how many milliseconds predictions have been wrong on average.
+    pub(super) fn error_ms(&self) -> f64 {
+        self.best().error_ms
+    }
+
+    /// Whether it is now relied on, or predicts in another form.
+    fn observe(&mut self, shape: Shape, ms: f64) -> bool {
+        let before = (self.is_known(), self.best);
         for (form, line) in Form::ALL.into_iter().zip(&mut self.lines) {
             let size = form.size(shape);
             // A line needs two points before it can predict.
@@ -138,12 +146,15 @@ impl ServiceTime {
         if self.lines[least].error_ms < CLEARLY_BETTER * self.best().error_ms {
             self.best = least;
         }
+        before != (self.is_known(), self.best)
     }
 }
 
 /// Learns how long batches take.
 pub(super) struct ServiceTimes {
     all: ServiceTime,
+    /// The key that was seen first. Until there is a second, what is known of all is known of it.
+    first: Option<KeyId>,
     by_key: BTreeMap<KeyId, ServiceTime>,
     observed: u64,
 }
@@ -151,7 +162,7 @@ pub(super) struct ServiceTimes {
 impl ServiceTimes {
     /// Knows nothing yet.
     pub(super) fn new() -> ServiceTimes {
-        ServiceTimes { all: ServiceTime::new(), by_key: BTreeMap::new(), observed: 0 }
+        ServiceTimes { all: ServiceTime::new(), first: None, by_key: BTreeMap::new(), observed: 0 }
     }
 
     /// Whether predictions can be relied on.
@@ -159,34 +170,33 @@ impl ServiceTimes {
         self.all.is_known()
     }
 
-    /// Milliseconds that a batch of that shape takes when the classifier has nothing else to do.
-    pub(super) fn predict_ms(&self, key: KeyId, shape: Shape) -> f64 {
-        self.of(key).predict_ms(shape)
-    }
-
-    /// By how many milliseconds predictions have been wrong on average.
-    pub(super) fn error_ms(&self, key: KeyId) -> f64 {
-        self.of(key).best().error_ms
+    /// What is known of a key; of all together until its own times can be relied on.
+    pub(super) fn of(&self, key: KeyId) -> &ServiceTime {
+        self.by_key.get(&key).filter(|own| own.is_known()).unwrap_or(&self.all)
     }
 
     /// A batch took that long while the classifier had nothing else to do. Whether predictions are now made in
     /// another way than before, so that what was ordered by them is to be ordered anew.
     pub(super) fn observe(&mut self, key: KeyId, shape: Shape, took: Duration) -> bool {
         self.observed += 1;
+        let ms = took.as_secs_f64() * 1e3;
+        let first = *self.first.get_or_insert(key);
+        if first == key && self.by_key.is_empty() {
+            return self.all.observe(shape, ms);
+        }
+        if self.by_key.is_empty() {
+            self.by_key.insert(first, self.all.clone());
+        }
         let before = self.way(key);
-        self.all.observe(shape, took.as_secs_f64() * 1e3);
+        self.all.observe(shape, ms);
         if self.by_key.len() >= MOST_KEYS && !self.by_key.contains_key(&key) {
             let oldest = self.by_key.iter().min_by_key(|(_, time)| time.seen_last).map(|(&key, _)| key);
             oldest.map(|key| self.by_key.remove(&key));
         }
         let own = self.by_key.entry(key).or_insert_with(ServiceTime::new);
-        own.observe(shape, took.as_secs_f64() * 1e3);
+        own.observe(shape, ms);
         own.seen_last = self.observed;
         before != self.way(key)
-    }
-
-    fn of(&self, key: KeyId) -> &ServiceTime {
-        self.by_key.get(&key).filter(|own| own.is_known()).unwrap_or(&self.all)
     }
 
     /// Whether predictions are relied on, whether the key has its own, and of which form.
@@ -223,7 +233,7 @@ mod tests {
 
     fn assert_predicts(times: &ServiceTimes, us: impl Fn(Shape) -> f64) {
         for lengths in [&[1][..], &[116; 5], &[558, 10], &[300, 300, 300]] {
-            let (predicted, true_ms) = (times.predict_ms(KEY, shape(lengths)), us(shape(lengths)) / 1e3);
+            let (predicted, true_ms) = (times.of(KEY).predict_ms(shape(lengths)), us(shape(lengths)) / 1e3);
             assert!(
                 (predicted - true_ms).abs() < 1e-6 * true_ms.max(1.0),
                 "{lengths:?}: {predicted} {true_ms}"
@@ -268,7 +278,7 @@ mod tests {
         let mut times = ServiceTimes::new();
         learn(&mut times, 400, |s| f64::from(s.longest).powi(2));
         learn(&mut times, 2000, |s| 3.0 * f64::from(s.longest).powi(2));
-        let predicted = times.predict_ms(KEY, shape(&[558]));
+        let predicted = times.of(KEY).predict_ms(shape(&[558]));
         assert!((predicted / 934.1 - 1.0).abs() < 0.01, "{predicted}");
     }
 
@@ -279,8 +289,8 @@ mod tests {
             times.observe(KeyId(0), shape(&[100 + i]), Duration::from_millis(10));
             times.observe(KeyId(1), shape(&[100 + i]), Duration::from_millis(500));
         }
-        assert!((times.predict_ms(KeyId(0), shape(&[110])) - 10.0).abs() < 0.1);
-        assert!((times.predict_ms(KeyId(1), shape(&[110])) - 500.0).abs() < 0.1);
+        assert!((times.of(KeyId(0)).predict_ms(shape(&[110])) - 10.0).abs() < 0.1);
+        assert!((times.of(KeyId(1)).predict_ms(shape(&[110])) - 500.0).abs() < 0.1);
         (2..1000).for_each(|key| _ = times.observe(KeyId(key), shape(&[1]), Duration::from_millis(1)));
         assert_eq!(times.by_key.len(), MOST_KEYS);
     }

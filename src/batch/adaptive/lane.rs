@@ -185,6 +185,8 @@ impl Lane {
         except: Place,
         candidates: &mut Vec<Candidate>,
     ) {
+        // What is behind that tag cannot be among the first `most`.
+        let last_tag = self.tags.iter().nth(most).map_or(u64::MAX, |(tag, _)| tag);
         let mut heads = self.tags.iter().peekable();
         let mut behind: BinaryHeap<Reverse<Cursor<'_>>> = BinaryHeap::new();
         while candidates.len() < most {
@@ -206,7 +208,9 @@ impl Lane {
             if place != except {
                 candidates.push(candidate(place, entry));
             }
-            behind.extend(Cursor::at(tag, customer, rest).map(Reverse));
+            if let Some(next) = Cursor::at(tag, customer, rest).filter(|next| next.tag <= last_tag) {
+                behind.push(Reverse(next));
+            }
         }
     }
 }

@@ -145,7 +145,7 @@ impl Strategy for Adaptive {
         let accounts = &self.accounts;
         lane.by_tag(|customer| accounts.counter_ns(customer), MOST_CANDIDATES, place, &mut candidates);
         let economy = Economy {
-            predict_ms: &|shape| situation.service_times.predict_ms(key, shape),
+            service_time: situation.service_times.of(key),
             batch_size: situation.batch_size,
             place_is_free: situation.in_flight.len() + 1 < situation.in_flight.limit(),
             waiting: self.waiting,
@@ -160,7 +160,7 @@ impl Strategy for Adaptive {
             self.take_out(key, part.place);
         }
         let shape = candidates.iter().fold(Shape::default(), |sum, part| sum.with(part.shape));
-        self.charge(key, situation.service_times.predict_ms(key, shape), &candidates, situation);
+        self.charge(key, situation.service_times.of(key).predict_ms(shape), &candidates, situation);
         members.extend(candidates.drain(..).map(|part| part.member));
         self.candidates = candidates;
         let flush = if is_overdue { FlushReason::Deadline } else { at_once(shape.sequences, situation) };

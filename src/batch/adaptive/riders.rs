@@ -5,6 +5,7 @@
 //! less what the members lose as their batch takes longer. Called by `mod.rs`. Floor 1.
 
 use super::super::job::{Member, Shape};
+use super::super::service_time::ServiceTime;
 use super::lane::{Place, class};
 use crate::time::Instant;
 
@@ -25,8 +26,8 @@ pub(super) struct Candidate {
 
 /// What riding costs and saves now.
 pub(super) struct Economy<'a> {
-    /// Milliseconds that a batch takes.
-    pub(super) predict_ms: &'a dyn Fn(Shape) -> f64,
+    /// How long a batch takes.
+    pub(super) service_time: &'a ServiceTime,
     pub(super) batch_size: u32,
     /// Whether another batch may be sent besides this one.
     pub(super) place_is_free: bool,
@@ -54,7 +55,7 @@ impl Economy<'_> {
         let mut terms: Vec<Terms> = candidates.iter().map(|candidate| self.terms(candidate)).collect();
         let (mut shape, mut riders) = (lead.shape, 0);
         while shape.sequences < self.batch_size {
-            let with_ms = (self.predict_ms)(shape);
+            let with_ms = self.service_time.predict_ms(shape);
             let mut best: Option<(f64, usize)> = None;
             for (i, (candidate, terms)) in candidates.iter().zip(&terms).enumerate().skip(riders) {
                 if shape.sequences + candidate.shape.sequences > self.batch_size {
@@ -84,18 +85,18 @@ impl Economy<'_> {
             characters: u64::from(alike) * characters / u64::from(sequences),
             longest,
         };
-        let base_ms = (self.predict_ms)(Shape::default());
+        let base_ms = self.service_time.predict_ms(Shape::default());
         let share = f64::from(sequences) / f64::from(alike);
         Terms {
-            own_ms: (self.predict_ms)(candidate.shape),
-            later_ms: base_ms + ((self.predict_ms)(full) - base_ms) * share,
+            own_ms: self.service_time.predict_ms(candidate.shape),
+            later_ms: base_ms + (self.service_time.predict_ms(full) - base_ms) * share,
             for_age_ms: FOR_AGE * (self.now - candidate.arrived).as_secs_f64() * 1e3,
         }
     }
 
     /// Milliseconds that all save together if a candidate rides in a batch of that shape with that many riders.
     fn net_ms(&self, batch: Shape, batch_ms: f64, rider: Shape, terms: &Terms, riders: usize) -> f64 {
-        let together_ms = (self.predict_ms)(batch.with(rider));
+        let together_ms = self.service_time.predict_ms(batch.with(rider));
         let longer_ms = together_ms - batch_ms;
         let alone_ms = if self.place_is_free { terms.own_ms } else { batch_ms + terms.own_ms };
         let members = (riders + 1) as f64;
