@@ -1,19 +1,20 @@
 //! The queue itself.
 //!
 //! Here: [`Queue`], which keeps the jobs, asks the strategy what goes next, and counts. Not here: the orders of jobs
-//! (`strategy.rs` and a file each). Floor 1.
+//! (`strategy.rs` and a file each), nor how jobs are cut into parts (`queue/ordering.rs`). Floor 1.
+
+mod ordering;
 
 use std::time::Duration;
 
-use super::adaptive::split::longest_of_short;
 use super::arrivals::Arrivals;
 use super::customers::{CustomerFigures, Customers};
 use super::dispatch::{Batch, BatchId, BatchOutcome, FlushReason, Next, Part, Refused};
 use super::drain_rate::DrainRate;
 use super::figures::Figures;
 use super::halving::{Half, Halving};
-use super::in_flight::{InFlight, Verdict};
-use super::job::{Job, JobId, KeyId, Member, Shape, Slice};
+use super::in_flight::InFlight;
+use super::job::{Job, JobId, KeyId, Member, Shape};
 use super::options::QueueOptions;
 use super::service_time::ServiceTimes;
 use super::strategy::{Pick, Situation, Strategy, StrategyName, empty};
@@ -231,61 +232,6 @@ impl Queue {
     /// What customers have received together that [`customers`](Queue::customers) no longer lists.
     pub fn other_customers(&self) -> CustomerFigures {
         self.customers.forgotten()
-    }
-
-    /// Decides in which parts a job of which none was sent waits.
-    fn slice(&mut self, id: JobId) {
-        let job = self.jobs.get_mut(id.0).expect("a job that waits lives");
-        let splits =
-            self.name == StrategyName::Adaptive && self.options.split && self.service_times.is_known();
-        let predict_ms = |shape| self.service_times.of(job.key).predict_ms(shape);
-        let bound =
-            splits.then(|| longest_of_short(&job.lengths, self.options.batch_size as u32, predict_ms));
-        job.waiting.clear();
-        match bound.flatten() {
-            Some(bound) => {
-                job.longest_of_short = bound;
-                job.waiting.insert(Slice::Short);
-                job.waiting.insert(Slice::Long);
-            }
-            None => job.waiting.insert(Slice::Whole),
-        }
-    }
-
-    /// Tells the strategy of the parts of a job that wait.
-    fn insert(&mut self, id: JobId) {
-        let job = self.jobs.get_mut(id.0).expect("a job that waits lives");
-        let weight = self.customers.weight(job.customer);
-        for slice in job.waiting.iter() {
-            if self.name == StrategyName::Adaptive {
-                let own_ms = self.service_times.of(job.key).predict_ms(job.shape(slice));
-                job.own_ns[usize::from(slice == Slice::Long)] = (1e6 * own_ms) as u64;
-            }
-            self.strategy.insert(&job.describe(id, slice, weight));
-        }
-    }
-
-    /// Gives all that waits to a new strategy of the current name.
-    fn order_anew(&mut self) {
-        self.strategy = empty(self.name, &self.options, &self.service_times);
-        let waiting: Vec<JobId> = self.arrivals.iter(&self.jobs).collect();
-        for id in waiting {
-            if self.jobs.get(id.0).is_some_and(Job::is_untouched) {
-                self.slice(id);
-            }
-            self.insert(id);
-        }
-    }
-
-    /// Learns from a batch that was answered.
-    fn learn(&mut self, batch: &Batch, took: Duration, now: Instant) {
-        let error_ms = self.service_times.of(batch.key).error_ms();
-        if self.in_flight.answered(batch.id, took, error_ms, now) == Verdict::Undisturbed
-            && self.service_times.observe(batch.key, batch.shape, took)
-            && self.name == StrategyName::Adaptive
-        {
-            self.order_anew();
-        }
     }
 
     /// Sends parts that the strategy took out.

@@ -355,6 +355,21 @@ fn halving_stops_when_it_is_of_no_use() {
 }
 
 #[test]
+fn halving_goes_on_while_each_time_one_half_is_answered() {
+    let mut desk = Desk::new(options(StrategyName::Sjf));
+    for _ in 0..2 * super::halving::MOST_AHEAD {
+        desk.push("A1", &[1], 0);
+        desk.push("A2", &[1], 0);
+        let batch = desk.dispatched(0);
+        desk.queue.halve(batch, at(0)).expect("it is of use");
+        let good = desk.dispatched(0);
+        desk.queue.finished(good, answered(1), at(0));
+        let bad = desk.dispatched(0);
+        desk.queue.finished(bad, BatchOutcome::Failed, at(0));
+    }
+}
+
+#[test]
 fn counts_what_the_queue_alone_knows() {
     let mut desk = Desk::new(options(StrategyName::Sjf));
     desk.push("A1", &[10], 0);

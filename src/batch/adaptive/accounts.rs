@@ -93,3 +93,34 @@ impl Accounts {
         self.accounts[customer as usize].waiting.iter().map(|&(key, _)| key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::customers::Customers;
+    use super::*;
+
+    const KEY: KeyId = KeyId(0);
+
+    #[test]
+    fn whoever_takes_the_index_of_a_forgotten_customer_does_not_take_its_account() {
+        let mut customers = Customers::new(&[]);
+        let ids: Vec<CustomerId> = (0..10_000)
+            .map(|i| {
+                let id = customers.enter(&format!("c{i}"));
+                customers.leave(id);
+                id
+            })
+            .collect();
+        let (new, old) = (ids[9_999], ids.iter().find(|id| id.index() == ids[9_999].index()).unwrap());
+        assert_ne!(new, *old);
+        let mut accounts = Accounts::default();
+        accounts.enter(*old, KEY);
+        accounts.charge(old.index(), 7);
+        accounts.leave(old.index(), KEY);
+        accounts.enter(*old, KEY);
+        assert_eq!(accounts.counter_ns(old.index()), 7);
+        accounts.leave(old.index(), KEY);
+        accounts.enter(new, KEY);
+        assert_eq!((accounts.counter_ns(new.index()), accounts.mean_counter_ns()), (0, 0));
+    }
+}

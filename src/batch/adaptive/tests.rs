@@ -177,6 +177,43 @@ fn every_fourth_batch_is_led_by_an_overdue_job_of_a_customer_that_had_no_more_th
 }
 
 #[test]
+fn of_overdue_jobs_the_oldest_leads() {
+    let mut queue = taught(1, adaptive());
+    let mut led = Vec::new();
+    let mut patient = Vec::new();
+    for ms in 1..600 {
+        match ms {
+            // Overdue at 2 + 200 + 4 x 90 ms, and at 360 + 200 + 4 x 0.1 ms.
+            2 => patient.push(push(&mut queue, "old", &[300; 5], ms)),
+            360 => patient.push(push(&mut queue, "new", &[10; 5], ms)),
+            _ => {}
+        }
+        push(&mut queue, &format!("c{ms}"), &[5; 5], ms);
+        let batch = dispatched(&mut queue, ms);
+        led.extend(patient.iter().copied().filter(|&job| batch.parts[0].job == job));
+        answer(&mut queue, batch, ms);
+    }
+    assert_eq!(led, patient);
+}
+
+#[test]
+fn an_overdue_job_of_a_customer_that_had_more_than_its_share_does_not_lead() {
+    let mut queue = taught(1, adaptive());
+    push(&mut queue, "greedy", &[300; 5], 0);
+    let first = dispatched(&mut queue, 0);
+    push(&mut queue, "b", &[10; 5], 0);
+    let long = push(&mut queue, "greedy", &[100; 5], 0);
+    answer(&mut queue, first, 0);
+    // b receives a tenth of a millisecond each time, so it stays behind greedy's 90.
+    for ms in 1..400 {
+        push(&mut queue, "b", &[10; 5], ms);
+        let batch = dispatched(&mut queue, ms);
+        assert_ne!(batch.parts[0].job, long, "at {ms} ms");
+        answer(&mut queue, batch, ms);
+    }
+}
+
+#[test]
 fn unlike_keys_never_share_a_batch_and_share_the_turns_of_their_customers() {
     let mut queue = taught(1, adaptive());
     let mut push_with = |customer: &str, key| queue.push(customer, KeyId(key), &[50, 50], at(1)).unwrap();
