@@ -38,7 +38,7 @@ bench: ## Measure the small parts: selector, wheel, heads, batching queue, codec
 	$(CARGO) bench --locked --bench lateness
 
 batching: ## Play the batching workloads in virtual time and print their table: each strategy beside the others
-	$(CARGO) bench --locked --bench batching_table
+	$(CARGO) bench --locked --bench batching_table --bench batching_world
 
 twins: ## Play the contract's customers over sockets beside the same in virtual time (SECONDS=30 a run, 20 runs)
 	$(CARGO) bench --locked --bench twins
