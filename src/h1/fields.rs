@@ -22,6 +22,16 @@ impl FieldSet {
         self.0 >> position & 1 == 1
     }
 
+    /// The positions of its fields, ascending.
+    pub fn positions(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let position = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (position < u128::BITS).then_some(position as usize)
+        })
+    }
+
     /// The fields of either set.
     #[must_use]
     pub const fn union(self, other: FieldSet) -> FieldSet {
@@ -150,11 +160,14 @@ impl Scan {
 
     /// `Connection`: its options, and the fields that it makes hop-by-hop (RFC 9110 §7.6.1).
     fn read_connection(&mut self, fields: &[httparse::Header<'_>], connection: FieldSet) {
-        for (i, header) in fields.iter().enumerate() {
-            if !connection.contains(i) {
+        for i in connection.positions() {
+            let value = fields[i].value;
+            // What nearly every one says.
+            if value == b"keep-alive" {
+                self.keep_alive = true;
                 continue;
             }
-            for option in header.value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+            for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
                 if option.eq_ignore_ascii_case(b"close") {
                     self.close = true;
                 } else if option.eq_ignore_ascii_case(b"keep-alive") {

@@ -111,9 +111,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     /// Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 §10.1.1).
     pub fn expects_continue(&self) -> bool {
         let said = |i: usize| self.fields[i].value.eq_ignore_ascii_case(b"100-continue");
-        self.version == Version::Http11
-            && !self.scan.expect.is_empty()
-            && (0..self.fields.len()).any(|i| self.scan.expect.contains(i) && said(i))
+        self.version == Version::Http11 && self.scan.expect.positions().any(said)
     }
 }
 

@@ -152,11 +152,9 @@ fn copy_fields(
     out: &mut Vec<u8>,
 ) {
     let mut run = from;
-    if !skipped.is_empty() {
-        for i in (0..fields.len()).filter(|&i| skipped.contains(i)) {
-            out.extend_from_slice(&bytes[run..offset(bytes, fields[i].name.as_bytes())]);
-            run = fields.get(i + 1).map_or(end, |f| offset(bytes, f.name.as_bytes()));
-        }
+    for i in skipped.positions() {
+        out.extend_from_slice(&bytes[run..offset(bytes, fields[i].name.as_bytes())]);
+        run = fields.get(i + 1).map_or(end, |f| offset(bytes, f.name.as_bytes()));
     }
     out.extend_from_slice(&bytes[run..end]);
 }
