@@ -5,12 +5,12 @@
 //! A room may import only from lower floors; `tests/tidy.rs` checks it.
 //!
 //! ```text
-//! floor 5  door      main.rs  cli  config
+//! floor 5  door        main.rs  cli  config
 //! floor 4  laboratory  world
-//! floor 3  handlers  proxy  testbed  load          (do not know each other)
-//! floor 2  machines  reactor  net  telemetry       (only rooms that touch kernel, threads, files)
+//! floor 3  handlers    proxy  testbed  load               (do not know each other)
+//! floor 2  machines    reactor  net  telemetry            (only rooms that touch kernel, threads, files)
 //! floor 1  rules       h1  balance  batch  codec  record  (pure: values in, values out, now as argument)
-//! floor 0  ground    time  wheel  deadline  buffer  slots
+//! floor 0  ground      time  wheel  deadline  buffer  slots
 //! ```
 //!
 //! # Glossary
@@ -23,6 +23,11 @@
 //! | upstream | a connection to a backend |
 //! | framing | what delimits a message's body (RFC 9112 §6) |
 //! | routing mode | how the backend is chosen |
+//! | classifier | a server that takes several requests at once |
+//! | customer | whose request it is, by `X-Customer-Id` |
+//! | job | a request that waits for a batch, as the queue sees it; a ticket, as the proxy does |
+//! | batch | sequences of one or more jobs, sent to a classifier as one request |
+//! | strategy | which jobs go into the next batch |
 //! | turn | one pass of the event loop |
 //! | record | what is known of a finished exchange; a row of the CSV |
 
