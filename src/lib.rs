@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! floor 5  door        main.rs  cli  config
-//! floor 4  laboratory  world
+//! floor 4  laboratory  lab  world
 //! floor 3  handlers    proxy  testbed  load               (do not know each other)
 //! floor 2  machines    reactor  net  telemetry            (only rooms that touch kernel, threads, files)
 //! floor 1  rules       h1  balance  batch  codec  record  (pure: values in, values out, now as argument)
@@ -39,6 +39,7 @@ pub mod codec;
 pub mod config;
 pub mod deadline;
 pub mod h1;
+pub mod lab;
 pub mod load;
 pub mod net;
 pub mod proxy;

@@ -12,7 +12,7 @@ const FLOORS: [(u8, &[&str]); 6] = [
     (1, &["h1", "balance", "batch", "codec", "record"]),
     (2, &["reactor", "net", "telemetry"]),
     (3, HANDLERS),
-    (4, &["world"]),
+    (4, &["lab", "world"]),
     (5, &["config", "cli", "main", "lib"]),
 ];
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{ConfigError, ResolveError};
+use crate::lab::log::LogError;
 use crate::telemetry::TelemetryError;
 
 /// The program's exit codes.
@@ -54,6 +55,8 @@ pub enum CliError {
         /// Why not.
         source: io::Error,
     },
+    /// A file is not a request log.
+    Log(LogError),
     /// Something else that the system refused.
     System {
         /// What was tried, after "cannot": `start the event loop`.
@@ -82,6 +85,7 @@ impl CliError {
             CliError::Resolve(_)
             | CliError::Listen { .. }
             | CliError::Csv { .. }
+            | CliError::Log(_)
             | CliError::System { .. } => Exit::Failed,
         }
     }
@@ -105,6 +109,7 @@ impl fmt::Display for CliError {
                 path.display(),
                 crate::config::reason(source)
             ),
+            CliError::Log(e) => e.fmt(f),
             CliError::System { what, source } => {
                 write!(f, "cannot {what}: {}", crate::config::reason(source))
             }
@@ -117,6 +122,7 @@ impl std::error::Error for CliError {
         match self {
             CliError::Config(e) => Some(e),
             CliError::Resolve(e) => Some(e),
+            CliError::Log(e) => Some(e),
             CliError::Listen { source, .. }
             | CliError::Csv { source, .. }
             | CliError::System { source, .. } => Some(source),

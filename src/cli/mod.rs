@@ -10,6 +10,7 @@ mod clients;
 mod error;
 mod load;
 mod proxy;
+mod report;
 mod simulated;
 mod start;
 mod testbed;
@@ -54,6 +55,9 @@ enum Command {
     /// Play customers of the batching proxy
     #[command(after_help = clients::EXAMPLE)]
     Clients(clients::ClientsArgs),
+    /// Analyse request logs: figures, tables, pictures, verdicts on repeats
+    #[command(after_help = report::EXAMPLE)]
+    Report(report::ReportArgs),
     /// Check a configuration and show the values in force
     #[command(after_help = check::EXAMPLE)]
     Check(ServerArgs),
@@ -109,6 +113,7 @@ fn dispatch(matches: &ArgMatches) -> Result<Exit, CliError> {
         Command::Classifier(args) => classifier::run(args),
         Command::Load(args) => load::run(args),
         Command::Clients(args) => clients::run(args),
+        Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args, matches),
     }
 }

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::lab::{Lab, received, sip};
+use super::rig::{Rig, received, sip};
 use super::*;
 use crate::net::{Stream, VirtualNet, VirtualStream, Weather};
 
 /// From end to end of a calm link.
 const LINK: Duration = Duration::from_micros(50);
 
-fn classifier(options: ClassifierOptions) -> Lab<Classifications> {
+fn classifier(options: ClassifierOptions) -> Rig<Classifications> {
     classifier_in(Weather::CALM, options)
 }
 
-fn classifier_in(weather: Weather, options: ClassifierOptions) -> Lab<Classifications> {
-    Lab::new(weather, |listener, control| SimulatedClassifier::<VirtualNet>::new(options, listener, control))
+fn classifier_in(weather: Weather, options: ClassifierOptions) -> Rig<Classifications> {
+    Rig::new(weather, |listener, control| SimulatedClassifier::<VirtualNet>::new(options, listener, control))
 }
 
 /// As a real server that works on `concurrency` requests at once, 10 ms each.
@@ -37,11 +37,11 @@ fn classify(sequences: &[&str]) -> Vec<u8> {
 }
 
 /// Runs until so many answers have been sent; returns how long that took.
-fn until_answered(lab: &mut Lab<Classifications>, answers: u64) -> Duration {
-    let start = lab.fabric.now();
-    lab.run_until(3_600_000, |lab| lab.answered() >= answers);
-    assert_eq!(lab.answered(), answers);
-    lab.fabric.now() - start
+fn until_answered(rig: &mut Rig<Classifications>, answers: u64) -> Duration {
+    let start = rig.fabric.now();
+    rig.run_until(3_600_000, |rig| rig.answered() >= answers);
+    assert_eq!(rig.answered(), answers);
+    rig.fabric.now() - start
 }
 
 /// Not early, and not a tick late.
@@ -54,136 +54,136 @@ fn on_time(took: Duration, expected: Duration) {
 
 #[test]
 fn a_request_takes_the_square_of_its_longest_sequence() {
-    let mut lab = classifier(ClassifierOptions::default());
-    let mut client = lab.client(&classify(&["a", &"é".repeat(116), "class"]));
-    let took = until_answered(&mut lab, 1);
+    let mut rig = classifier(ClassifierOptions::default());
+    let mut client = rig.client(&classify(&["a", &"é".repeat(116), "class"]));
+    let took = until_answered(&mut rig, 1);
     on_time(took, LINK + Duration::from_micros(116 * 116));
-    lab.run(1);
+    rig.run(1);
     let (text, end) = received(&mut client);
     assert!(
         text.ends_with("\r\n\r\n{\"results\":[\"not code\",\"not code\",\"not code\"]}") && !end,
         "{text}"
     );
     client.write_all(&classify(&[""])).unwrap();
-    assert_eq!(until_answered(&mut lab, 2), LINK, "no time at all needs no timer");
-    assert_eq!(lab.reactor.timers(), 0);
+    assert_eq!(until_answered(&mut rig, 2), LINK, "no time at all needs no timer");
+    assert_eq!(rig.reactor.timers(), 0);
 }
 
 #[test]
 fn the_time_starts_when_the_request_has_been_read_whole() {
     let request = classify(&[&"x".repeat(100)]);
     for cut in [5, request.len() - 110, request.len() - 1] {
-        let mut lab = classifier(ClassifierOptions::default());
-        let mut client = lab.client(&request[..cut]);
-        lab.run(30_000);
+        let mut rig = classifier(ClassifierOptions::default());
+        let mut client = rig.client(&request[..cut]);
+        rig.run(30_000);
         client.write_all(&request[cut..]).unwrap();
-        on_time(until_answered(&mut lab, 1), LINK + Duration::from_millis(10));
-        lab.run(1);
+        on_time(until_answered(&mut rig, 1), LINK + Duration::from_millis(10));
+        rig.run(1);
         assert!(received(&mut client).0.ends_with("{\"results\":[\"not code\"]}"));
-        assert_eq!(lab.server.buffers.lent(), 0);
-        lab.run(300_000);
+        assert_eq!(rig.server.buffers.lent(), 0);
+        rig.run(300_000);
         assert_eq!(received(&mut client), (String::new(), false), "who has sent a whole request may rest");
     }
 }
 
 #[test]
 fn any_number_sleep_at_once_without_a_bound() {
-    let mut lab = classifier(ClassifierOptions::default());
+    let mut rig = classifier(ClassifierOptions::default());
     let text = "y".repeat(500);
-    let _clients: Vec<_> = (0..500).map(|_| lab.client(&classify(&[&text]))).collect();
-    let first_sent = lab.fabric.now();
-    lab.run(240);
-    assert_eq!(lab.reactor.timers() as u64 + lab.answered(), 500);
-    until_answered(&mut lab, 500);
-    assert!(lab.fabric.now() - first_sent < Duration::from_millis(260), "they waited for each other");
+    let _clients: Vec<_> = (0..500).map(|_| rig.client(&classify(&[&text]))).collect();
+    let first_sent = rig.fabric.now();
+    rig.run(240);
+    assert_eq!(rig.reactor.timers() as u64 + rig.answered(), 500);
+    until_answered(&mut rig, 500);
+    assert!(rig.fabric.now() - first_sent < Duration::from_millis(260), "they waited for each other");
 }
 
 /// When each client's answer came, of clients that ask at the same time.
-fn answer_times(lab: &mut Lab<Classifications>, clients: &mut [VirtualStream]) -> Vec<u64> {
-    let asked = lab.fabric.now();
+fn answer_times(rig: &mut Rig<Classifications>, clients: &mut [VirtualStream]) -> Vec<u64> {
+    let asked = rig.fabric.now();
     clients.iter_mut().for_each(|client| client.write_all(&classify(&["a"])).unwrap());
     let mut times = vec![None; clients.len()];
     while times.contains(&None) {
-        lab.run(1);
+        rig.run(1);
         for (time, client) in times.iter_mut().zip(&mut *clients) {
             if !received(client).0.is_empty() {
-                *time = Some((lab.fabric.now() - asked).as_millis() as u64);
+                *time = Some((rig.fabric.now() - asked).as_millis() as u64);
             }
         }
-        assert!(lab.fabric.now() - asked < Duration::from_secs(10), "{times:?}");
+        assert!(rig.fabric.now() - asked < Duration::from_secs(10), "{times:?}");
     }
     times.into_iter().flatten().collect()
 }
 
 #[test]
 fn beyond_the_concurrency_requests_wait_in_order() {
-    let mut lab = classifier(limited(2));
-    let mut clients: Vec<_> = (0..5).map(|_| lab.client(b"")).collect();
+    let mut rig = classifier(limited(2));
+    let mut clients: Vec<_> = (0..5).map(|_| rig.client(b"")).collect();
     // The answer is on its way in the eleventh millisecond.
-    assert_eq!(answer_times(&mut lab, &mut clients), [11, 11, 21, 21, 31]);
-    assert_eq!(answer_times(&mut lab, &mut clients), [11, 11, 21, 21, 31]);
+    assert_eq!(answer_times(&mut rig, &mut clients), [11, 11, 21, 21, 31]);
+    assert_eq!(answer_times(&mut rig, &mut clients), [11, 11, 21, 21, 31]);
 }
 
 #[test]
 fn what_is_refused_takes_no_time_and_nobodys_place() {
-    let mut lab = classifier(limited(1));
-    let mut busy = lab.client(&classify(&["a"]));
-    let mut refused = lab.client(&classify(&[]));
-    let mut docs = lab.client(b"GET /docs HTTP/1.1\r\nHost: c\r\n\r\n");
-    lab.run(1);
+    let mut rig = classifier(limited(1));
+    let mut busy = rig.client(&classify(&["a"]));
+    let mut refused = rig.client(&classify(&[]));
+    let mut docs = rig.client(b"GET /docs HTTP/1.1\r\nHost: c\r\n\r\n");
+    rig.run(1);
     assert!(received(&mut refused).0.starts_with("HTTP/1.1 400 "));
     assert!(received(&mut docs).0.starts_with("HTTP/1.1 200 "));
     refused.write_all(&classify(&["b"])).unwrap();
-    lab.run(10);
+    rig.run(10);
     assert!(received(&mut busy).0.starts_with("HTTP/1.1 200 "));
     assert_eq!(received(&mut refused).0, "");
-    lab.run(10);
+    rig.run(10);
     assert!(received(&mut refused).0.starts_with("HTTP/1.1 200 "));
 }
 
 #[test]
 fn the_work_for_a_client_that_has_left_is_done_all_the_same() {
-    let mut lab = classifier(limited(1));
-    let leaver = lab.client(&classify(&["a"]));
-    lab.run(1);
+    let mut rig = classifier(limited(1));
+    let leaver = rig.client(&classify(&["a"]));
+    rig.run(1);
     leaver.reset_on_close();
     drop(leaver);
-    lab.run(1);
-    assert_eq!((lab.reactor.timers(), lab.server.connections.len()), (0, 0));
-    let mut next = lab.client(&classify(&["b"]));
-    lab.run(10);
+    rig.run(1);
+    assert_eq!((rig.reactor.timers(), rig.server.connections.len()), (0, 0));
+    let mut next = rig.client(&classify(&["b"]));
+    rig.run(10);
     assert_eq!(received(&mut next).0, "", "it found the place free");
-    lab.run(8);
+    rig.run(8);
     assert!(received(&mut next).0.starts_with("HTTP/1.1 200 "));
-    assert_eq!(lab.answered(), 1);
+    assert_eq!(rig.answered(), 1);
 }
 
 #[test]
 fn a_client_that_leaves_in_mid_body_leaves_nothing_behind() {
-    let mut lab = classifier(ClassifierOptions::default());
+    let mut rig = classifier(ClassifierOptions::default());
     for reset in [true, false] {
         let request = classify(&["some text"]);
-        let leaver = lab.client(&request[..request.len() - 5]);
-        lab.run(1);
-        assert_eq!(lab.server.buffers.lent(), 1);
+        let leaver = rig.client(&request[..request.len() - 5]);
+        rig.run(1);
+        assert_eq!(rig.server.buffers.lent(), 1);
         if reset {
             leaver.reset_on_close();
         }
         drop(leaver);
-        lab.run(1);
-        let left = (lab.server.connections.len(), lab.reactor.timers(), lab.server.buffers.lent());
+        rig.run(1);
+        let left = (rig.server.connections.len(), rig.reactor.timers(), rig.server.buffers.lent());
         assert_eq!(left, (0, 0, 0), "reset: {reset}");
     }
 }
 
 #[test]
 fn pipelined_requests_are_answered_in_order_one_after_the_other() {
-    let mut lab = classifier(ClassifierOptions::default());
+    let mut rig = classifier(ClassifierOptions::default());
     let texts = ["a;".to_owned(), "b".repeat(200), "c;".to_owned()];
     let all: Vec<u8> = texts.iter().flat_map(|text| classify(&[text])).collect();
-    let mut client = lab.client(&all);
-    on_time(until_answered(&mut lab, 2), LINK + Duration::from_micros(4 + 200 * 200 + 66));
-    lab.run(1);
+    let mut client = rig.client(&all);
+    on_time(until_answered(&mut rig, 2), LINK + Duration::from_micros(4 + 200 * 200 + 66));
+    rig.run(1);
     let (text, _) = received(&mut client);
     let labels: Vec<_> =
         text.split("\"results\":").skip(1).map(|part| &part[..part.find('}').unwrap()]).collect();
@@ -198,15 +198,15 @@ fn a_body_beyond_a_mebibyte_is_refused_before_it_is_kept() {
     let endless = [&chunked[..], &vec![b'x'; 1 << 20], b"x"].concat();
     for request in [announced.as_bytes(), &endless] {
         let wide = Weather { capacity: 4 << 20, ..Weather::CALM };
-        let mut lab = classifier_in(wide, ClassifierOptions::default());
-        let mut client = lab.client(request);
-        let (text, end) = sip(&mut lab, &mut client, 100);
+        let mut rig = classifier_in(wide, ClassifierOptions::default());
+        let mut client = rig.client(request);
+        let (text, end) = sip(&mut rig, &mut client, 100);
         assert!(text.starts_with("HTTP/1.1 413 Content Too Large\r\n") && end, "{text}");
         assert!(text.ends_with("at most 1048576 bytes here\n"), "{text}");
         drop(client);
-        lab.run(2_000);
+        rig.run(2_000);
         assert_eq!(
-            (lab.server.connections.len(), lab.server.buffers.lent(), lab.reactor.timers()),
+            (rig.server.connections.len(), rig.server.buffers.lent(), rig.reactor.timers()),
             (0, 0, 0)
         );
     }
@@ -214,12 +214,12 @@ fn a_body_beyond_a_mebibyte_is_refused_before_it_is_kept() {
 
 #[test]
 fn a_body_that_nobody_wants_may_be_of_any_size() {
-    let mut lab = classifier(ClassifierOptions::default());
-    let mut client = lab.client(b"PUT /docs HTTP/1.1\r\nHost: c\r\nContent-Length: 3000000\r\n\r\n");
+    let mut rig = classifier(ClassifierOptions::default());
+    let mut client = rig.client(b"PUT /docs HTTP/1.1\r\nHost: c\r\nContent-Length: 3000000\r\n\r\n");
     for _ in 0..300 {
         client.write_all(&[b'x'; 10_000]).unwrap();
-        lab.run(1);
-        assert_eq!(lab.server.buffers.lent(), 0);
+        rig.run(1);
+        assert_eq!(rig.server.buffers.lent(), 0);
     }
     let (text, end) = received(&mut client);
     assert!(text.starts_with("HTTP/1.1 405 ") && text.contains("\r\nAllow: GET, HEAD\r\n") && !end, "{text}");
@@ -227,38 +227,38 @@ fn a_body_that_nobody_wants_may_be_of_any_size() {
 
 #[test]
 fn a_stop_answers_what_waits_and_then_ends() {
-    let mut lab = classifier(limited(1));
-    let mut clients = [0; 3].map(|_| lab.client(&classify(&["a"])));
-    let mut resting = lab.client(b"");
-    lab.run(1);
-    lab.stop();
-    lab.run(15);
-    assert!(received(&mut resting).1 && !lab.stopped, "who rests is closed, who waits is not");
-    lab.run(100);
+    let mut rig = classifier(limited(1));
+    let mut clients = [0; 3].map(|_| rig.client(&classify(&["a"])));
+    let mut resting = rig.client(b"");
+    rig.run(1);
+    rig.stop();
+    rig.run(15);
+    assert!(received(&mut resting).1 && !rig.stopped, "who rests is closed, who waits is not");
+    rig.run(100);
     for client in &mut clients {
         let (text, end) = received(client);
         assert!(text.starts_with("HTTP/1.1 200 ") && text.contains("Connection: close\r\n") && end, "{text}");
     }
-    assert!(lab.stopped && !lab.server.forced());
-    assert_eq!(lab.reactor.timers(), 1, "the limit of stopping alone");
+    assert!(rig.stopped && !rig.server.forced());
+    assert_eq!(rig.reactor.timers(), 1, "the limit of stopping alone");
 }
 
 #[test]
 fn who_has_closed_its_sending_side_is_answered_still() {
-    let mut lab = classifier(limited(1));
-    let mut client = lab.client(&classify(&["a"]));
+    let mut rig = classifier(limited(1));
+    let mut client = rig.client(&classify(&["a"]));
     client.shutdown(std::net::Shutdown::Write).unwrap();
-    let (text, end) = sip(&mut lab, &mut client, 100);
+    let (text, end) = sip(&mut rig, &mut client, 100);
     assert!(text.starts_with("HTTP/1.1 200 ") && end, "{text}");
-    assert_eq!(lab.server.connections.len(), 0);
+    assert_eq!(rig.server.connections.len(), 0);
 }
 
 #[test]
 fn rough_weather_changes_no_answer() {
     let rough =
         Weather { short_writes: 0.5, split_segments: 0.5, spurious: 0.3, capacity: 300, ..Weather::CALM };
-    let mut lab = classifier_in(rough, ClassifierOptions::default());
-    let mut client = lab.client(b"");
+    let mut rig = classifier_in(rough, ClassifierOptions::default());
+    let mut client = rig.client(b"");
     for round in 0..200_usize {
         let texts: Vec<_> =
             (0..1 + round % 5).map(|i| ["x;".repeat(i), "y".repeat(round % 90)].concat()).collect();
@@ -266,12 +266,12 @@ fn rough_weather_changes_no_answer() {
         let request = classify(&texts);
         let mut sent = 0;
         let mut text = String::new();
-        let start = lab.fabric.now();
+        let start = rig.fabric.now();
         while !text.ends_with("]}") {
             sent += client.write(&request[sent..]).unwrap_or(0);
-            lab.run(1);
+            rig.run(1);
             text.push_str(&received(&mut client).0);
-            assert!(lab.fabric.now() - start < Duration::from_secs(10), "round {round}: {text}");
+            assert!(rig.fabric.now() - start < Duration::from_secs(10), "round {round}: {text}");
         }
         let labels: Vec<_> =
             texts.iter().map(|t| if t.contains(';') { "code" } else { "not code" }).collect();

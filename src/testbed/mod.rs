@@ -19,7 +19,7 @@ mod backend_tests;
 #[cfg(test)]
 mod classifier_tests;
 #[cfg(test)]
-mod lab;
+mod rig;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::lab::{ADDRESS, Lab, Script, answer};
+use super::rig::{ADDRESS, Rig, Script, answer};
 use super::{CALM, body, ms};
 use crate::load::customers::{Customer, CustomerSample, Customers, Verdict, closed_loop};
 use crate::load::{AtEnd, Plan};
@@ -28,7 +28,7 @@ fn play(seed: u64, after: Duration) -> Vec<CustomerSample> {
     };
     let workload =
         Customers::new(customers, seed, "/proxy_classify", "h", |_: &Customer, _: &CustomerSample| {});
-    let (tally, workload, _) = Lab::new(1, CALM, plan, workload, classifier(after)).run();
+    let (tally, workload, _) = Rig::new(1, CALM, plan, workload, classifier(after)).run();
     assert_eq!((tally.failures(), tally.cut), (0, 0));
     workload.finish().1
 }

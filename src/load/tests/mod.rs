@@ -3,13 +3,13 @@
 //! Not here: real sockets (`tests/load.rs`). Floor 3.
 
 mod customers;
-mod lab;
 mod open_loop;
+mod rig;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lab::{ADDRESS, Lab, Reaction, Script, Then, answer};
+use rig::{ADDRESS, Reaction, Rig, Script, Then, answer};
 
 use crate::load::{AtEnd, Failure, Pace, Plan, RequestId, Sample, Workload};
 use crate::net::Weather;
@@ -66,7 +66,7 @@ fn echo(after: Duration) -> Script {
 }
 
 fn run(plan: Plan, script: Script) -> (crate::load::Tally, Watched) {
-    let (tally, watched, _) = Lab::new(7, CALM, plan, Watched::default(), script).run();
+    let (tally, watched, _) = Rig::new(7, CALM, plan, Watched::default(), script).run();
     (tally, watched)
 }
 
@@ -140,7 +140,7 @@ fn to_a_hasty_server(wire: &'static [u8], then: Then) -> (crate::load::Tally, Wa
     let script: Script = Box::new(move |_, _, _| Reaction::Send(ms(50), wire.to_vec(), then));
     let watched = Watched { padding: 10_000, ..Watched::default() };
     let narrow = Weather { capacity: 500, ..CALM };
-    let (tally, watched, _) = Lab::new(7, narrow, closed(1, Duration::ZERO), watched, script).early().run();
+    let (tally, watched, _) = Rig::new(7, narrow, closed(1, Duration::ZERO), watched, script).early().run();
     (tally, watched)
 }
 
@@ -169,10 +169,10 @@ fn a_reset_is_told_as_one_although_a_write_learns_of_it_first() {
 fn who_is_refused_rests_and_tries_again() {
     let refusing = Weather { refusals: 1.0, ..CALM };
     let plan = closed(2, Duration::ZERO);
-    let mut lab = Lab::new(7, refusing, plan, Watched::default(), echo(ms(1)));
-    assert!(!lab.run_until(Instant::ZERO + ms(450)));
-    lab.set_weather(CALM);
-    let (tally, _, _) = lab.run();
+    let mut rig = Rig::new(7, refusing, plan, Watched::default(), echo(ms(1)));
+    assert!(!rig.run_until(Instant::ZERO + ms(450)));
+    rig.set_weather(CALM);
+    let (tally, _, _) = rig.run();
     // At 0, 100, 200, 300 and 400 ms, each user.
     assert_eq!(tally.failed(Failure::Refused), 10);
     assert!(tally.answered() > 700, "{}", tally.answered());
@@ -184,7 +184,7 @@ fn the_answer_to_head_has_no_body() {
         Reaction::Send(ms(50), b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n".to_vec(), Then::Keep)
     });
     let watched = Watched { to_head: true, ..Watched::default() };
-    let (tally, _, _) = Lab::new(7, CALM, closed(1, Duration::ZERO), watched, script).run();
+    let (tally, _, _) = Rig::new(7, CALM, closed(1, Duration::ZERO), watched, script).run();
     assert!(tally.answered() >= 19 && tally.connections == 1 && tally.failures() == 0);
 }
 
@@ -202,10 +202,10 @@ fn a_cut_leaves_what_is_under_way_and_a_drain_waits_for_it() {
 
 #[test]
 fn a_signal_ends_it_with_what_was_measured() {
-    let mut lab = Lab::new(7, CALM, closed(2, Duration::ZERO), Watched::default(), echo(ms(100)));
-    assert!(!lab.run_until(Instant::ZERO + ms(450)));
-    lab.interrupt();
-    let (tally, _, _) = lab.run();
+    let mut rig = Rig::new(7, CALM, closed(2, Duration::ZERO), Watched::default(), echo(ms(100)));
+    assert!(!rig.run_until(Instant::ZERO + ms(450)));
+    rig.interrupt();
+    let (tally, _, _) = rig.run();
     assert_eq!((tally.answered(), tally.cut), (8, 2));
     assert!(tally.elapsed < ms(451));
 }
@@ -241,7 +241,7 @@ fn on_bad_links_every_request_ends_exactly_once_with_its_own_answer() {
         let mut plan = closed(3, Duration::ZERO);
         plan.sources.push(Pace::Closed { users: 2, pause: ms(3) });
         let (tally, watched, digest) =
-            Lab::new(seed, storm(), plan.clone(), Watched::default(), script).run();
+            Rig::new(seed, storm(), plan.clone(), Watched::default(), script).run();
         assert_eq!(tally.cut, 0, "seed {seed}");
         for source in 0..2 {
             let of_source = watched.samples.iter().filter(|(sample, _)| sample.request.source == source);
@@ -268,7 +268,7 @@ fn on_bad_links_every_request_ends_exactly_once_with_its_own_answer() {
 fn equal_seeds_give_equal_runs() {
     let run = |seed| {
         let (_, watched, digest) =
-            Lab::new(seed, storm(), closed(5, Duration::ZERO), Watched::default(), echo(ms(2))).run();
+            Rig::new(seed, storm(), closed(5, Duration::ZERO), Watched::default(), echo(ms(2))).run();
         (watched.samples, digest)
     };
     assert_eq!(run(3), run(3));

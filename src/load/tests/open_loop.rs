@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::lab::{Lab, Script, answer};
+use super::rig::{Rig, Script, answer};
 use super::{CALM, Watched, body, closed, echo, ms, run, storm};
 use crate::load::{Arrivals, AtEnd, Pace, Plan};
 use crate::time::Instant;
@@ -73,10 +73,10 @@ fn what_is_never_sent_for_want_of_connections_is_counted() {
 
 #[test]
 fn an_early_end_counts_only_what_was_due_by_then() {
-    let mut lab = Lab::new(7, CALM, open(100.0, 1, ms(1000)), Watched::default(), echo(ms(100)));
-    assert!(!lab.run_until(Instant::ZERO + ms(455)));
-    lab.interrupt();
-    let (tally, _, _) = lab.run();
+    let mut rig = Rig::new(7, CALM, open(100.0, 1, ms(1000)), Watched::default(), echo(ms(100)));
+    assert!(!rig.run_until(Instant::ZERO + ms(455)));
+    rig.interrupt();
+    let (tally, _, _) = rig.run();
     // Due at 0, 10, ... 450 ms.
     assert_eq!(tally.answered() + tally.unsent + tally.cut, 46);
 }
@@ -87,7 +87,7 @@ fn on_bad_links_every_arrival_ends_exactly_once() {
         let mut plan = open(700.0, 5, ms(500));
         plan.sources.push(Pace::Open { arrivals: Arrivals::poisson(200.0, seed), connections: 50 });
         let script: Script = Box::new(|n, _, request| answer(ms(n % 7), body(request)));
-        let (tally, watched, _) = Lab::new(seed, storm(), plan, Watched::default(), script).run();
+        let (tally, watched, _) = Rig::new(seed, storm(), plan, Watched::default(), script).run();
         assert_eq!((tally.cut, tally.unsent), (0, 0), "seed {seed}");
         let ended = tally.answered() + tally.failures();
         let poisson = Arrivals::poisson(200.0, seed).take_while(|&at| at < ms(500)).count();

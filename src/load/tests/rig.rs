@@ -1,6 +1,6 @@
 //! A generator and a scripted server on one virtual network.
 //!
-//! Here: [`Lab`], which steps both in virtual time, and [`Reaction`], what the server may do with a request. Floor 3.
+//! Here: [`Rig`], which steps both in virtual time, and [`Reaction`], what the server may do with a request. Floor 3.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -160,14 +160,14 @@ impl Handler<VirtualNet> for Server {
 }
 
 /// Both, under way.
-pub(super) struct Lab<W> {
+pub(super) struct Rig<W> {
     fabric: Fabric,
     server: (Reactor<VirtualNet, SlotId>, Server),
     load: (Reactor<VirtualNet, crate::load::Timer>, Generator<VirtualNet, W>),
 }
 
-impl<W: Workload> Lab<W> {
-    pub(super) fn new(seed: u64, weather: Weather, plan: Plan, workload: W, script: Script) -> Lab<W> {
+impl<W: Workload> Rig<W> {
+    pub(super) fn new(seed: u64, weather: Weather, plan: Plan, workload: W, script: Script) -> Rig<W> {
         let fabric = Fabric::new(seed, weather);
         let net = fabric.net();
         let door = Door::new(net.listen(ADDRESS).unwrap());
@@ -184,11 +184,11 @@ impl<W: Workload> Lab<W> {
         let mut generator = Generator::new(plan, workload, Arc::new(Control::default()));
         let mut load = Reactor::new(fabric.net(), TICK_SHIFT);
         load.begin(|turn| generator.open(turn));
-        Lab { fabric, server: (reactor, server), load: (load, generator) }
+        Rig { fabric, server: (reactor, server), load: (load, generator) }
     }
 
     /// Lets the server react to heads, and read no bodies.
-    pub(super) fn early(mut self) -> Lab<W> {
+    pub(super) fn early(mut self) -> Rig<W> {
         self.server.1.early = true;
         self
     }

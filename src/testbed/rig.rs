@@ -11,7 +11,7 @@ use crate::net::{Fabric, Net, VirtualListener, VirtualNet, VirtualStream, Wake, 
 use crate::reactor::{Flow, Reactor};
 
 /// A server with its reactor, and a network for its clients.
-pub(super) struct Lab<S: Service> {
+pub(super) struct Rig<S: Service> {
     pub(super) fabric: Fabric,
     pub(super) clients: VirtualNet,
     pub(super) reactor: Reactor<VirtualNet, Timer>,
@@ -21,12 +21,12 @@ pub(super) struct Lab<S: Service> {
     pub(super) stopped: bool,
 }
 
-impl<S: Service> Lab<S> {
+impl<S: Service> Rig<S> {
     /// The server that `make` makes, behind its listener.
     pub(super) fn new(
         weather: Weather,
         make: impl FnOnce(VirtualListener, Arc<Control>) -> SimulatedServer<VirtualNet, S>,
-    ) -> Lab<S> {
+    ) -> Rig<S> {
         let fabric = Fabric::new(1, weather);
         let net = fabric.net();
         let control = Arc::new(Control::default());
@@ -34,11 +34,11 @@ impl<S: Service> Lab<S> {
         let mut reactor = Reactor::new(net, TICK_SHIFT);
         reactor.begin(|turn| server.open(turn)).unwrap();
         let clients = fabric.net();
-        Lab { fabric, clients, reactor, server, control, turns: 0, stopped: false }
+        Rig { fabric, clients, reactor, server, control, turns: 0, stopped: false }
     }
 
     /// Lets happen what happens in `ms` of virtual time, or until `done`.
-    pub(super) fn run_until(&mut self, ms: u64, done: impl Fn(&Lab<S>) -> bool) {
+    pub(super) fn run_until(&mut self, ms: u64, done: impl Fn(&Rig<S>) -> bool) {
         let end = self.fabric.now() + Duration::from_millis(ms);
         while !done(self) {
             let now = self.fabric.now();
@@ -96,7 +96,7 @@ pub(super) fn received(stream: &mut VirtualStream) -> (String, bool) {
 }
 
 /// Reads in small bites until `ms` have passed.
-pub(super) fn sip<S: Service>(lab: &mut Lab<S>, stream: &mut VirtualStream, ms: u64) -> (String, bool) {
+pub(super) fn sip<S: Service>(rig: &mut Rig<S>, stream: &mut VirtualStream, ms: u64) -> (String, bool) {
     let mut all = String::new();
     for _ in 0..ms {
         let (text, end) = received(stream);
@@ -104,7 +104,7 @@ pub(super) fn sip<S: Service>(lab: &mut Lab<S>, stream: &mut VirtualStream, ms: 
         if end {
             return (all, true);
         }
-        lab.run(1);
+        rig.run(1);
     }
     (all, false)
 }

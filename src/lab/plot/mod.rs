@@ -1,0 +1,276 @@
+//! Pictures: bar charts and curves as SVG and PNG.
+//!
+//! Here: [`Picture`], the sheet that charts are drawn on (title, legend, fonts, colours). Beside: `bars.rs`, `lines.rs`.
+//! Not here: what is drawn (`analyze.rs`, `series.rs`), files. Values in, pictures out; called by `cli/report/`. Floor 4.
+//!
+//! A chart is drawn once, as SVG; the PNG is that SVG, rendered. The font is in the program (DejaVu Sans), so pictures look
+//! alike on a machine without any.
+
+mod bars;
+mod lines;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use plotters::coord::Shift;
+use plotters::element::DashedPathElement;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontFamily, register_font};
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg;
+
+pub use bars::{Bar, BarChart, Group};
+pub use lines::{Line, LineChart, Panel, Scale};
+
+/// The first is embedded, and what PNGs have; the others are for programs that show an SVG on a machine without it.
+const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
+
+/// Plotters places everything on whole units; with so many to a pixel, curves are smooth.
+const UNIT: i32 = 4;
+
+/// Pixels of a PNG for each of the SVG, so that it is sharp on dense screens and in print.
+const PNG_SCALE: f32 = 2.0;
+
+/// The free edge around a picture, in pixels.
+const MARGIN: i32 = 18;
+
+/// Heights of text, in pixels.
+const TITLE: i32 = 19;
+const TEXT: i32 = 13;
+const SMALL: i32 = 11;
+
+const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+const FAINT: RGBColor = RGBColor(0x59, 0x59, 0x59);
+const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
+
+/// Colours that the colour-blind can tell apart (Okabe and Ito 2008), without the yellow, which is faint on white.
+const COLORS: [RGBColor; 7] = [
+    RGBColor(0x00, 0x72, 0xb2),
+    RGBColor(0xe6, 0x9f, 0x00),
+    RGBColor(0x00, 0x9e, 0x73),
+    RGBColor(0xcc, 0x79, 0xa7),
+    RGBColor(0x56, 0xb4, 0xe9),
+    RGBColor(0xd5, 0x5e, 0x00),
+    RGBColor(0x00, 0x00, 0x00),
+];
+
+/// A picture that could not be drawn.
+#[derive(Debug)]
+pub struct PlotError(String);
+
+impl fmt::Display for PlotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot draw: {}", self.0)
+    }
+}
+
+impl std::error::Error for PlotError {}
+
+impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for PlotError {
+    fn from(error: DrawingAreaErrorKind<E>) -> PlotError {
+        PlotError(error.to_string())
+    }
+}
+
+/// A drawn chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    svg: String,
+}
+
+impl Picture {
+    /// The picture as an SVG document. Its text is text, in the font that is embedded if the reader's machine has it.
+    pub fn svg(&self) -> &str {
+        &self.svg
+    }
+
+    /// The picture as a PNG, with two pixels for each of the SVG.
+    ///
+    /// # Errors
+    /// When it is too large to be held.
+    pub fn png(&self) -> Result<Vec<u8>, PlotError> {
+        let mut options = usvg::Options { font_family: "DejaVu Sans".to_owned(), ..usvg::Options::default() };
+        options.fontdb_mut().load_font_data(dejavu::sans::regular().to_vec());
+        let tree = usvg::Tree::from_str(&self.svg, &options).map_err(|e| PlotError(e.to_string()))?;
+        let size = tree.size().to_int_size().scale_by(PNG_SCALE);
+        let mut pixmap = size
+            .and_then(|size| Pixmap::new(size.width(), size.height()))
+            .ok_or_else(|| PlotError("the picture is too large".to_owned()))?;
+        resvg::render(&tree, Transform::from_scale(PNG_SCALE, PNG_SCALE), &mut pixmap.as_mut());
+        pixmap.encode_png().map_err(|e| PlotError(e.to_string()))
+    }
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// What stands above every chart.
+struct Heading<'a> {
+    title: &'a str,
+    note: &'a str,
+    /// Names of the series, whose colours are [`color`]'s; a single one needs none.
+    legend: &'a [String],
+    key: Key,
+}
+
+/// How a legend shows a series.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Bar,
+    Line,
+}
+
+/// Draws the heading on a white sheet of `width` pixels, then below it, on an area `height` pixels high, what `draw` draws.
+fn sheet(
+    (width, height): (i32, i32),
+    heading: &Heading<'_>,
+    draw: impl FnOnce(&Area<'_>) -> Result<(), PlotError>,
+) -> Result<Picture, PlotError> {
+    register()?;
+    let legend = Legend::lay_out(heading, width)?;
+    let top = MARGIN + TITLE + 8 + if heading.note.is_empty() { 0 } else { TEXT + 8 } + legend.height() + 6;
+    let size = (width, top + height + MARGIN / 2);
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (units(size.0) as u32, units(size.1) as u32))
+            .into_drawing_area();
+        root.fill(&WHITE)?;
+        root.draw_text(heading.title, &text(TITLE, INK), (units(MARGIN), units(MARGIN)))?;
+        let below_title = MARGIN + TITLE + 8;
+        root.draw_text(heading.note, &text(TEXT, FAINT), (units(MARGIN), units(below_title)))?;
+        legend.draw(&root, top - legend.height() - 6)?;
+        draw(&root.split_vertically(units(top)).1)?;
+        root.present()?;
+    }
+    let drawn = format!("width=\"{}\" height=\"{}\"", units(size.0), units(size.1));
+    Ok(Picture { svg: svg.replacen(&drawn, &format!("width=\"{}\" height=\"{}\"", size.0, size.1), 1) })
+}
+
+/// Tells plotters of the font, once.
+fn register() -> Result<(), PlotError> {
+    static REGISTERED: OnceLock<bool> = OnceLock::new();
+    let registered =
+        REGISTERED.get_or_init(|| register_font(FONT, FontStyle::Normal, dejavu::sans::regular()).is_ok());
+    if *registered { Ok(()) } else { Err(PlotError("the embedded font is damaged".to_owned())) }
+}
+
+fn units(pixels: i32) -> i32 {
+    pixels * UNIT
+}
+
+/// Text so many pixels high, from its upper left corner.
+fn text(pixels: i32, color: RGBColor) -> TextStyle<'static> {
+    // Plotters divides the size of a font by 1.24 when it writes it.
+    let font = FontDesc::new(FontFamily::Name(FONT), f64::from(units(pixels)) * 1.24, FontStyle::Normal);
+    TextStyle { color: color.to_backend_color(), ..TextStyle::from(font) }
+}
+
+/// The same, placed otherwise.
+fn placed(pixels: i32, color: RGBColor, across: HPos, down: VPos) -> TextStyle<'static> {
+    text(pixels, color).pos(Pos::new(across, down))
+}
+
+/// How wide a text is, in pixels.
+fn width_of(words: &str, pixels: i32) -> Result<i32, PlotError> {
+    let size = text(pixels, INK).font.box_size(words).map_err(|e| PlotError(e.to_string()))?;
+    Ok(size.0 as i32 / UNIT + 1)
+}
+
+/// The colour of the `n`-th series.
+fn color(n: usize) -> RGBColor {
+    COLORS[n % COLORS.len()]
+}
+
+/// Whether the `n`-th curve is dashed, since its colour is taken.
+fn dashed(n: usize) -> bool {
+    (n / COLORS.len()) % 2 == 1
+}
+
+/// Ticks as `1,000` or `0.25`.
+fn tick(value: f64) -> String {
+    let rounded = (value * 1e6).round() / 1e6;
+    let text = rounded.to_string();
+    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(w, f)| (w, Some(f)));
+    let grouped = super::table::grouped(whole);
+    fraction.map_or(grouped.clone(), |fraction| format!("{grouped}.{fraction}"))
+}
+
+/// A legend in as many lines as it takes.
+struct Legend<'a> {
+    entries: Vec<(i32, i32, &'a str)>,
+    lines: i32,
+    key: Key,
+}
+
+const LEGEND_LINE: i32 = TEXT + 9;
+
+impl Key {
+    /// In pixels.
+    fn width(self) -> i32 {
+        match self {
+            Key::Bar => 16,
+            Key::Line => 26,
+        }
+    }
+}
+
+impl<'a> Legend<'a> {
+    fn lay_out(heading: &Heading<'a>, width: i32) -> Result<Legend<'a>, PlotError> {
+        let mut legend = Legend { entries: Vec::new(), lines: 0, key: heading.key };
+        if heading.legend.len() < 2 {
+            return Ok(legend);
+        }
+        let mut x = MARGIN;
+        for name in heading.legend {
+            let needed = heading.key.width() + 7 + width_of(name, TEXT)?;
+            if x > MARGIN && x + needed > width - MARGIN {
+                x = MARGIN;
+                legend.lines += 1;
+            }
+            legend.entries.push((x, legend.lines, name));
+            x += needed + 20;
+        }
+        legend.lines += 1;
+        Ok(legend)
+    }
+
+    fn height(&self) -> i32 {
+        self.lines * LEGEND_LINE
+    }
+
+    fn draw(&self, root: &Area<'_>, top: i32) -> Result<(), PlotError> {
+        for (n, &(x, line, name)) in self.entries.iter().enumerate() {
+            let middle = top + line * LEGEND_LINE + LEGEND_LINE / 2;
+            match self.key {
+                Key::Bar => {
+                    let corners =
+                        [(units(x), units(middle - 6)), (units(x + self.key.width()), units(middle + 6))];
+                    root.draw(&Rectangle::new(corners, color(n).filled()))?;
+                }
+                Key::Line => {
+                    let ends = vec![(units(x), units(middle)), (units(x + self.key.width()), units(middle))];
+                    if dashed(n) {
+                        root.draw(&dashes(ends, n))?;
+                    } else {
+                        root.draw(&PathElement::new(ends, stroke(n)))?;
+                    }
+                }
+            }
+            let style = placed(TEXT, INK, HPos::Left, VPos::Center);
+            root.draw_text(name, &style, (units(x + self.key.width() + 7), units(middle)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The stroke of the `n`-th curve.
+fn stroke(n: usize) -> ShapeStyle {
+    color(n).stroke_width(2 * UNIT as u32)
+}
+
+fn dashes<C: Clone>(points: Vec<C>, n: usize) -> DashedPathElement<std::vec::IntoIter<C>, u32> {
+    DashedPathElement::new(points, 7 * UNIT as u32, 4 * UNIT as u32, stroke(n))
+}
+
+#[cfg(test)]
+mod tests;
