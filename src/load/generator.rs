@@ -96,6 +96,7 @@ impl<N: Net, W: Workload> Generator<N, W> {
     pub fn open(&mut self, turn: &mut Turn<'_, N>) {
         let now = turn.now();
         self.started = now;
+        self.workload.begun(now);
         self.end = now + self.plan.duration;
         turn.timers.insert(self.end, Timer::End);
         turn.timers.insert(now + WINDOW, Timer::Window);

@@ -168,6 +168,9 @@ pub trait Workload {
     /// Whether bodies of answers are kept, up to [`MAX_KEPT_BODY_BYTES`], to be shown to [`Workload::finished`].
     const KEEPS_BODIES: bool;
 
+    /// The run begins; samples count from the same clock. Most need not know.
+    fn begun(&mut self, _start: Instant) {}
+
     /// Appends the request to `out`, head and body; returns whether it is a HEAD request, whose answer has no body.
     fn write(&mut self, request: RequestId, out: &mut Vec<u8>) -> bool;
 

@@ -18,9 +18,12 @@ mod options;
 mod pool;
 mod response;
 mod rules;
+mod run;
 mod servers;
 mod upstream;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::buffer::BufferPool;
@@ -40,6 +43,7 @@ use upstream::Upstream;
 
 pub use batching::BatchOptions;
 pub use options::{Backend, ConnectionMode, Options};
+pub use run::{RunningProxy, spawn};
 
 /// What one read takes at most, and what may wait for a slow receiver.
 const INPUT_BLOCK_BYTES: usize = 64 * 1024;
@@ -103,6 +107,8 @@ pub struct Proxy<N: Net> {
     phase: Phase,
     /// Exchanges since the start.
     begun: u64,
+    /// Set by another thread, which wakes the reactor then: stop.
+    stop: Option<Arc<AtomicBool>>,
     told: failure::Told,
 }
 
@@ -125,9 +131,16 @@ impl<N: Net> Proxy<N> {
             counters: Counters::default(),
             phase: Phase::Serving,
             begun: 0,
+            stop: None,
             told: failure::Told::default(),
             options,
         }
+    }
+
+    /// The same, which another thread stops: it sets `stop` and wakes the reactor.
+    fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Proxy<N> {
+        self.stop = Some(stop);
+        self
     }
 
     /// Begins to accept. To be called once, before the reactor runs.
@@ -204,6 +217,9 @@ impl<N: Net> Handler<N> for Proxy<N> {
     fn woken(&mut self, turn: &mut Turn<'_, N>, wake: Wake) {
         match wake {
             Wake::StopSignal => self.stop(turn),
+            Wake::Waker if self.stop.as_ref().is_some_and(|stop| stop.swap(false, Ordering::AcqRel)) => {
+                self.stop(turn);
+            }
             Wake::Waker => {}
         }
     }

@@ -60,8 +60,11 @@ impl<H: Handler<VirtualNet>> Acts for Actor<H> {
 ///
 /// # Errors
 /// If nothing will ever happen again.
-pub(super) fn wait(fabric: &Fabric, actors: &[&mut dyn Acts]) -> Result<(), String> {
-    let deadlines = actors.iter().map(|actor| actor.deadline());
+pub(super) fn wait<'a>(
+    fabric: &Fabric,
+    actors: impl IntoIterator<Item = &'a dyn Acts>,
+) -> Result<(), String> {
+    let deadlines = actors.into_iter().map(|actor| actor.deadline());
     match deadlines.chain([fabric.next_at()]).flatten().min() {
         Some(next) => fabric.advance(next.max(fabric.now())),
         None => return Err("nothing will ever happen again".to_owned()),
@@ -86,7 +89,7 @@ pub(super) fn close_down(fabric: &Fabric, mut actors: Vec<&mut dyn Acts>) -> Res
             acted |= actor.act(now)?;
         }
         if !acted {
-            wait(fabric, &actors)?;
+            wait(fabric, actors.iter().map(|actor| &**actor))?;
         }
     }
     match fabric.open_ends() {

@@ -4,24 +4,21 @@
 //! customers ask; the very code that production runs. Not here: what must hold inside the proxy (`proxy/check.rs`).
 //! Tests and benches run it. Floor 4.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::actor::{Actor, Acts, close_down, wait};
-use super::{address, options};
+use super::options;
+use super::stage::{Servers, Stage, StageOutcome, StagePlan};
 use crate::batch::QueueOptions;
 use crate::codec::{Shape, Shapes};
 use crate::load::customers::{Customer, CustomerSample, Customers, closed_loop, open_loop};
-use crate::load::{self, AtEnd, Generator, Plan, RequestId, Sample, Workload};
-use crate::net::{Fabric, VirtualNet, Weather};
-use crate::proxy::{self, Backend, BatchOptions, Proxy};
+use crate::load::{AtEnd, Plan, RequestId, Sample, Workload};
+use crate::net::Weather;
+use crate::proxy::{self, BatchOptions};
 use crate::record::Record;
-use crate::telemetry::{BatchingState, Tap, tap};
-use crate::testbed::{self, ClassifierOptions, SimulatedClassifier};
-use crate::time::Instant;
+use crate::telemetry::BatchingState;
+use crate::testbed::ClassifierOptions;
 
 /// What a world of customers is made of.
 #[derive(Clone, Debug)]
@@ -56,7 +53,6 @@ pub struct BatchingOutcome {
 }
 
 type Report = fn(&Customer, &CustomerSample);
-type Crowd = Generator<VirtualNet, Judge>;
 
 /// The customers, each of whom knows what the results of its texts should be.
 struct Judge {
@@ -108,101 +104,42 @@ impl Workload for Judge {
 
 /// Customers, proxy and classifier under way.
 pub struct BatchingWorld {
-    fabric: Fabric,
-    proxy: Actor<Proxy<VirtualNet>>,
-    classifier: Actor<SimulatedClassifier<VirtualNet>>,
-    customers: Actor<Crowd>,
-    tap: Tap,
-    records: Vec<Record>,
-    limit: Instant,
+    stage: Stage<Judge>,
 }
 
 impl BatchingWorld {
     /// Builds the system of `plan`; nothing has happened yet.
     pub fn new(plan: &BatchingPlan) -> BatchingWorld {
-        let fabric = Fabric::new(plan.seed, plan.weather.clone());
-        let start = "a fresh network has room";
-        let net = fabric.net();
-        let listener = net.listen(address(81)).expect(start);
-        let classifier = SimulatedClassifier::new(plan.classifier.clone(), listener, Arc::default());
-        let mut classifier = Actor::new(net, testbed::TICK_SHIFT, classifier);
-        classifier.reactor.begin(|turn| classifier.handler.open(turn)).expect(start);
-
-        let net = fabric.net();
-        let listener = net.listen(address(80)).expect(start);
-        let (recorder, tap) = tap(1);
-        let proxy = Proxy::new(proxy_options(plan), listener, recorder);
-        let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
-        proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);
-
-        let mut customers = Actor::new(fabric.net(), load::TICK_SHIFT, crowd(plan, address(80)));
-        customers.reactor.begin(|turn| customers.handler.open(turn));
-        let limit = Instant::ZERO + plan.duration + PATIENCE * 2;
-        BatchingWorld { fabric, proxy, classifier, customers, tap, records: Vec::new(), limit }
+        let stage = StagePlan {
+            seed: plan.seed,
+            weather: plan.weather.clone(),
+            proxy: proxy_options(plan),
+            servers: Servers::Classifier(plan.classifier.clone()),
+            load: load(plan),
+        };
+        BatchingWorld { stage: Stage::new(stage, judge(plan)) }
     }
 
     /// Runs until the customers have all their answers; then everything stops, and nothing may be left.
     ///
     /// # Errors
     /// The first violation, with the virtual time.
-    pub fn run(mut self) -> Result<BatchingOutcome, String> {
-        let ran = self.run_to_end();
-        ran.map_err(|what| format!("{:?} of virtual time: {what}", self.fabric.now() - Instant::ZERO))?;
-        let BatchingWorld { fabric, proxy, mut classifier, customers, records, tap, .. } = self;
-        drop(proxy);
-        let (_, crowd) = customers.handler.finish();
-        close_down(&fabric, vec![&mut classifier])?;
-        if let Some(violation) = crowd.violation {
-            return Err(violation);
+    pub fn run(self) -> Result<BatchingOutcome, String> {
+        let StageOutcome { workload, records, batching, digest, .. } = self.stage.run(|_| true)?;
+        match workload.violation {
+            Some(violation) => Err(violation),
+            None => {
+                let (_, samples) = workload.workload.finish();
+                Ok(BatchingOutcome { samples, records, state: batching, digest })
+            }
         }
-        let (_, samples) = crowd.workload.finish();
-        Ok(BatchingOutcome { samples, records, state: tap.batching(), digest: fabric.digest() })
-    }
-
-    fn run_to_end(&mut self) -> Result<(), String> {
-        while !self.customers.has_stopped() {
-            self.step()?;
-        }
-        self.proxy.stop();
-        while !self.proxy.has_stopped() {
-            self.step()?;
-        }
-        self.take_records();
-        let (begun, recorded) = (self.proxy.handler.begun(), self.records.len() as u64);
-        if begun != recorded {
-            return Err(format!("{begun} requests begun, {recorded} recorded"));
-        }
-        self.proxy.handler.check_drained()
-    }
-
-    fn step(&mut self) -> Result<(), String> {
-        let now = self.fabric.now();
-        if now > self.limit {
-            return Err("the customers wait for ever".to_owned());
-        }
-        let mut acted = self.proxy.act(now)?;
-        if acted {
-            self.proxy.handler.check()?;
-            self.take_records();
-        }
-        acted |= self.classifier.act(now)?;
-        acted |= self.customers.act(now)?;
-        if acted {
-            return Ok(());
-        }
-        self.proxy.handler.check_quiet()?;
-        wait(&self.fabric, &[&mut self.proxy, &mut self.classifier, &mut self.customers])
-    }
-
-    fn take_records(&mut self) {
-        self.tap.take(|record| self.records.push(record));
     }
 }
 
 /// How long a customer waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-fn crowd(plan: &BatchingPlan, proxy: SocketAddr) -> Crowd {
+fn load(plan: &BatchingPlan) -> Plan {
     let sources = match &plan.rates {
         Some(rates) => {
             let alone = plan.customers.iter().map(std::slice::from_ref);
@@ -213,23 +150,20 @@ fn crowd(plan: &BatchingPlan, proxy: SocketAddr) -> Crowd {
         }
         None => closed_loop(&plan.customers),
     };
+    let (duration, at_end) = (plan.duration, AtEnd::Drain);
+    Plan { address: super::address(80), sources, timeout: PATIENCE, duration, at_end }
+}
+
+fn judge(plan: &BatchingPlan) -> Judge {
     let report: Report = |_, _| {};
     let workload = Customers::new(plan.customers.clone(), plan.seed, "/proxy_classify", "proxy", report);
-    let duration = plan.duration;
-    let load = Plan { address: proxy, sources, timeout: PATIENCE, duration, at_end: AtEnd::Drain };
-    let judge = Judge { customers: plan.customers.clone(), seed: plan.seed, workload, violation: None };
-    Generator::new(load, judge, Arc::default())
+    Judge { customers: plan.customers.clone(), seed: plan.seed, workload, violation: None }
 }
 
 fn proxy_options(plan: &BatchingPlan) -> proxy::Options {
-    let classifier = Backend {
-        url: "http://classifier".to_owned(),
-        authority: "classifier".to_owned(),
-        addresses: vec![address(81)],
-    };
     proxy::Options {
         batching: Some(BatchOptions {
-            classifiers: vec![classifier],
+            classifiers: Vec::new(),
             queue: plan.queue.clone(),
             classifier_timeout: PATIENCE,
             queue_timeout: PATIENCE,

@@ -8,6 +8,7 @@ mod actor;
 mod batching;
 mod clients;
 mod manners;
+mod stage;
 mod unruly;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,6 +30,7 @@ use unruly::UnrulyBackend;
 
 pub use batching::{BatchingOutcome, BatchingPlan, BatchingWorld};
 pub use clients::{Behaviour, Seen};
+pub use stage::{Servers, Stage, StageOutcome, StagePlan};
 
 /// No unruly answer is longer.
 const LARGEST_ANSWER: usize = 100_000;
@@ -217,10 +219,9 @@ impl World {
             return Ok(());
         }
         self.proxy.handler.check_quiet()?;
-        let servers = self.backends.iter_mut().map(|b| b as &mut dyn Acts);
-        let servers = servers.chain(self.unruly.iter_mut().map(|b| b as &mut dyn Acts));
-        let all: Vec<_> = servers.chain([&mut self.proxy as &mut dyn Acts, &mut self.clients]).collect();
-        wait(&self.fabric, &all)
+        let servers = self.backends.iter().map(|b| b as &dyn Acts);
+        let servers = servers.chain(self.unruly.iter().map(|b| b as &dyn Acts));
+        wait(&self.fabric, servers.chain([&self.proxy as &dyn Acts, &self.clients]))
     }
 
     fn take_records(&mut self) {
