@@ -112,7 +112,7 @@ pub(super) fn run(args: ReportArgs) -> Result<Exit, CliError> {
     let report = Report::new(runs.collect::<Result<_, CliError>>()?);
     match (folder, args.format) {
         (Some(folder), _) => folder.write(&report)?,
-        (None, None | Some(Format::Markdown)) => say(&report.markdown(&[]))?,
+        (None, None | Some(Format::Markdown)) => say(&report.markdown(TITLE, "", &[]))?,
         (None, Some(Format::Json)) => say(&report.json())?,
     }
     Ok(Exit::Clean)
@@ -143,6 +143,7 @@ fn logs(files: &[PathBuf], named: Vec<Named>) -> Vec<Named> {
     all
 }
 
+const TITLE: &str = "Request logs";
 const MARKDOWN: &str = "report.md";
 const JSON: &str = "report.json";
 
@@ -181,7 +182,7 @@ impl Folder {
         if self.format != Some(Format::Json) {
             let pictures: Vec<_> =
                 charts.into_iter().map(|chart| (chart.title, chart.name.to_owned())).collect();
-            self.put(MARKDOWN, report.markdown(&pictures).as_bytes())?;
+            self.put(MARKDOWN, report.markdown(TITLE, "", &pictures).as_bytes())?;
         }
         if self.format != Some(Format::Markdown) {
             self.put(JSON, report.json().as_bytes())?;

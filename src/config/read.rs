@@ -15,6 +15,11 @@ pub(super) fn one<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<Option
     Parsed::deserialize(from).map(|Parsed(value)| Some(value))
 }
 
+/// Reads a setting that must be there.
+pub(super) fn must<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<T, D::Error> {
+    Parsed::deserialize(from).map(|Parsed(value)| value)
+}
+
 /// Reads a list of a file, or a string with commas, for serde.
 pub(super) fn list<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<Option<Vec<T>>, D::Error> {
     from.deserialize_any(ListVisitor(PhantomData)).map(Some)

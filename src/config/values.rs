@@ -171,6 +171,26 @@ impl Value for Count {
     }
 }
 
+/// A number of bytes, at most 1 GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bytes(pub usize);
+
+impl Value for Bytes {
+    const EXPECTED: &'static str = "a whole number of bytes from 0 to 1073741824";
+    const FORM: Form = Form::Number;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(bytes @ 0..=1_073_741_824) => Ok(Bytes(bytes)),
+            _ => Err(format!("`{text}` is not {}", Bytes::EXPECTED)),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
 /// A weight above 0 and at most 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weight(pub f64);

@@ -7,6 +7,7 @@
 
 pub mod analyze;
 pub mod charts;
+pub mod experiment;
 pub mod log;
 pub mod plot;
 pub mod report;

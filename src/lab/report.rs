@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::analyze::{Analysis, Figures, ModePart, Part, analyze};
-use super::log::Log;
+use super::log::{Log, NO_ANSWER};
 use super::table::{FIGURES, Table, cells, grouped, number, shares};
 use super::verdict::{CONFIDENCE, Repeats, Verdict, compare_all};
 
@@ -202,9 +202,13 @@ impl Report {
         serde_json::to_string_pretty(&report).expect("figures and strings are JSON") + "\n"
     }
 
-    /// The report as Markdown, with these pictures in it: titles, and names without `.svg`.
-    pub fn markdown(&self, pictures: &[(String, String)]) -> String {
-        let mut out = "# Request logs\n".to_owned();
+    /// The report as Markdown, under a title and what is to be said before all figures, with these pictures in it: titles, and
+    /// names without `.svg`.
+    pub fn markdown(&self, title: &str, preface: &str, pictures: &[(String, String)]) -> String {
+        let mut out = format!("# {title}\n");
+        if !preface.is_empty() {
+            out.push_str(&format!("\n{preface}"));
+        }
         let mut section = |title: &str, text: String| {
             if !text.is_empty() {
                 out.push_str(&format!("\n## {title}\n\n{text}"));
@@ -219,6 +223,12 @@ impl Report {
         let shown = pictures.iter().map(|(title, name)| format!("![{title}]({name}.svg)\n"));
         section("Pictures", shown.collect::<Vec<_>>().join("\n"));
         out
+    }
+
+    /// The figures, the shares and the verdicts, for a terminal.
+    pub fn short(&self) -> String {
+        let parts = [self.figures().markdown(), self.shares().markdown(), self.sentences(), self.remarks()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     fn figures(&self) -> Table {
@@ -271,7 +281,7 @@ impl Report {
                     table.push(vec![
                         run.name.clone(),
                         part.name.clone(),
-                        status.to_string(),
+                        if *status == NO_ANSWER { "no answer".to_owned() } else { status.to_string() },
                         count.to_string(),
                     ]);
                 }
