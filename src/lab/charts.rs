@@ -151,6 +151,7 @@ impl<'a> Layout<'a> {
             axis: axis.to_owned(),
             decimals: 1,
             series: self.series.clone(),
+            groups_axis: None,
             groups: self.groups.iter().map(group).collect(),
         }
     }
@@ -178,6 +179,7 @@ impl<'a> Layout<'a> {
             axis: "share of requests (%)".to_owned(),
             decimals: 1,
             series: series.collect(),
+            groups_axis: None,
             groups,
         }
     }

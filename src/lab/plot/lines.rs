@@ -10,7 +10,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
     Area, COLORS, FAINT, GRID, Heading, INK, Key, MARGIN, Picture, PlotError, SMALL, TEXT, dashed, dashes,
-    placed, sheet, stroke, text, tick, units,
+    placed, several, sheet, stroke, text, tick, units,
 };
 
 /// How the horizontal axis is divided.
@@ -81,7 +81,8 @@ impl LineChart {
     pub fn draw(&self) -> Result<Picture, PlotError> {
         let each = if self.panels.len() > 1 { PANEL } else { ONLY_PANEL };
         let height = each * self.panels.len() as i32 + BELOW;
-        let heading = Heading { title: &self.title, note: &self.note, legend: &self.names, key: Key::Line };
+        let heading =
+            Heading { title: &self.title, note: &self.note, legend: &[(Key::Line, several(&self.names))] };
         sheet((WIDTH, height), &heading, |area| {
             let mut rest = area.clone();
             for (n, panel) in self.panels.iter().enumerate() {

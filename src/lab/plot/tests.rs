@@ -13,6 +13,7 @@ fn bars(values: &[f64]) -> BarChart {
         axis: "mean latency (ms)".to_owned(),
         decimals: 1,
         series: vec!["persistent".to_owned(), "non-persistent".to_owned()],
+        groups_axis: None,
         groups: values.iter().map(group).collect(),
     }
 }
