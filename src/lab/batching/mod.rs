@@ -1,14 +1,16 @@
 //! What `experiment batching` tells of the strategies that it played.
 //!
-//! Here: [`Strategy`], the answers that customers got under one, and the [`summary`] of several. Not here: how they are
-//! played, how charts are drawn (`lab/plot/`), files. Values in, text out. Floor 4.
+//! Here: [`Strategy`], the answers that customers got under one, and the [`summary`] and the [`picture`] of several. Not
+//! here: how they are played, how charts are drawn (`plot/`), files. Values in, text and pictures out. Floor 4.
 
+mod panels;
 mod summary;
 
 use std::time::Duration;
 
 use jiff::civil::DateTime;
 
+pub use panels::picture;
 pub use summary::summary;
 
 /// A request that got its results.
@@ -58,6 +60,14 @@ impl Strategy {
     /// All latencies in milliseconds, ascending.
     pub fn latencies_ms(&self) -> Vec<f64> {
         ascending(self.customers.iter().flat_map(|customer| &customer.requests))
+    }
+
+    /// The requests with results of the customer of that name.
+    pub fn of_customer<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Served> {
+        self.customers
+            .iter()
+            .filter(move |customer| customer.name == name)
+            .flat_map(|customer| &customer.requests)
     }
 
     /// Requests without results.
