@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const STUDY: &str = "\
 title = \"Two ways\"
 seed = 5
-repeats = 2
+repeats = 5
 duration = \"2s\"
 warm-up = \"500ms\"
 
@@ -97,7 +97,9 @@ fn a_folder_holds_all_that_is_needed_to_judge_and_repeat() {
     let said = place.run(&["run", "two.toml", "--simulate"]);
     let folder = place.folders().remove(0);
     assert!(folder.file_name().unwrap().to_string_lossy().ends_with("_two"));
-    for name in ["report.md", "requests_per_second.png", "mean_latency.svg", "time_line.png", "latency_ecdf.svg"] {
+    for name in
+        ["report.md", "requests_per_second.png", "mean_latency.svg", "time_line.png", "latency_ecdf.svg"]
+    {
         assert!(folder.join(name).metadata().unwrap().len() > 500, "{name}");
     }
     let environment = json(&folder.join("environment.json"));
@@ -109,7 +111,7 @@ fn a_folder_holds_all_that_is_needed_to_judge_and_repeat() {
     assert!(report.starts_with("# Two ways\n") && report.contains("**Simulated**"), "{report}");
     let summary = json(&folder.join("summary.json"));
     assert_eq!((&summary["complete"], &summary["study"]["seed"]), (&true.into(), &5.into()));
-    assert_eq!(summary["runs"].as_array().unwrap().len(), 4);
+    assert_eq!(summary["runs"].as_array().unwrap().len(), 10);
     // One connection in turn makes 7.5 and 20 ms alike; the better backend alone 7.5.
     let in_turn = summary["variants"][0]["mean_ms"]["mean"].as_f64().unwrap();
     let faster = summary["variants"][1]["mean_ms"]["mean"].as_f64().unwrap();
@@ -129,7 +131,10 @@ fn rows_can_be_reported_on_and_tell_what_the_summary_does() {
         let (own, again) = (&run["figures"]["figures"], &rows["logs"][0]["figures"]);
         assert_eq!(own["requests"], again["requests"]);
         assert_eq!(own["latency"]["p95_ms"], again["latency"]["p95_ms"]);
-        assert_eq!(run["figures"]["backends"][0]["share_percent"], rows["logs"][0]["backends"][0]["share_percent"]);
+        assert_eq!(
+            run["figures"]["backends"][0]["share_percent"],
+            rows["logs"][0]["backends"][0]["share_percent"]
+        );
         let counted = run["load"]["statuses"]["200"].as_u64().unwrap();
         assert!(counted.abs_diff(own["requests"].as_u64().unwrap()) <= 8, "{counted} {}", own["requests"]);
     }
@@ -138,7 +143,7 @@ fn rows_can_be_reported_on_and_tell_what_the_summary_does() {
 #[test]
 fn the_same_study_is_played_over_sockets() {
     let place = Place::with(STUDY);
-    place.run(&["run", "two.toml", "--seconds", "1"]);
+    place.run(&["run", "two.toml", "--seconds", "1", "--repeats", "1"]);
     let summary = json(&place.folders().remove(0).join("summary.json"));
     assert_eq!((&summary["complete"], &summary["study"]["simulated"]), (&true.into(), &false.into()));
     for run in summary["runs"].as_array().unwrap() {
@@ -180,7 +185,10 @@ fn an_interrupted_experiment_keeps_what_it_has_and_exits_with_130() {
     let mut command = place.command(&["run", "two.toml"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let line = first_progress(&mut child);
-    assert!(line.starts_with("run 1 of 4, ") && line.contains(" req/s, p99 ") && line.contains(" left"), "{line}");
+    assert!(
+        line.starts_with("run 1 of 10, ") && line.contains(" req/s, p99 ") && line.contains(" left"),
+        "{line}"
+    );
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
@@ -203,6 +211,8 @@ fn a_study_that_is_wrong_ends_with_2_before_anything_is_written() {
     assert_eq!(said, "tidegate: two.toml:5:1: unknown key `routng`; did you mean `routing`?\n");
     assert!(!place.0.path().join("results").exists());
     let missing = place.command(&["run", "none.toml"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&missing.stderr).starts_with("tidegate: cannot read the study none.toml: "));
+    assert!(
+        String::from_utf8_lossy(&missing.stderr).starts_with("tidegate: cannot read the study none.toml: ")
+    );
     assert_eq!(missing.status.code(), Some(2));
 }

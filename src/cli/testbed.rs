@@ -11,7 +11,7 @@ use super::start::{Bound, bind, network_with_signals, next_signal_ends_at_once, 
 use super::{CliError, Exit, ServerArgs, proxy};
 use crate::config::{Audience, BackendUrl};
 use crate::proxy::Backend;
-use crate::testbed::{ClassifierOptions, Profile, RunningServer, spawn, spawn_classifier};
+use crate::testbed::{BackendOptions, ClassifierOptions, Profile, RunningServer, spawn, spawn_classifier};
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
@@ -38,7 +38,9 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     let telemetry = proxy::start_telemetry(&setup)?;
     let mut running = Vec::new();
     for (id, Bound { listener, addr }) in sockets {
-        start(&mut running, format!("the backend {id}"), addr, || spawn(listener, id, Profile::of(id)))?;
+        start(&mut running, format!("the backend {id}"), addr, || {
+            spawn(listener, BackendOptions::plain(id, Profile::of(id)))
+        })?;
     }
     let Bound { listener, addr } = classifier;
     start(&mut running, "the classifier".to_owned(), addr, || {

@@ -59,7 +59,10 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
         let keep = form.persistence == Persistence::KeepAlive && self.phase == Phase::Serving;
         let persistence = if keep { Persistence::KeepAlive } else { Persistence::Close };
         let Form { to_head, version, .. } = form;
-        let Response { status, content_type, fields, body } = self.service.response(answer);
+        let Some(Response { status, content_type, fields, body }) = self.service.response(answer) else {
+            connection.stream.reset_on_close();
+            return self.close(turn, id);
+        };
         let content = Content { status, content_type, body, fields, to_head, version, persistence };
         self.output.clear();
         content.write(self.date.at(turn.net.wall(turn.net.now())), &mut self.output);

@@ -8,6 +8,8 @@ mod answering;
 mod backend;
 mod classifier;
 mod connection;
+mod fault;
+mod outage;
 mod profile;
 mod run;
 mod service;
@@ -19,8 +21,11 @@ mod backend_tests;
 #[cfg(test)]
 mod classifier_tests;
 #[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
 mod rig;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,10 +37,12 @@ use crate::reactor::{Flow, Handler};
 use crate::slots::{SlotId, Slots};
 
 use connection::Connection;
+use outage::Outage;
 
-pub use backend::Greetings;
+pub use backend::{BackendOptions, Greetings};
 pub use classifier::{Classifications, ClassifierOptions};
-pub use profile::{Millis, Profile};
+pub use fault::{Fault, FaultKind};
+pub use profile::{Draws, Millis, Profile};
 pub use run::{RunningServer, spawn, spawn_classifier};
 pub use service::{Response, Service};
 pub use service_time::{Costs, ServiceTime};
@@ -66,6 +73,8 @@ pub enum Timer {
     Accept,
     /// The end of stopping.
     Stop,
+    /// An outage may begin or end.
+    Outage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +99,7 @@ pub struct Control {
 /// A server on a reactor: connections, and the service that says what is answered on them.
 pub struct SimulatedServer<N: Net, S: Service> {
     service: S,
+    outage: Option<Outage>,
     door: Door<N::Listener>,
     connections: Slots<Connection<N::Stream, S>>,
     buffers: BufferPool,
@@ -108,14 +118,24 @@ pub type SimulatedBackend<N> = SimulatedServer<N, Greetings>;
 pub type SimulatedClassifier<N> = SimulatedServer<N, Classifications>;
 
 impl<N: Net> SimulatedBackend<N> {
-    /// The backend called `id` (the answer names it), which will accept from `listener`.
-    pub fn new(
-        id: char,
-        profile: Profile,
+    /// A backend that will accept from `listener`.
+    pub fn new(options: BackendOptions, listener: N::Listener, control: Arc<Control>) -> SimulatedBackend<N> {
+        SimulatedServer::serving(Greetings::new(options), listener, control)
+    }
+
+    /// A backend that may also vanish, when its faults say so: it will accept from `listener`, which listens on `address`, where it
+    /// comes back.
+    pub fn vanishing(
+        options: BackendOptions,
         listener: N::Listener,
+        address: SocketAddr,
         control: Arc<Control>,
     ) -> SimulatedBackend<N> {
-        SimulatedServer::serving(Greetings::new(id, profile), listener, control)
+        let refusals = options.faults.iter().filter(|fault| fault.kind == FaultKind::Refuse);
+        let outages: Vec<_> = refusals.cloned().collect();
+        let mut backend = SimulatedBackend::new(options, listener, control);
+        backend.outage = (!outages.is_empty()).then(|| Outage::new(outages, address));
+        backend
     }
 }
 
@@ -134,6 +154,7 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
     fn serving(service: S, listener: N::Listener, control: Arc<Control>) -> SimulatedServer<N, S> {
         SimulatedServer {
             service,
+            outage: None,
             door: Door::new(listener),
             connections: Slots::default(),
             buffers: BufferPool::default(),
@@ -150,7 +171,10 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
     /// # Errors
     /// When the listener cannot be registered.
     pub fn open(&mut self, turn: &mut Turn<'_, N>) -> std::io::Result<()> {
-        self.door.register(turn.net, DOOR)
+        self.service.begun(turn.now());
+        self.door.register(turn.net, DOOR)?;
+        self.begin_outages(turn);
+        Ok(())
     }
 
     /// Whether a second stop signal ended the run before everything was answered.
@@ -220,6 +244,7 @@ impl<N: Net, S: Service> Handler<N> for SimulatedServer<N, S> {
                 self.door.resume();
                 self.accept(turn);
             }
+            Timer::Outage => self.outage_due(turn),
             Timer::Stop => {
                 let (name, open) = (self.service.name(), self.connections.len());
                 log::warn!("{name}: stopped with {open} connections open");

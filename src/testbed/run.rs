@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use super::{
-    ClassifierOptions, Control, Profile, Service, SimulatedBackend, SimulatedClassifier, SimulatedServer,
-    TICK_SHIFT,
+    BackendOptions, ClassifierOptions, Control, Service, SimulatedBackend, SimulatedClassifier,
+    SimulatedServer, TICK_SHIFT,
 };
 use crate::net::{OsNet, Waker};
 use crate::reactor::Reactor;
@@ -64,12 +64,13 @@ impl Drop for RunningServer {
     }
 }
 
-/// Starts the backend called `id` on a thread, behind `listener`.
+/// Starts a backend on a thread, behind `listener`.
 ///
 /// # Errors
 /// When the system gives no event loop or no thread.
-pub fn spawn(listener: mio::net::TcpListener, id: char, profile: Profile) -> io::Result<RunningServer> {
-    start(listener, |listener, control| SimulatedBackend::new(id, profile, listener, control))
+pub fn spawn(listener: mio::net::TcpListener, options: BackendOptions) -> io::Result<RunningServer> {
+    let address = listener.local_addr()?;
+    start(listener, |listener, control| SimulatedBackend::vanishing(options, listener, address, control))
 }
 
 /// Starts a classifier on a thread, behind `listener`.

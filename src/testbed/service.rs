@@ -17,6 +17,9 @@ pub trait Service {
     /// Who serves, for the log: `backend A`.
     fn name(&self) -> String;
 
+    /// It begins to serve.
+    fn begun(&mut self, _now: Instant) {}
+
     /// The head of a request has come.
     fn head(&mut self, head: &RequestHead<'_, '_>, now: Instant) -> Self::Asked;
 
@@ -26,8 +29,8 @@ pub trait Service {
     /// The request has come whole. Returns the answer and when it is due; what is due by `now` is sent at once.
     fn request(&mut self, asked: Self::Asked, body: &[u8], now: Instant) -> (Self::Answer, Instant);
 
-    /// The answer as it is sent.
-    fn response<'a>(&'a mut self, answer: &'a Self::Answer) -> Response<'a>;
+    /// The answer as it is sent; none: the connection is reset instead.
+    fn response<'a>(&'a mut self, answer: &'a Self::Answer) -> Option<Response<'a>>;
 }
 
 /// A response without what depends on its connection.

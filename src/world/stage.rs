@@ -15,15 +15,15 @@ use crate::proxy::{self, Backend, Proxy};
 use crate::record::Record;
 use crate::telemetry::{BatchingState, Tap, tap};
 use crate::testbed::{
-    self, ClassifierOptions, Profile, Service, SimulatedBackend, SimulatedClassifier, SimulatedServer,
+    self, BackendOptions, ClassifierOptions, Service, SimulatedBackend, SimulatedClassifier, SimulatedServer,
 };
 use crate::time::Instant;
 
 /// What is behind the proxy.
 #[derive(Clone, Debug)]
 pub enum Servers {
-    /// Backends, each with its name in rows, what it calls itself, and how long it takes.
-    Backends(Vec<(String, char, Profile)>),
+    /// Backends, each with its name in rows.
+    Backends(Vec<(String, BackendOptions)>),
     /// One classifier, for which the proxy batches.
     Classifier(ClassifierOptions),
 }
@@ -186,9 +186,9 @@ fn serve(fabric: &Fabric, servers: Servers) -> (Vec<Box<dyn Acts>>, Vec<Backend>
     match servers {
         Servers::Backends(backends) => (81..)
             .zip(backends)
-            .map(|(port, (name, id, profile))| {
+            .map(|(port, (name, options))| {
                 let (net, listener) = listen(fabric, port);
-                let backend = SimulatedBackend::new(id, profile, listener, Arc::default());
+                let backend = SimulatedBackend::vanishing(options, listener, address(port), Arc::default());
                 (started(net, backend), known(name, port))
             })
             .unzip(),

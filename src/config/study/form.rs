@@ -9,7 +9,7 @@ use super::super::read;
 use super::super::values::{Bytes, Count, Grace, Period, Share, Switch};
 use super::super::{Rate, Spacing};
 use crate::load::customers::Customer;
-use crate::testbed::{Profile, ServiceTime};
+use crate::testbed::{Fault, Profile, ServiceTime};
 
 /// The file, without `[proxy]` and `[[variant]]`.
 #[derive(Default, Deserialize)]
@@ -46,6 +46,12 @@ pub(super) struct BackendForm {
     /// How long its answers take.
     #[serde(deserialize_with = "read::must")]
     pub(super) profile: Profile,
+    /// How many requests it works on at once.
+    #[serde(default, deserialize_with = "read::one")]
+    pub(super) capacity: Option<Count>,
+    /// What goes wrong with it, counted from the start of the run.
+    #[serde(default, deserialize_with = "read::texts")]
+    pub(super) fault: Option<Vec<Fault>>,
     /// How many there are of it.
     #[serde(default, deserialize_with = "read::one")]
     pub(super) copies: Option<Count>,

@@ -8,7 +8,7 @@ mod form;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use super::values::{Period, Value};
 use super::{Audience, Settings, Spacing, crowd, file};
 use crate::lab::experiment::{Demand, Pace, Servers, Study, Variant};
 use crate::proxy::{Backend, Options};
-use crate::testbed::ClassifierOptions;
+use crate::testbed::{BackendOptions, ClassifierOptions};
 
 use form::{BackendForm, ClassifierForm, CustomerForm, LoadForm, StudyForm};
 
@@ -189,7 +189,7 @@ impl Reader<'_> {
                 if backends.iter().map(copies).sum::<usize>() > MOST_BACKENDS {
                     return Err(self.error(format!("more than {MOST_BACKENDS} backends")));
                 }
-                let all = backends.iter().flat_map(|b| std::iter::repeat_n(b.profile.clone(), copies(b)));
+                let all = backends.iter().flat_map(|b| std::iter::repeat_n(backend_options(b), copies(b)));
                 Ok(Servers::Backends(all.collect()))
             }
         }
@@ -353,14 +353,23 @@ impl Reader<'_> {
     }
 }
 
-fn is_fit(name: &Cow<'_, str>) -> bool {
+fn is_fit(name: &str) -> bool {
     (1..=60).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+}
+
+/// Which one it is, a run says.
+fn backend_options(form: &BackendForm) -> BackendOptions {
+    BackendOptions {
+        capacity: form.capacity.and_then(|count| NonZeroUsize::new(count.0)),
+        faults: form.fault.clone().unwrap_or_default(),
+        ..BackendOptions::plain('A', form.profile.clone())
+    }
 }
 
 fn classifier_options(form: &ClassifierForm, seed: Option<u64>) -> ClassifierOptions {
     let usual = ClassifierOptions::default();
     ClassifierOptions {
-        concurrency: form.concurrency.and_then(|count| std::num::NonZeroUsize::new(count.0)),
+        concurrency: form.concurrency.and_then(|count| NonZeroUsize::new(count.0)),
         service_time: form.service_time.unwrap_or(usual.service_time),
         error_rate: form.error_rate.map_or(usual.error_rate, |share| share.0),
         drop_results: form.drop_results.map_or(usual.drop_results, |share| share.0),

@@ -90,9 +90,10 @@ fn customers_ask_a_classifier() {
     let seen: Vec<_> = customers.iter().map(|(customer, rate)| (customer.name.as_str(), *rate)).collect();
     assert_eq!(seen, [("A-1", Some(0.5)), ("A-2", Some(0.5)), ("B", None)]);
     assert!(switching);
-    let strategies = study.variants.iter().map(|variant| {
-        variant.options.batching.as_ref().expect("batching").queue.strategy
-    });
+    let strategies = study
+        .variants
+        .iter()
+        .map(|variant| variant.options.batching.as_ref().expect("batching").queue.strategy);
     assert_eq!(strategies.collect::<Vec<_>>(), [StrategyName::Fair, StrategyName::Adaptive]);
     assert_eq!(study.servers.names(), ["classifier", "-"]);
 }
@@ -103,19 +104,31 @@ fn what_is_wrong_has_its_place_or_at_least_its_file() {
     for (text, expected) in [
         ("seed = 1".to_owned(), "s.toml: no [[backend]] and no [classifier]; a study needs servers"),
         ("seed = \"x\"".to_owned(), "s.toml:1:8: `seed`: invalid type: string \"x\", expected u64"),
-        ("sead = 1".to_owned(), "s.toml:1:1: `sead`: unknown field `sead`, expected one of "),
+        ("sead = 1".to_owned(), "s.toml:1:1: unknown field `sead`, expected one of "),
         ("name = \"a/b\"\n".to_owned() + ROUTING, "s.toml: `name`: `a/b` is part of a folder's name"),
-        ("[[backend]]\nprofile = \"x\"".to_owned(), "s.toml:2:11: `backend`: bad profile `x`"),
+        ("[[backend]]\nprofile = \"x\"".to_owned(), "s.toml:2:11: bad profile `x`"),
         ("[[backend]]\ncopies = 2".to_owned(), "s.toml:1:1: `backend`: missing field `profile`"),
         ("[[backend]]\nprofile = \"1\"".to_owned(), "s.toml: no [[variant]]; each has a name"),
         (after("[[variant]]\nrouting = \"round-robin\""), "s.toml:11:1: a variant without a name"),
         (after("[[variant]]\nname = \"rr\""), "s.toml:11:1: two variants are called `rr`"),
         (after("[[variant]]\nname = 5"), "s.toml:12:8: the name of a variant is a text"),
-        (after("[[variant]]\nname = \"x\"\nroutng = \"x\""), "s.toml:13:1: unknown key `routng`; did you mean `routing`?"),
-        (after("[[variant]]\nname = \"x\"\nrouting = \"x\""), "s.toml:13:11: `routing`: unknown routing mode `x`"),
-        (after("[[variant]]\nname = \"x\"\ncsv = \"off\""), "s.toml:13:1: `csv` cannot be used here; an experiment sees"),
+        (
+            after("[[variant]]\nname = \"x\"\nroutng = \"x\""),
+            "s.toml:13:1: unknown key `routng`; did you mean `routing`?",
+        ),
+        (
+            after("[[variant]]\nname = \"x\"\nrouting = \"x\""),
+            "s.toml:13:11: `routing`: unknown routing mode `x`",
+        ),
+        (
+            after("[[variant]]\nname = \"x\"\ncsv = \"off\""),
+            "s.toml:13:1: `csv` cannot be used here; an experiment sees",
+        ),
         (after("[proxy]\nlisten = \":1\""), "s.toml:12:1: `listen` cannot be used here"),
-        ("variant = 5\n".to_owned(), "s.toml:1:11: `variant` is not a list of tables; write [[variant]] above each"),
+        (
+            "variant = 5\n".to_owned(),
+            "s.toml:1:11: `variant` is not a list of tables; write [[variant]] above each",
+        ),
         (after("[classifier]"), "s.toml: [[backend]] and [classifier] exclude each other"),
         (after("[[customer]]\ncustomer = \"A\""), "s.toml: [[customer]] needs a [classifier]"),
         (after("[load]\nrate = 5\npause = \"1s\""), "s.toml: [load] has a `rate` and a `pause`"),
@@ -139,7 +152,10 @@ fn overrides_stand_in_the_text() {
     let text = format!("title = \"t\"\nseed = 3\nrepeats=2\nduration = \"9s\"\n{ROUTING}");
     let overrides = Overrides { seed: Some(7), duration: Some(Duration::from_secs(20)), repeats: None };
     let applied = overrides.apply(&text);
-    assert!(applied.starts_with("seed = 7\nduration = \"20s\"\ntitle = \"t\"\nrepeats=2\n[[backend]]\n"), "{applied}");
+    assert!(
+        applied.starts_with("seed = 7\nduration = \"20s\"\ntitle = \"t\"\nrepeats=2\n[[backend]]\n"),
+        "{applied}"
+    );
     let study = study(&applied);
     assert_eq!((study.seed, study.duration, study.repeats), (7, Duration::from_secs(20), 2));
     assert_eq!(Overrides::default().apply(&text), text);

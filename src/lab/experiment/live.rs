@@ -14,13 +14,13 @@ use super::rows::{Observer, Recent, recent};
 use super::switching::switch;
 use super::watch::GLANCE;
 use super::wrk;
-use super::{Demand, ExperimentError, Run, Servers, Study, Watcher, cannot, letter};
+use super::{Demand, ExperimentError, Run, Servers, Study, Watcher, cannot};
 use crate::lab::log;
 use crate::load::{self, RunningLoad, Summary, Tally};
 use crate::net::{OsNet, Waker};
-use crate::proxy::{self, Backend, Options, RunningProxy};
+use crate::proxy::{self, Backend, RunningProxy};
 use crate::telemetry::{Telemetry, TelemetryOptions};
-use crate::testbed::{self, RunningServer};
+use crate::testbed::{self, BackendOptions, ClassifierOptions, RunningServer};
 
 /// Who puts the load on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl<'a> Live<'a> {
             Driver::Own => None,
             Driver::Wrk(folder) => Some(folder.join(format!("{}.csv", self.study.label(run)))),
         };
-        House::open(self.study, &self.study.variants[run.variant].options, csv)
+        House::open(self.study, run, csv)
     }
 
     /// Stops what is running.
@@ -108,9 +108,9 @@ impl<'a> Live<'a> {
 }
 
 impl House {
-    fn open(study: &Study, options: &Options, csv: Option<PathBuf>) -> Result<House, ExperimentError> {
-        let (servers, known) = serve(&study.servers)?;
-        let mut options = options.clone();
+    fn open(study: &Study, run: Run, csv: Option<PathBuf>) -> Result<House, ExperimentError> {
+        let (servers, known) = serve(&study.servers, run.seed)?;
+        let mut options = study.variants[run.variant].options.clone();
         match &mut options.batching {
             Some(batching) => batching.classifiers = known,
             None => options.backends = known,
@@ -136,25 +136,26 @@ fn free_port() -> SocketAddr {
 }
 
 /// Starts the servers; returns them, and how the proxy knows them.
-fn serve(servers: &Servers) -> Result<(Vec<RunningServer>, Vec<Backend>), ExperimentError> {
+fn serve(servers: &Servers, seed: u64) -> Result<(Vec<RunningServer>, Vec<Backend>), ExperimentError> {
     let known = |name: String, server: RunningServer| {
         let address = server.address();
         let authority = address.to_string();
         (server, Backend { url: name, authority, addresses: vec![address] })
     };
     match servers {
-        Servers::Backends(all) => {
-            let start = |(n, profile): (usize, &crate::testbed::Profile)| {
+        Servers::Backends(_) => {
+            let start = |(name, options): (String, BackendOptions)| {
                 let listener = OsNet::listen(free_port())?;
-                let server = testbed::spawn(listener, letter(n), profile.clone())?;
-                Ok(known(letter(n).to_string(), server))
+                Ok(known(name, testbed::spawn(listener, options)?))
             };
-            let started = all.iter().enumerate().map(start).collect::<std::io::Result<Vec<_>>>();
+            let all = servers.backends(seed).into_iter();
+            let started = all.map(start).collect::<std::io::Result<Vec<_>>>();
             started.map(|all| all.into_iter().unzip()).map_err(cannot("start the backends"))
         }
         Servers::Classifier(options) => {
             let listener = OsNet::listen(free_port()).map_err(cannot("listen"))?;
-            let server = testbed::spawn_classifier(listener, options.clone());
+            let options = ClassifierOptions { seed, ..options.clone() };
+            let server = testbed::spawn_classifier(listener, options);
             let server = server.map_err(cannot("start the classifier"))?;
             let (server, backend) = known("classifier".to_owned(), server);
             Ok((vec![server], vec![backend]))

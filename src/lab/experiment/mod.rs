@@ -26,7 +26,7 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::load::customers::Customer;
 use crate::proxy;
-use crate::testbed::{ClassifierOptions, Profile};
+use crate::testbed::{BackendOptions, ClassifierOptions};
 
 pub use conduct::{Findings, Ground, conduct};
 pub use environment::Environment;
@@ -74,8 +74,8 @@ pub struct Variant {
 /// What is behind the proxy.
 #[derive(Clone, Debug)]
 pub enum Servers {
-    /// Backends, called A, B, C and so on.
-    Backends(Vec<Profile>),
+    /// Backends; their ids, numbers and seeds are given by each run: A, B, C and so on.
+    Backends(Vec<BackendOptions>),
     /// One classifier, called `classifier`.
     Classifier(ClassifierOptions),
 }
@@ -155,6 +155,18 @@ impl Study {
     /// How long a run puts load on.
     pub fn run_time(&self) -> Duration {
         self.warm_up + self.duration
+    }
+}
+
+impl Servers {
+    /// The backends as they are in a run of this seed, each with its name.
+    fn backends(&self, seed: u64) -> Vec<(String, BackendOptions)> {
+        let Servers::Backends(all) = self else { return Vec::new() };
+        let named = |(n, options): (usize, &BackendOptions)| {
+            let options = BackendOptions { id: letter(n), seed, number: n as u64, ..options.clone() };
+            (letter(n).to_string(), options)
+        };
+        all.iter().enumerate().map(named).collect()
     }
 }
 

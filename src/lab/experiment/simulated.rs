@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::demand::part;
 use super::outcome::{Load, Outcome, Rows};
 use super::rows::{Observer, recent};
-use super::{ExperimentError, Run, Servers, Study, Watcher, letter};
+use super::{ExperimentError, Run, Servers, Study, Watcher};
 use crate::load::Summary;
 use crate::net::Weather;
+use crate::testbed::ClassifierOptions;
 use crate::time::WallTime;
 use crate::world::{self, Stage, StagePlan};
 
@@ -23,11 +24,10 @@ pub fn play(study: &Study, run: Run, watcher: &mut Watcher<'_>) -> Result<Outcom
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (load, asker) = part(study, run, 0, 1, nowhere);
     let (servers, backends) = match &study.servers {
-        Servers::Backends(all) => {
-            let named = |(n, profile): (usize, &_)| (letter(n).to_string(), letter(n), Clone::clone(profile));
-            (world::Servers::Backends(all.iter().enumerate().map(named).collect()), all.len())
+        Servers::Backends(all) => (world::Servers::Backends(study.servers.backends(run.seed)), all.len()),
+        Servers::Classifier(options) => {
+            (world::Servers::Classifier(ClassifierOptions { seed: run.seed, ..options.clone() }), 0)
         }
-        Servers::Classifier(options) => (world::Servers::Classifier(options.clone()), 0),
     };
     let recent = recent();
     let observer = Observer::new(asker, backends == 0, backends, recent.clone());
