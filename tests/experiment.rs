@@ -18,7 +18,7 @@ duration = \"2s\"
 warm-up = \"500ms\"
 
 [[backend]]
-profile = \"5,10\"
+profile = \"uniform:5-10\"
 
 [[backend]]
 profile = \"20\"
