@@ -168,6 +168,19 @@ fn customers_are_played_with_each_strategy_switched_over_sockets() {
     let modes: Vec<_> = runs.iter().map(|run| run["figures"]["modes"][0]["name"].as_str().unwrap()).collect();
     assert_eq!(modes, ["fair", "adaptive"]);
     assert!(runs.iter().all(|run| run["figures"]["figures"]["errors"] == 0));
+    let results = place.0.path().join("results");
+    let names =
+        fs::read_dir(&results).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut links: Vec<_> = names.filter(|name| !name.ends_with("_batching")).collect();
+    links.sort();
+    let stamped = |name: &str| name.split_at("YYYYMMDD_HHMMSS_".len()).1.to_owned();
+    assert_eq!(
+        links.iter().map(|name| stamped(name)).collect::<Vec<_>>(),
+        ["latency_comparison.png", "summary.txt"]
+    );
+    assert!(fs::read(results.join(&links[0])).unwrap().starts_with(b"\x89PNG"));
+    let text = fs::read_to_string(results.join(&links[1])).unwrap();
+    assert!(text.contains("fair") && text.contains("adaptive"), "{text}");
 }
 
 /// Reads until a line has been read that tells of progress; what follows is read away.

@@ -194,6 +194,9 @@ fn play(study: &Study, common: Common, driver: DriverName) -> Result<Exit, CliEr
     let findings = conduct(study, &ground, &folder, &mut watcher)?;
     progress.finish();
     say(&format!("{}\nEverything is in {}\n", findings.report.short(), folder.path().display()))?;
+    for link in &findings.links {
+        say(&format!("{}\n", link.display()))?;
+    }
     Ok(if findings.interrupted { Exit::SecondSignal } else { Exit::Clean })
 }
 

@@ -3,10 +3,15 @@
 //! Here: playing all runs, keeping each as soon as it is over, and writing what they say together. Not here: how a run is played
 //! (`live.rs`, `simulated.rs`). Called by `cli/experiment/`. Floor 4.
 
-use super::environment::Environment;
+use std::path::PathBuf;
+
+use super::environment::{Environment, local_time};
 use super::outcome::{Load, Outcome, Rows};
+use super::strategies::strategies;
 use super::{Driver, ExperimentError, Folder, Live, Study, Watcher, simulated, summary};
+use crate::lab::batching::{self, Conditions, Strategy, picture};
 use crate::lab::charts::charts;
+use crate::lab::plot::PlotError;
 use crate::lab::report::{Report, Run as Logged};
 
 /// How runs are played.
@@ -23,6 +28,8 @@ pub enum Ground {
 pub struct Findings {
     /// The report on all its runs.
     pub report: Report,
+    /// What leads into the folder from outside.
+    pub links: Vec<PathBuf>,
     /// Whether it was ended before its time.
     pub interrupted: bool,
 }
@@ -60,8 +67,18 @@ pub fn conduct(
     let report = Report::new(logged.collect());
     let (interrupted, simulated) = (watcher.interrupted(), environment.simulated);
     folder.put("summary.json", summary::summary(study, simulated, &played, &report).as_bytes())?;
-    publish(study, &environment, &played, &report, folder)?;
-    Ok(Findings { report, interrupted })
+    publish(study, &environment, &report, folder)?;
+    let mut links = Vec::new();
+    if study.is_batching() {
+        let conditions = Conditions {
+            generated: local_time(watcher.wall()),
+            length: study.duration,
+            repeats: study.repeats,
+            simulated,
+        };
+        links = compare_strategies(&strategies(study, &played), &conditions, folder)?;
+    }
+    Ok(Findings { report, links, interrupted })
 }
 
 /// Plays all runs, until a signal ends it.
@@ -102,19 +119,34 @@ fn play_all(
 fn publish(
     study: &Study,
     environment: &Environment,
-    _played: &[(Outcome, String)],
     report: &Report,
     folder: &Folder,
 ) -> Result<(), ExperimentError> {
-    let failed = |e| super::cannot("draw the report's pictures")(std::io::Error::other(e));
     let mut pictures = Vec::new();
-    for chart in charts(report).map_err(failed)? {
+    for chart in charts(report).map_err(cannot_draw)? {
         folder.put(&format!("{}.svg", chart.name), chart.picture.svg().as_bytes())?;
-        folder.put(&format!("{}.png", chart.name), &chart.picture.png().map_err(failed)?)?;
+        folder.put(&format!("{}.png", chart.name), &chart.picture.png().map_err(cannot_draw)?)?;
         pictures.push((chart.title, chart.name.to_owned()));
     }
     let text = report.markdown(&study.title, &preface(study, environment), &pictures);
     folder.put("report.md", text.as_bytes())
+}
+
+/// Writes the contract's picture and summary, and links to them where the earlier system had them.
+fn compare_strategies(
+    strategies: &[Strategy],
+    conditions: &Conditions,
+    folder: &Folder,
+) -> Result<Vec<PathBuf>, ExperimentError> {
+    let drawn = picture(strategies, conditions).map_err(cannot_draw)?;
+    folder.put("latency_comparison.svg", drawn.svg().as_bytes())?;
+    folder.put("latency_comparison.png", &drawn.png().map_err(cannot_draw)?)?;
+    folder.put("summary.txt", batching::summary(strategies, conditions).as_bytes())?;
+    ["latency_comparison.png", "summary.txt"].into_iter().map(|name| folder.link(name)).collect()
+}
+
+fn cannot_draw(error: PlotError) -> ExperimentError {
+    super::cannot("draw the report's pictures")(std::io::Error::other(error))
 }
 
 /// What was played, and where.

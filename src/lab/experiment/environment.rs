@@ -66,6 +66,12 @@ fn processor() -> String {
     named.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
 }
 
+/// A civil time in the local zone.
+pub(super) fn local_time(wall: WallTime) -> jiff::civil::DateTime {
+    let timestamp = jiff::Timestamp::from_nanosecond(i128::from(wall.as_nanos())).unwrap_or_default();
+    jiff::tz::TimeZone::system().to_datetime(timestamp)
+}
+
 /// A civil time in the local zone, as `format` says (strftime).
 pub(super) fn local(wall: WallTime, format: &str) -> String {
     let timestamp = jiff::Timestamp::from_nanosecond(i128::from(wall.as_nanos())).unwrap_or_default();

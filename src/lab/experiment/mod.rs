@@ -12,6 +12,7 @@ mod live;
 mod outcome;
 mod rows;
 mod simulated;
+mod strategies;
 mod summary;
 mod switching;
 mod watch;

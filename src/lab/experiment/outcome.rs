@@ -80,16 +80,19 @@ impl Outcome {
         }
     }
 
+    /// Whether figures are taken of a row: it was due, or in a closed loop of requests it ended, in the time of measurement.
+    pub(super) fn counts(&self, study: &Study, row: &Observed) -> bool {
+        let at = if study.demand.is_open() { row.due } else { row.ended };
+        study.warm_up <= at && at < study.warm_up + self.measured(study)
+    }
+
     fn seen(&self, study: &Study, rows: &[Observed]) -> Log {
-        let (from, to) = (study.warm_up, study.warm_up + self.measured(study));
-        let open = study.demand.is_open();
-        let at = |row: &Observed| if open { row.due } else { row.ended };
         let mode = study.mode(self.run);
         let mut log = Log { modes: vec![mode.to_owned()], backends: study.servers.names(), ..Log::default() };
         let nobody = log.backends.len() as u16 - 1;
         log.rows = rows
             .iter()
-            .filter(|row| from <= at(row) && at(row) < to)
+            .filter(|row| self.counts(study, row))
             .map(|row| Row {
                 ended_us: (self.began.as_nanos() / 1_000) as i64 + row.ended.as_micros() as i64,
                 latency_ms: row.corrected().as_secs_f64() * 1e3,
