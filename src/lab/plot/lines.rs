@@ -62,6 +62,8 @@ pub struct LineChart {
     pub x_axis: String,
     /// How.
     pub x_scale: Scale,
+    /// Whether the value of a point holds until the next, as that of a distribution does.
+    pub steps: bool,
     /// From top to bottom.
     pub panels: Vec<Panel>,
 }
@@ -164,7 +166,8 @@ impl LineChart {
         // The first on top: it is what the others are compared with.
         for (n, line) in panel.lines.iter().enumerate().rev() {
             for piece in &line.pieces {
-                let points: Vec<_> = piece.iter().map(|&(x, y)| (x.max(left), y)).collect();
+                let corners = if self.steps { corners(piece) } else { piece.clone() };
+                let points: Vec<_> = corners.into_iter().map(|(x, y)| (x.max(left), y)).collect();
                 match points.as_slice() {
                     [point] => {
                         chart.draw_series([Circle::new(
@@ -184,6 +187,12 @@ impl LineChart {
         }
         Ok(())
     }
+}
+
+/// The path that goes to each point across, then up.
+fn corners(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let steps = points.windows(2).flat_map(|pair| [(pair[1].0, pair[0].1), pair[1]]);
+    points.first().copied().into_iter().chain(steps).collect()
 }
 
 fn points(panel: &Panel) -> impl Iterator<Item = (f64, f64)> {

@@ -119,6 +119,36 @@ impl Picture {
     }
 }
 
+/// A chart that is not drawn yet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Drawing {
+    /// Bars.
+    Bars(BarChart),
+    /// Curves.
+    Lines(LineChart),
+}
+
+impl Drawing {
+    /// What it shows.
+    pub fn title(&self) -> &str {
+        match self {
+            Drawing::Bars(chart) => &chart.title,
+            Drawing::Lines(chart) => &chart.title,
+        }
+    }
+
+    /// Draws it.
+    ///
+    /// # Errors
+    /// Only if the embedded font is damaged.
+    pub fn draw(&self) -> Result<Picture, PlotError> {
+        match self {
+            Drawing::Bars(chart) => chart.draw(),
+            Drawing::Lines(chart) => chart.draw(),
+        }
+    }
+}
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// What stands above every chart.

@@ -27,6 +27,7 @@ fn curve(points: &[(f64, f64)], x_scale: Scale) -> LineChart {
         names: vec!["only".to_owned()],
         x_axis: "latency (ms)".to_owned(),
         x_scale,
+        steps: false,
         panels: vec![panel],
     }
 }
