@@ -102,6 +102,10 @@ fn a_folder_holds_all_that_is_needed_to_judge_and_repeat() {
     {
         assert!(folder.join(name).metadata().unwrap().len() > 500, "{name}");
     }
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(
+        page.contains("<title>Two ways") && page.contains("Simulated: ") && page.contains("uniform:5-10")
+    );
     let environment = json(&folder.join("environment.json"));
     assert_eq!(environment["simulated"], true);
     for key in ["version", "commit", "kernel", "processor", "began"] {
@@ -180,7 +184,7 @@ fn customers_are_played_with_each_strategy_switched_over_sockets() {
     );
     assert!(fs::read(results.join(&links[0])).unwrap().starts_with(b"\x89PNG"));
     let text = fs::read_to_string(results.join(&links[1])).unwrap();
-    assert!(text.contains("fair") && text.contains("adaptive"), "{text}");
+    assert!(text.contains("FAIR") && text.contains("ADAPTIVE"), "{text}");
 }
 
 /// Reads until a line has been read that tells of progress; what follows is read away.

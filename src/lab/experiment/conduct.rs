@@ -11,7 +11,8 @@ use super::strategies::strategies;
 use super::{Driver, ExperimentError, Folder, Live, Study, Watcher, simulated, summary};
 use crate::lab::batching::{self, Conditions, Strategy, picture};
 use crate::lab::charts::charts;
-use crate::lab::plot::PlotError;
+use crate::lab::page::{Content, PageExtra, Section, page};
+use crate::lab::plot::{Picture, PlotError};
 use crate::lab::report::{Report, Run as Logged};
 
 /// How runs are played.
@@ -67,8 +68,7 @@ pub fn conduct(
     let report = Report::new(logged.collect());
     let (interrupted, simulated) = (watcher.interrupted(), environment.simulated);
     folder.put("summary.json", summary::summary(study, simulated, &played, &report).as_bytes())?;
-    publish(study, &environment, &report, folder)?;
-    let mut links = Vec::new();
+    let (mut links, mut sections) = (Vec::new(), Vec::new());
     if study.is_batching() {
         let conditions = Conditions {
             generated: local_time(watcher.wall()),
@@ -76,8 +76,12 @@ pub fn conduct(
             repeats: study.repeats,
             simulated,
         };
-        links = compare_strategies(&strategies(study, &played), &conditions, folder)?;
+        let drawn;
+        (drawn, links) = compare_strategies(&strategies(study, &played), &conditions, folder)?;
+        let shown = Content::Picture("Latency by customer and strategy, in four panels".to_owned(), drawn);
+        sections.push(Section { title: "Customers and strategies".to_owned(), contents: vec![shown] });
     }
+    publish(study, &environment, &report, sections, folder)?;
     Ok(Findings { report, links, interrupted })
 }
 
@@ -120,6 +124,7 @@ fn publish(
     study: &Study,
     environment: &Environment,
     report: &Report,
+    sections: Vec<Section>,
     folder: &Folder,
 ) -> Result<(), ExperimentError> {
     let mut pictures = Vec::new();
@@ -129,7 +134,36 @@ fn publish(
         pictures.push((chart.title, chart.name.to_owned()));
     }
     let text = report.markdown(&study.title, &preface(study, environment), &pictures);
-    folder.put("report.md", text.as_bytes())
+    folder.put("report.md", text.as_bytes())?;
+    let intro = [("Study", study.name.clone()), ("Played", played_how(study))].into_iter();
+    let intro = intro.chain(environment.lines()).map(|(name, value)| (name.to_owned(), value));
+    let extra = PageExtra {
+        title: study.title.clone(),
+        subtitle: environment.simulated.then(|| format!("Simulated: {SIMULATED}.")),
+        intro: intro.collect(),
+        study_text: Some(study.text.clone()),
+        sections,
+    };
+    folder.put("report.html", page(report, &extra).as_bytes())
+}
+
+/// What a reader of simulated figures must know.
+const SIMULATED: &str = "the same program in virtual time, on a network that takes 50 µs each way; nothing but the simulated \
+                         servers takes time";
+
+/// How often and how long.
+fn played_how(study: &Study) -> String {
+    let times = match study.repeats {
+        1 => "once".to_owned(),
+        repeats => format!("{repeats} times, in random order"),
+    };
+    format!(
+        "{} variants, each {times}; {:.1} s each after {:.1} s of warm-up; seed {}",
+        study.variants.len(),
+        study.duration.as_secs_f64(),
+        study.warm_up.as_secs_f64(),
+        study.seed
+    )
 }
 
 /// Writes the contract's picture and summary, and links to them where the earlier system had them.
@@ -137,12 +171,13 @@ fn compare_strategies(
     strategies: &[Strategy],
     conditions: &Conditions,
     folder: &Folder,
-) -> Result<Vec<PathBuf>, ExperimentError> {
+) -> Result<(Picture, Vec<PathBuf>), ExperimentError> {
     let drawn = picture(strategies, conditions).map_err(cannot_draw)?;
     folder.put("latency_comparison.svg", drawn.svg().as_bytes())?;
     folder.put("latency_comparison.png", &drawn.png().map_err(cannot_draw)?)?;
     folder.put("summary.txt", batching::summary(strategies, conditions).as_bytes())?;
-    ["latency_comparison.png", "summary.txt"].into_iter().map(|name| folder.link(name)).collect()
+    let links = ["latency_comparison.png", "summary.txt"].into_iter().map(|name| folder.link(name));
+    Ok((drawn, links.collect::<Result<_, _>>()?))
 }
 
 fn cannot_draw(error: PlotError) -> ExperimentError {
@@ -151,17 +186,9 @@ fn cannot_draw(error: PlotError) -> ExperimentError {
 
 /// What was played, and where.
 fn preface(study: &Study, environment: &Environment) -> String {
-    let (repeats, variants) = (study.repeats, study.variants.len());
-    let times = if repeats == 1 { "once".to_owned() } else { format!("{repeats} times, in random order") };
-    let mut text = format!(
-        "{variants} variants, each played {times}; {:.1} s each after {:.1} s of warm-up; seed {}.\n\n",
-        study.duration.as_secs_f64(),
-        study.warm_up.as_secs_f64(),
-        study.seed
-    );
+    let mut text = format!("{}.\n\n", played_how(study));
     if environment.simulated {
-        text += "**Simulated**: the same program in virtual time, on a network that takes 50 µs each way; nothing but the \
-                 simulated servers takes time.\n\n";
+        text += &format!("**Simulated**: {SIMULATED}.\n\n");
     }
     for (name, value) in environment.lines() {
         text += &format!("- {name}: {value}\n");

@@ -50,7 +50,7 @@ impl Environment {
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let played = if self.simulated { "in virtual time (simulated)" } else { "over loopback sockets" };
         vec![
-            ("Played", played.to_owned()),
+            ("Where", played.to_owned()),
             ("Began", self.began.clone()),
             ("Program", format!("tidegate {} ({})", self.version, self.commit)),
             ("Kernel", self.kernel.clone()),
