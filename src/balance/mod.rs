@@ -109,7 +109,8 @@ pub enum Outcome {
         /// Nanoseconds from the start of the attempt to its failure.
         elapsed_ns: u64,
     },
-    /// Given up for a reason that says nothing of the backend, as when the client left.
+    /// Ended in a way that says nothing of the backend, as when the client left, or of which [`Balance::opened`] has
+    /// told all that there is to learn.
     Cancelled,
 }
 
@@ -198,12 +199,29 @@ impl Balance {
             Outcome::Failed { elapsed_ns } => self.fail(index, elapsed_ns, now),
             Outcome::Cancelled => return,
         }
+        self.learned(index);
+    }
+
+    /// The averages of a backend have changed.
+    fn learned(&mut self, index: usize) {
         if let Some(score) = self.backends[index].score_ns(self.mode) {
             self.scores[index] = score;
         }
         if self.backends[index].is_measured() {
             self.probes.end(index);
         }
+    }
+
+    /// An attempt on `id` was answered after `latency_ns` with a tunnel. The latency counts as of now; the attempt is in
+    /// flight until it is reported as finished, and cancelled.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such backend.
+    pub fn opened(&mut self, id: BackendId, latency_ns: u64) {
+        let index = usize::from(id.0);
+        self.backends[index].answer(latency_ns);
+        self.learned(index);
     }
 
     /// What is known of a backend.

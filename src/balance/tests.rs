@@ -172,3 +172,16 @@ fn a_switch_of_the_mode_starts_warm() {
         (RoutingMode::RoundRobin, (1, Reason::Rotation))
     );
 }
+
+#[test]
+fn a_tunnel_is_learned_when_it_opens_and_in_flight_until_it_ends() {
+    let mut balance = Balance::new(RoutingMode::AdaptiveSma, 2, 3, 0.2);
+    answer(&mut balance, 1, 20 * MS);
+    let id = BackendId(0);
+    balance.started(id);
+    balance.opened(id, 10 * MS);
+    assert_eq!((balance.backend(id).in_flight(), balance.backend(id).answered()), (1, 1));
+    assert_eq!(chosen(&mut balance, at(0)), (0, Reason::LowestMean));
+    balance.finished(id, Outcome::Cancelled, at(3600 * 1_000 * MS));
+    assert_eq!((balance.backend(id).in_flight(), balance.backend(id).sma_ns()), (0, Some(10.0 * MS as f64)));
+}

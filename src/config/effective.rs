@@ -58,6 +58,7 @@ pub struct Effective {
     pub body_timeout: Sourced<Period>,
     pub idle_timeout: Sourced<Period>,
     pub pool_idle_timeout: Sourced<Period>,
+    pub tunnel_idle_timeout: Sourced<Period>,
     pub drain_timeout: Sourced<Grace>,
     pub client_keepalive: Sourced<Switch>,
     pub max_connections: Sourced<Count>,
@@ -134,6 +135,7 @@ impl Effective {
             body_timeout: pick!(body_timeout, seconds(30)),
             idle_timeout: pick!(idle_timeout, seconds(75)),
             pool_idle_timeout: pick!(pool_idle_timeout, seconds(60)),
+            tunnel_idle_timeout: pick!(tunnel_idle_timeout, seconds(3600)),
             drain_timeout: pick!(drain_timeout, Grace(Duration::from_secs(30))),
             client_keepalive: pick!(client_keepalive, Switch(true)),
             max_connections: pick!(max_connections, most_connections(descriptors)),
@@ -168,8 +170,8 @@ impl Effective {
         show!(classifier_timeout, strategy, strategy_from, batch_size, batches_in_flight, split, halve);
         show!(queue_limit, queue_timeout, sjf_max_wait);
         show!(connections, routing, sma_window, ewma_alpha, upstream_timeout, connect_timeout);
-        show!(header_timeout, body_timeout, idle_timeout, pool_idle_timeout, drain_timeout);
-        show!(client_keepalive, max_connections, csv, log_level);
+        show!(header_timeout, body_timeout, idle_timeout, pool_idle_timeout, tunnel_idle_timeout);
+        show!(drain_timeout, client_keepalive, max_connections, csv, log_level);
         lines
     }
 
@@ -247,6 +249,7 @@ impl Effective {
             body_timeout: self.body_timeout.value.0,
             idle_timeout: self.idle_timeout.value.0,
             pool_idle_timeout: self.pool_idle_timeout.value.0,
+            tunnel_idle_timeout: self.tunnel_idle_timeout.value.0,
             drain_timeout: self.drain_timeout.value.0,
             client_keepalive: self.client_keepalive.value.0,
             batching,

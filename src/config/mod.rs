@@ -184,6 +184,11 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub pool_idle_timeout: Option<Period>,
 
+    /// How long a WebSocket tunnel may rest [default: 3600s]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_TUNNEL_IDLE_TIMEOUT", value_parser = parse::<Period>)]
+    #[serde(deserialize_with = "read::one")]
+    pub tunnel_idle_timeout: Option<Period>,
+
     /// How long requests in flight may take after a stop signal [default: 30s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_TIMEOUT", value_parser = parse::<Grace>)]
     #[serde(deserialize_with = "read::one")]

@@ -93,6 +93,7 @@ fn what_is_shown_is_a_file_that_says_the_same() {
         "--body-timeout=2ns",
         "--idle-timeout=3m",
         "--pool-idle-timeout=4s",
+        "--tunnel-idle-timeout=5m",
         "--drain-timeout=0s",
         "--client-keepalive=off",
         "--max-connections=7",

@@ -105,6 +105,12 @@ pub(super) struct Scan {
     pub(super) close: bool,
     /// `Connection: keep-alive` was said.
     pub(super) keep_alive: bool,
+    /// `Connection: upgrade` was said.
+    upgrade: bool,
+    /// `Upgrade` names the WebSocket protocol.
+    websocket: bool,
+    /// `Upgrade` names another protocol.
+    other_protocol: bool,
     /// Hop-by-hop fields, what `Connection` names, and fields that only we may set.
     pub(super) dropped: FieldSet,
     pub(super) host: Option<usize>,
@@ -137,6 +143,10 @@ impl Scan {
                     scan.framing.transfer_encoding(header.value, version)?;
                     scan.transfer_encoding.insert(i);
                 }
+                Field::Upgrade => {
+                    scan.read_upgrade(header.value);
+                    scan.dropped.insert(i);
+                }
                 Field::Host => (scan.host, scan.hosts) = (Some(i), scan.hosts + 1),
                 Field::Via => scan.via = Some(i),
                 Field::XForwardedFor => scan.forwarded_for = Some(i),
@@ -147,7 +157,6 @@ impl Scan {
                 | Field::ProxyConnection
                 | Field::Te
                 | Field::Trailer
-                | Field::Upgrade
                 | Field::XForwardedHost
                 | Field::XForwardedProto => scan.dropped.insert(i),
             }
@@ -156,6 +165,27 @@ impl Scan {
             scan.read_connection(fields, connection);
         }
         Ok(scan)
+    }
+
+    /// `Upgrade`: a list of protocols (RFC 9110 §7.8).
+    fn read_upgrade(&mut self, value: &[u8]) {
+        for protocol in value.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|p| !p.is_empty()) {
+            if protocol.eq_ignore_ascii_case(b"websocket") {
+                self.websocket = true;
+            } else {
+                self.other_protocol = true;
+            }
+        }
+    }
+
+    /// Whether the head offers the WebSocket protocol, maybe among others.
+    pub(super) const fn offers_websocket(&self) -> bool {
+        self.upgrade && self.websocket
+    }
+
+    /// Whether the head names the WebSocket protocol and no other.
+    pub(super) const fn is_of_websocket(&self) -> bool {
+        self.upgrade && self.websocket && !self.other_protocol
     }
 
     /// `Connection`: its options, and the fields that it makes hop-by-hop (RFC 9110 §7.6.1).
@@ -172,6 +202,9 @@ impl Scan {
                     self.close = true;
                 } else if option.eq_ignore_ascii_case(b"keep-alive") {
                     self.keep_alive = true;
+                } else if option.eq_ignore_ascii_case(b"upgrade") {
+                    // The field that it names is dropped anyway.
+                    self.upgrade = true;
                 } else {
                     self.drop_named(fields, option);
                 }

@@ -108,6 +108,15 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         self.method == "HEAD"
     }
 
+    /// Whether the client asks for a WebSocket in a way that can be granted: by GET, without a body (RFC 6455 §4.1), in
+    /// HTTP/1.1 (RFC 9110 §7.8). In any other request `Upgrade` is passed over, as every server may.
+    pub fn asks_for_websocket(&self) -> bool {
+        self.scan.offers_websocket()
+            && self.version == Version::Http11
+            && self.method == "GET"
+            && self.body == BodyLength::None
+    }
+
     /// Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 §10.1.1).
     pub fn expects_continue(&self) -> bool {
         let said = |i: usize| self.fields[i].value.eq_ignore_ascii_case(b"100-continue");

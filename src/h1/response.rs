@@ -73,4 +73,10 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         let reason = parsed.reason.unwrap_or_default();
         Ok(Some(ResponseHead { bytes, len, status, reason, version, fields, body, persistence, scan }))
     }
+
+    /// Whether the connection speaks WebSocket from here on, and nothing else: a 101 must name the protocol, once
+    /// (RFC 9110 §15.2.2, RFC 6455 §4.1).
+    pub fn switches_to_websocket(&self) -> bool {
+        self.status == 101 && self.version == Version::Http11 && self.scan.is_of_websocket()
+    }
 }

@@ -57,7 +57,12 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
     if let Some(host) = host {
         put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);
     }
-    out.extend_from_slice(if context.close { b"Connection: close\r\n\r\n" } else { b"\r\n" });
+    out.extend_from_slice(match (context.close, head.asks_for_websocket()) {
+        (false, false) => b"\r\n",
+        (true, false) => b"Connection: close\r\n\r\n",
+        (false, true) => b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        (true, true) => b"Connection: close, Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    });
 }
 
 /// Writes the request line if it must change; returns from where the head can be copied as it came.
@@ -117,10 +122,22 @@ pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out:
 
 /// Appends an interim response head (1xx) to be sent to the client to `out` (RFC 9110 §15.2).
 pub fn interim(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
+    one_hundred(head, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a head to be sent to the client to `out`, after which its connection speaks WebSocket: the exception to the
+/// rule that hop-by-hop fields go (RFC 9110 §7.8).
+pub fn switching(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
+    one_hundred(head, out);
+    out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+}
+
+/// Appends an interim head without its end. It has no body, whatever its fields say.
+fn one_hundred(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
     let skipped = head.scan.dropped.union(head.scan.transfer_encoding).union(head.scan.content_length);
     let from = status_line(head, out);
     copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes the status line if it must change: we answer under our own version (RFC 9110 §6.2).

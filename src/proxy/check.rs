@@ -5,8 +5,9 @@
 
 use super::Proxy;
 use super::client::ClientState;
-use super::exchange::Owner;
+use super::exchange::{Owner, ResponseSide};
 use super::rules::{self, Reading};
+use super::tunnel::Side;
 use super::upstream::UpstreamState;
 use crate::net::{Net, VirtualNet};
 use crate::time::Instant;
@@ -25,15 +26,19 @@ impl<N: Net> Proxy<N> {
                 Owner::Client(client) => self.clients.get(client),
                 Owner::Batch(_) => None,
             };
-            let known = client.is_some_and(|c| c.state == ClientState::Busy(id));
+            let expected = match exchange.response {
+                ResponseSide::Tunnel(_) => ClientState::Tunnel(id),
+                ResponseSide::Pending | ResponseSide::Body(_) => ClientState::Busy(id),
+            };
+            let known = client.is_some_and(|c| c.state == expected);
             ensure(known || matches!(exchange.owner, Owner::Batch(_)), || {
                 format!("exchange {id:?}: its owner {:?} is not busy with it", exchange.owner)
             })?;
             let upstream = exchange.upstream.and_then(|u| self.upstreams.get(u));
             let carried = upstream.is_some_and(|u| match u.state {
-                UpstreamState::Connecting { exchange, .. } | UpstreamState::Carrying(exchange) => {
-                    exchange == id
-                }
+                UpstreamState::Connecting { exchange, .. }
+                | UpstreamState::Carrying(exchange)
+                | UpstreamState::Tunnel(exchange) => exchange == id,
                 UpstreamState::Idle => false,
             });
             ensure(carried, || {
@@ -81,7 +86,7 @@ impl<N: Net> Proxy<N> {
     fn check_connections(&self) -> Result<(), String> {
         for (id, client) in self.clients.iter() {
             match client.state {
-                ClientState::Busy(exchange) => ensure(
+                ClientState::Busy(exchange) | ClientState::Tunnel(exchange) => ensure(
                     self.exchanges.get(exchange).is_some_and(|e| e.owner == Owner::Client(id)),
                     || format!("client {id:?}: its exchange {exchange:?} is not its own"),
                 )?,
@@ -99,7 +104,9 @@ impl<N: Net> Proxy<N> {
                         format!("upstream {id:?} is idle with bytes waiting")
                     })?;
                 }
-                UpstreamState::Connecting { exchange, .. } | UpstreamState::Carrying(exchange) => {
+                UpstreamState::Connecting { exchange, .. }
+                | UpstreamState::Carrying(exchange)
+                | UpstreamState::Tunnel(exchange) => {
                     ensure(self.exchanges.get(exchange).is_some_and(|e| e.upstream == Some(id)), || {
                         format!("upstream {id:?}: its exchange {exchange:?} is not its own")
                     })?;
@@ -130,7 +137,10 @@ impl Proxy<VirtualNet> {
     pub fn check_quiet(&self) -> Result<(), String> {
         for (id, client) in self.clients.iter() {
             let reading = rules::client_readable(client.state, self.wants_body(client.state));
-            let wants = reading != Reading::NotNow;
+            let wants = match client.state {
+                ClientState::Tunnel(exchange) => self.tunnel_wants(exchange, Side::Client),
+                _ => reading != Reading::NotNow,
+            };
             let pipelined = client.state == ClientState::Idle && client.pending.is_some();
             let levels = client.stream.levels();
             ensure(!(wants && levels.readable || pipelined), || {
@@ -144,6 +154,7 @@ impl Proxy<VirtualNet> {
             let wants = match upstream.state {
                 UpstreamState::Connecting { .. } => false,
                 UpstreamState::Idle => true,
+                UpstreamState::Tunnel(exchange) => self.tunnel_wants(exchange, Side::Upstream),
                 UpstreamState::Carrying(exchange) => {
                     self.exchanges.get(exchange).is_some_and(|e| match e.owner {
                         Owner::Client(client) => self.clients.get(client).is_some_and(|c| c.unsent.is_none()),

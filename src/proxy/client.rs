@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use super::address::AddressText;
 use super::exchange::RequestSide;
 use super::rules::{self, Reading, Resumption};
+use super::tunnel::Side;
 use super::{CLIENT, ClientId, ExchangeId, Proxy, TicketId, Timer, Turn};
 use crate::buffer::Buffer;
 use crate::deadline::Deadline;
@@ -42,6 +43,8 @@ pub(super) enum ClientState {
     Head,
     /// An exchange is in flight.
     Busy(ExchangeId),
+    /// Its bytes go to a backend, and a backend's to it.
+    Tunnel(ExchangeId),
     /// It is we who answer: the body is being read, or the request waits for its batch.
     Asking(TicketId),
     /// The exchange is over, but not all of the response has been taken.
@@ -90,6 +93,9 @@ impl<N: Net> Proxy<N> {
         input: &mut [u8],
     ) {
         let Some(client) = self.clients.get_mut(id) else { return };
+        if let ClientState::Tunnel(exchange) = client.state {
+            return self.tunnel_ready(turn, exchange, Side::Client, readiness, input);
+        }
         client.readable |= readiness.readable || readiness.read_closed;
         client.read_closed |= readiness.read_closed;
         if readiness.broken {

@@ -7,6 +7,7 @@
 use super::client::After;
 use super::failure::Failure;
 use super::rules::{self, Effect, Ending, Event, Progress};
+use super::tunnel::Tunnel;
 use super::{CallId, ClientId, ExchangeId, Proxy, Timer, Turn, UpstreamId};
 use crate::balance::{BackendId, Outcome, RoutingMode};
 use crate::buffer::Buffer;
@@ -37,6 +38,8 @@ pub(super) enum ResponseSide {
     Pending,
     /// The head has gone to the client; the body is coming.
     Body(ResponseBody),
+    /// A 101 has gone to the client; what follows is no longer HTTP.
+    Tunnel(Tunnel),
 }
 
 /// What the response head has settled.
@@ -75,6 +78,8 @@ pub(super) struct Exchange {
     pub(super) response: ResponseSide,
     pub(super) version: Version,
     pub(super) to_head: bool,
+    /// The request asks for a WebSocket.
+    pub(super) upgrade: bool,
     /// Whether the client's connection may be kept.
     pub(super) persistence: Persistence,
     /// The client sends its body only after a 100, or when it tires of waiting: it is not its turn.
@@ -90,6 +95,15 @@ impl Exchange {
             ResponseSide::Pending => Progress::Pending,
             ResponseSide::Body(body) if body.reader.ends_at_close() => Progress::UntilClose,
             ResponseSide::Body(_) => Progress::Framed,
+            ResponseSide::Tunnel(_) => Progress::Tunnel,
+        }
+    }
+
+    /// How long it took, for its record; of a tunnel, until it was one: the rest is its users' time.
+    fn latency_ns(&self, now: Instant) -> u64 {
+        match self.response {
+            ResponseSide::Tunnel(tunnel) => tunnel.latency_ns,
+            ResponseSide::Pending | ResponseSide::Body(_) => now.nanos_since(self.begun),
         }
     }
 }
@@ -101,6 +115,7 @@ impl<N: Net> Proxy<N> {
         match rules::exchange(event, exchange.progress()) {
             Effect::Complete => self.body_ended_by_close(turn, id),
             Effect::SendAgain => self.send_again(turn, id),
+            Effect::EndTunnel => self.end_tunnel(turn, id),
             Effect::Fail(failure) => self.fail(turn, id, failure),
         }
     }
@@ -186,6 +201,7 @@ impl<N: Net> Proxy<N> {
         let (head_sent, ends_at_close) = match exchange.response {
             ResponseSide::Pending => (false, false),
             ResponseSide::Body(body) => (true, body.ends_at_close),
+            ResponseSide::Tunnel(_) => (true, false),
         };
         let keep = exchange.persistence == Persistence::KeepAlive && !self.is_draining();
         match rules::ending(failure, exchange.request, head_sent, ends_at_close, keep) {
@@ -198,6 +214,19 @@ impl<N: Net> Proxy<N> {
                 }
                 self.close_client(turn, client);
             }
+        }
+    }
+
+    /// A tunnel has come to its end: both its connections are closed, the client's after what waits for it.
+    pub(super) fn end_tunnel(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.remove(id) else { return };
+        let now = turn.now();
+        self.counters.tunnels_open -= 1;
+        self.servers.finished(exchange.backend, Outcome::Cancelled, now);
+        let reused = self.release_upstream(turn, exchange.upstream, false, now);
+        self.record(turn, &exchange, 101, false, reused, now);
+        if let Owner::Client(client) = exchange.owner {
+            self.conclude(turn, client, After::Close);
         }
     }
 
@@ -233,7 +262,7 @@ impl<N: Net> Proxy<N> {
     ) {
         self.recorder.push(Record {
             ended: turn.net.wall(now),
-            latency_ns: now.nanos_since(exchange.begun).max(1),
+            latency_ns: exchange.latency_ns(now).max(1),
             backend: Some(exchange.backend),
             status,
             mode: Mode::Routing(exchange.mode),

@@ -20,6 +20,7 @@ mod response;
 mod rules;
 mod run;
 mod servers;
+mod tunnel;
 mod upstream;
 
 use std::sync::Arc;

@@ -86,6 +86,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// How long an upstream connection may rest in the pool.
     pub pool_idle_timeout: Duration,
+    /// How long a tunnel may rest, without a byte in either direction.
+    pub tunnel_idle_timeout: Duration,
     /// How long requests in flight may take to finish after a stop signal.
     pub drain_timeout: Duration,
     /// Whether a client's connection is kept after an exchange.

@@ -87,7 +87,11 @@ impl<N: Net> Proxy<N> {
                     continue;
                 }
                 Ok(Some(head)) if head.status >= 200 => (head.len, self.begin_response(turn, id, &head, now)),
-                // 101 answers an Upgrade that was never forwarded.
+                Ok(Some(head)) if exchange.upgrade && head.switches_to_websocket() => {
+                    self.begin_tunnel(turn, id, &head, &bytes[at + head.len..], now);
+                    return Fed::Over;
+                }
+                // A 101 that nobody asked for, or to another protocol, is malformed too.
                 Ok(Some(_)) | Err(_) => {
                     self.happened(turn, id, Event::ResponseHeadMalformed);
                     return Fed::Over;

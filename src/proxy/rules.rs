@@ -6,6 +6,7 @@
 
 use super::client::{After, ClientState};
 use super::failure::Failure;
+use super::tunnel::Direction;
 use super::upstream::{Attempt, UpstreamState};
 use super::{ExchangeId, TicketId, exchange::RequestSide};
 
@@ -50,6 +51,8 @@ pub(super) enum Progress {
     Framed,
     /// The head has gone to the client; the body ends when the backend closes.
     UntilClose,
+    /// A 101 has gone to the client.
+    Tunnel,
 }
 
 /// What follows for the exchange.
@@ -59,12 +62,15 @@ pub(super) enum Effect {
     Complete,
     /// The request goes out once more, on a fresh connection (RFC 9112 §9.3.1).
     SendAgain,
+    /// Whatever befalls a tunnel ends it; its 101 was answer enough.
+    EndTunnel,
     Fail(Failure),
 }
 
 /// What an event means for an exchange.
 pub(super) const fn exchange(event: Event, progress: Progress) -> Effect {
     match (event, progress) {
+        (_, Progress::Tunnel) => Effect::EndTunnel,
         (Event::UpstreamClosed, Progress::UntilClose) => Effect::Complete,
         (Event::UpstreamClosed | Event::UpstreamReset, Progress::Replayable) => Effect::SendAgain,
         (Event::UpstreamClosed | Event::UpstreamReset, Progress::Pending) => {
@@ -137,7 +143,9 @@ pub(super) const fn client_readable(state: ClientState, wants_body: bool) -> Rea
         ClientState::Idle | ClientState::Head => Reading::Head,
         ClientState::Busy(exchange) if wants_body => Reading::Body(exchange),
         ClientState::Asking(ticket) if wants_body => Reading::Ask(ticket),
-        ClientState::Busy(_) | ClientState::Asking(_) | ClientState::Flushing(_) => Reading::NotNow,
+        ClientState::Busy(_) | ClientState::Tunnel(_) | ClientState::Asking(_) | ClientState::Flushing(_) => {
+            Reading::NotNow
+        }
         ClientState::Lingering => Reading::Discard,
     }
 }
@@ -162,7 +170,9 @@ pub(super) enum Departure {
 /// be complete.
 pub(super) const fn client_ended(state: ClientState) -> Departure {
     match state {
-        ClientState::Busy(exchange) => Departure::TellAndClose(exchange, Event::ClientClosed),
+        ClientState::Busy(exchange) | ClientState::Tunnel(exchange) => {
+            Departure::TellAndClose(exchange, Event::ClientClosed)
+        }
         ClientState::Asking(ticket) => Departure::Abandon(ticket),
         _ => Departure::Close,
     }
@@ -181,7 +191,9 @@ pub(super) const fn client_half_closed(state: ClientState) -> Option<Departure> 
 /// A client's connection is lost.
 pub(super) const fn client_lost(state: ClientState) -> Departure {
     match state {
-        ClientState::Busy(exchange) => Departure::TellAndClose(exchange, Event::ClientLost),
+        ClientState::Busy(exchange) | ClientState::Tunnel(exchange) => {
+            Departure::TellAndClose(exchange, Event::ClientLost)
+        }
         ClientState::Asking(ticket) => Departure::Abandon(ticket),
         _ => Departure::Close,
     }
@@ -193,6 +205,7 @@ pub(super) const fn client_expired(state: ClientState, unsent: bool) -> Departur
         ClientState::Head => Departure::RequestTimeout,
         ClientState::Busy(id) if unsent => Departure::TellAndClose(id, Event::ClientTakesNothing),
         ClientState::Busy(exchange) => Departure::Tell(exchange, Event::ClientSendsNothing),
+        ClientState::Tunnel(exchange) => Departure::Tell(exchange, Event::ClientSendsNothing),
         ClientState::Asking(ticket) => Departure::AskExpired(ticket),
         ClientState::Idle | ClientState::Flushing(_) | ClientState::Lingering => Departure::Close,
     }
@@ -213,9 +226,11 @@ pub(super) const fn client_flushed(state: ClientState) -> Resumption {
     match state {
         ClientState::Flushing(after) => Resumption::Conclude(after),
         ClientState::Busy(exchange) => Resumption::ReadOn(exchange),
-        ClientState::Idle | ClientState::Head | ClientState::Asking(_) | ClientState::Lingering => {
-            Resumption::Nothing
-        }
+        ClientState::Idle
+        | ClientState::Head
+        | ClientState::Tunnel(_)
+        | ClientState::Asking(_)
+        | ClientState::Lingering => Resumption::Nothing,
     }
 }
 
@@ -252,6 +267,8 @@ pub(super) enum UpstreamStep {
     Relay,
     /// The request first, then the response.
     FlushAndRelay(ExchangeId),
+    /// Both ways, untouched.
+    Tunnel(ExchangeId),
     /// An idle connection must say nothing: whatever it says, even the end, it cannot be used again.
     CheckIdle,
 }
@@ -266,6 +283,7 @@ pub(super) const fn upstream_ready(state: UpstreamState, writable: bool, unsent:
         UpstreamState::Connecting { .. } => UpstreamStep::Wait,
         UpstreamState::Carrying(exchange) if writable && unsent => UpstreamStep::FlushAndRelay(exchange),
         UpstreamState::Carrying(_) => UpstreamStep::Relay,
+        UpstreamState::Tunnel(exchange) => UpstreamStep::Tunnel(exchange),
         UpstreamState::Idle => UpstreamStep::CheckIdle,
     }
 }
@@ -284,8 +302,38 @@ pub(super) const fn upstream_expired(state: UpstreamState, next: Option<Attempt>
     match (state, next) {
         (UpstreamState::Connecting { exchange, .. }, Some(next)) => Silence::NextAddress(exchange, next),
         (UpstreamState::Connecting { exchange, .. }, None) => Silence::Tell(exchange, Event::ConnectExpired),
-        (UpstreamState::Carrying(exchange), _) => Silence::Tell(exchange, Event::UpstreamExpired),
+        (UpstreamState::Carrying(exchange) | UpstreamState::Tunnel(exchange), _) => {
+            Silence::Tell(exchange, Event::UpstreamExpired)
+        }
         (UpstreamState::Idle, _) => Silence::Close,
+    }
+}
+
+/// How a tunnel goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TunnelStep {
+    GoOn,
+    /// The client's connection is lost: nobody is left to tell anything, and what waits for the backend is not
+    /// worth a wait.
+    ClientLost,
+    /// The backend's connection is lost: what it said before still goes to the client.
+    UpstreamLost,
+    /// Both directions have ended.
+    Over,
+}
+
+/// A tunnel's two directions have moved as far as they could. `client_lost`, `upstream_lost`: reading it failed.
+pub(super) const fn tunnel(
+    to_upstream: Direction,
+    to_client: Direction,
+    client_lost: bool,
+    upstream_lost: bool,
+) -> TunnelStep {
+    match (to_upstream, to_client) {
+        _ if client_lost => TunnelStep::ClientLost,
+        _ if upstream_lost => TunnelStep::UpstreamLost,
+        (Direction::Ended, Direction::Ended) => TunnelStep::Over,
+        _ => TunnelStep::GoOn,
     }
 }
 

@@ -68,6 +68,11 @@ impl Servers {
         balance.finished(id, outcome, now);
     }
 
+    pub(super) fn opened(&mut self, id: BackendId, latency_ns: u64) {
+        let (balance, id) = self.balance_of(id);
+        balance.opened(id, latency_ns);
+    }
+
     fn balance_of(&mut self, id: BackendId) -> (&mut Balance, BackendId) {
         match id.0.checked_sub(self.backends) {
             None => (&mut self.balance, id),

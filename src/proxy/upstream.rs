@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use super::exchange::{Owner, RequestSide};
 use super::rules::{self, Event, Silence, UpstreamStep};
+use super::tunnel::Side;
 use super::{Backend, CLIENT, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::BackendId;
 use crate::buffer::{Buffer, BufferPool};
@@ -70,6 +71,8 @@ pub(super) enum UpstreamState {
     Connecting { exchange: ExchangeId, attempt: Attempt },
     /// This exchange is on it.
     Carrying(ExchangeId),
+    /// What it says goes to a client, and what the client says to it.
+    Tunnel(ExchangeId),
     /// In the pool.
     Idle,
 }
@@ -82,9 +85,9 @@ pub(super) struct Upstream<S> {
     /// It has served an exchange before.
     pub(super) reused: bool,
     /// Bytes may be waiting in the socket.
-    readable: bool,
+    pub(super) readable: bool,
     /// The backend sends no more.
-    read_closed: bool,
+    pub(super) read_closed: bool,
     /// Part of a response head.
     pub(super) pending: Option<Buffer>,
     /// Not yet taken by the socket.
@@ -167,6 +170,9 @@ impl<N: Net> Proxy<N> {
             UpstreamStep::Wait => {}
             UpstreamStep::TryFirstWrite(exchange, attempt) => self.connected(turn, id, exchange, attempt),
             UpstreamStep::CheckIdle => self.check_idle(turn, id, input),
+            UpstreamStep::Tunnel(exchange) => {
+                self.tunnel_ready(turn, exchange, Side::Upstream, readiness, input);
+            }
             UpstreamStep::Relay => self.upstream_progress(turn, id, input),
             UpstreamStep::FlushAndRelay(exchange) => {
                 self.flush_upstream(turn, id, exchange, input);

@@ -30,7 +30,7 @@ pub struct Gauge {
     pub failed: u64,
 }
 
-/// What the proxy counts as a whole. All but `clients_open` and `connections_open` only grow.
+/// What the proxy counts as a whole. All but what is `open` only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Client connections accepted.
@@ -49,6 +49,10 @@ pub struct Counters {
     pub connections_stale: u64,
     /// Requests sent again after a failed attempt.
     pub retries: u64,
+    /// Tunnels begun.
+    pub tunnels_opened: u64,
+    /// Tunnels open now.
+    pub tunnels_open: u64,
 }
 
 /// What one flush hands over; more than one if records have piled up.

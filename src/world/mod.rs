@@ -281,6 +281,7 @@ fn options(backends: Vec<Backend>) -> Options {
         body_timeout: seconds(30),
         idle_timeout: seconds(75),
         pool_idle_timeout: seconds(60),
+        tunnel_idle_timeout: seconds(3600),
         drain_timeout: seconds(30),
         client_keepalive: true,
         batching: None,

@@ -97,6 +97,11 @@ impl Client {
         ended.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset)
     }
 
+    /// The next `n` bytes; fewer if the end comes before.
+    pub fn exactly(&mut self, n: usize) -> Vec<u8> {
+        self.0.exactly(n)
+    }
+
     /// Reads to the end.
     pub fn rest(&mut self) -> Vec<u8> {
         while self.0.more() {}

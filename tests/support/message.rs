@@ -67,6 +67,13 @@ pub struct Reader<S> {
 }
 
 impl<S: Read> Reader<S> {
+    /// The next `n` bytes; fewer if the end comes before.
+    pub fn exactly(&mut self, n: usize) -> Vec<u8> {
+        while self.held.len() < n && self.more() {}
+        let rest = self.held.split_off(n.min(self.held.len()));
+        std::mem::replace(&mut self.held, rest)
+    }
+
     /// Reads more; `false` at the end. A reset is an end too.
     ///
     /// # Panics

@@ -139,6 +139,21 @@ impl Conn {
         self.reader.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// The next `n` bytes; fewer if the end comes before.
+    pub fn exactly(&mut self, n: usize) -> Vec<u8> {
+        self.reader.exactly(n)
+    }
+
+    /// Sends back what comes until the end comes.
+    pub fn echo(&mut self) {
+        loop {
+            let held = std::mem::take(&mut self.reader.held);
+            if !self.send(&held) || !self.reader.more() {
+                return;
+            }
+        }
+    }
+
     /// Sends until `limit` bytes are handed over or none could be for `patience`; returns how many were.
     pub fn push(&mut self, limit: usize, patience: Duration) -> usize {
         self.reader.stream.set_write_timeout(Some(patience)).expect("a write timeout");

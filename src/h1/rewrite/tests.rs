@@ -190,6 +190,62 @@ fn malformed_responses_are_refused() {
     }
 }
 
+#[test]
+fn a_wish_for_a_websocket_is_the_one_upgrade_that_is_passed_on() {
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    for fields in [
+        "Connection: upgrade\r\nUpgrade: websocket",
+        "Connection: keep-alive\r\nUpgrade: h2c,, WebSocket\r\nConnection: x , UPGRADE",
+        "Upgrade: h2c\r\nContent-Length: 0\r\nUpgrade: websocket\r\nConnection: Upgrade",
+    ] {
+        let out = forwarded(&format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n")).unwrap();
+        assert!(out.ends_with(upgrade) && out.matches("pgrade").count() == 2, "{out}");
+    }
+    for (line, fields) in [
+        ("GET / HTTP/1.1", "Connection: Upgrade\r\nUpgrade: h2c"),
+        ("GET / HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket/13"),
+        ("GET / HTTP/1.1", "Connection: keep-alive\r\nUpgrade: websocket"),
+        ("GET / HTTP/1.1", "Connection: Upgrade"),
+        ("GET / HTTP/1.0", "Connection: Upgrade\r\nUpgrade: websocket"),
+        ("PUT / HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket"),
+        ("GET / HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1"),
+        ("GET / HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked"),
+    ] {
+        let out = forwarded(&format!("{line}\r\nHost: h\r\n{fields}\r\n\r\n")).unwrap();
+        assert!(!out.contains("pgrade"), "{out}");
+    }
+}
+
+#[test]
+fn a_switch_to_websocket_keeps_its_two_fields_and_loses_those_of_a_body() {
+    let parse = |bytes: &str| {
+        let mut space = field_space();
+        let head = ResponseHead::parse(bytes.as_bytes(), false, &mut space).unwrap().unwrap();
+        let mut out = Vec::new();
+        switching(&head, &mut out);
+        (head.switches_to_websocket(), String::from_utf8(out).unwrap())
+    };
+    let (switches, out) = parse(
+        "HTTP/1.1 101 Switching\r\nUpgrade: WebSocket\r\nConnection: X-Hop, upgrade\r\nX-Hop: a\r\nContent-Length: 5\r\n\
+         Sec-WebSocket-Accept: k\r\n\r\n",
+    );
+    assert!(switches);
+    assert_eq!(
+        out,
+        "HTTP/1.1 101 Switching\r\nSec-WebSocket-Accept: k\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    );
+    for other in [
+        "HTTP/1.1 101 S\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+        "HTTP/1.1 101 S\r\nUpgrade: websocket, h2c\r\nConnection: Upgrade\r\n\r\n",
+        "HTTP/1.1 101 S\r\nUpgrade: websocket\r\n\r\n",
+        "HTTP/1.1 101 S\r\nConnection: Upgrade\r\n\r\n",
+        "HTTP/1.0 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        "HTTP/1.1 102 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    ] {
+        assert!(!parse(other).0, "{other}");
+    }
+}
+
 proptest! {
     /// No prefix of a head is taken for the whole, and what is added behind it changes nothing.
     #[test]

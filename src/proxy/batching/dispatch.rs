@@ -85,6 +85,7 @@ impl<N: Net> Proxy<N> {
             attempted: now,
             request: RequestSide::Done,
             response: ResponseSide::Pending,
+            upgrade: false,
             version: Version::Http11,
             to_head: false,
             persistence: Persistence::Close,

@@ -28,13 +28,14 @@ const EVENTS: [Event; 14] = [
     DrainLimit,
 ];
 
-const PROGRESS: [Progress; 4] =
-    [Progress::Replayable, Progress::Pending, Progress::Framed, Progress::UntilClose];
+const PROGRESS: [Progress; 5] =
+    [Progress::Replayable, Progress::Pending, Progress::Framed, Progress::UntilClose, Progress::Tunnel];
 
-const CLIENT: [ClientState; 8] = [
+const CLIENT: [ClientState; 9] = [
     ClientState::Idle,
     ClientState::Head,
     ClientState::Busy(ID),
+    ClientState::Tunnel(ID),
     ClientState::Asking(ID),
     ClientState::Flushing(After::KeepAlive),
     ClientState::Flushing(After::Close),
@@ -145,6 +146,7 @@ fn upstream_table(out: &mut String) {
     let rows = [
         UpstreamState::Connecting { exchange: ID, attempt },
         UpstreamState::Carrying(ID),
+        UpstreamState::Tunnel(ID),
         UpstreamState::Idle,
     ];
     let columns: [(&str, Column); 6] = [
@@ -158,6 +160,7 @@ fn upstream_table(out: &mut String) {
     let name = |state: &UpstreamState| match state {
         UpstreamState::Connecting { .. } => "Connecting",
         UpstreamState::Carrying(_) => "Carrying",
+        UpstreamState::Tunnel(_) => "Tunnel",
         UpstreamState::Idle => "Idle",
     };
     /// A state by its name alone.
@@ -173,11 +176,27 @@ fn upstream_table(out: &mut String) {
     });
 }
 
+fn tunnel_table(out: &mut String) {
+    let rows = [Direction::Open, Direction::Ending, Direction::Ended];
+    let columns = [
+        ("Open", (Direction::Open, false, false)),
+        ("Ending", (Direction::Ending, false, false)),
+        ("Ended", (Direction::Ended, false, false)),
+        ("client lost", (Direction::Open, true, false)),
+        ("upstream lost", (Direction::Open, false, true)),
+        ("both lost", (Direction::Open, true, true)),
+    ];
+    table(out, "a tunnel: to the upstream, to the client -> what follows", &rows, &columns, |up, c| {
+        shown(tunnel(*up, c.0, c.1, c.2))
+    });
+}
+
 #[test]
 fn the_transition_tables_are_those_that_were_reviewed() {
     let mut tables = String::new();
     client_tables(&mut tables);
     upstream_table(&mut tables);
+    tunnel_table(&mut tables);
     exchange_tables(&mut tables);
     let tables = tables.trim_end().to_owned() + "\n";
     if std::env::var_os("UPDATE").is_some() {
