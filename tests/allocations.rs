@@ -11,7 +11,7 @@ use tidegate::balance::RoutingMode;
 use tidegate::net::{
     Connect, Event, Fabric, Net, Stream, Token, VirtualListener, VirtualNet, VirtualStream, Weather,
 };
-use tidegate::proxy::{self, Backend, ConnectionMode, Options, Proxy};
+use tidegate::proxy::{self, Backend, ConnectionMode, HalfClose, Options, Proxy};
 use tidegate::reactor::{Handler, Reactor};
 use tidegate::telemetry::{Tap, tap};
 use tidegate::testbed::{self, BackendOptions, Control, SimulatedBackend};
@@ -172,6 +172,7 @@ fn options(connections: ConnectionMode) -> Options {
         tunnel_idle_timeout: seconds(3600),
         drain_timeout: seconds(30),
         client_keepalive: true,
+        half_close: HalfClose::Answer,
         batching: None,
         max_connections: 100,
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tidegate::balance::RoutingMode;
 use tidegate::net::Weather;
-use tidegate::proxy::ConnectionMode;
+use tidegate::proxy::{ConnectionMode, HalfClose};
 use tidegate::testbed::Profile;
 use tidegate::world::{Behaviour, Outcome, Plan, World};
 
@@ -18,6 +18,7 @@ fn seed_profile(routing: RoutingMode, connections: ConnectionMode) -> Plan {
         unruly: 0,
         users: 100,
         behaviour: Behaviour::Plain,
+        half_close: HalfClose::Answer,
         weather: Weather { delay: (Duration::from_micros(10), Duration::from_micros(10)), ..Weather::CALM },
         duration: Duration::from_secs(120),
     }
@@ -74,6 +75,7 @@ fn stormy(seed: u64) -> Plan {
         unruly: (seed % 5 / 2) as usize,
         users: 4 + (seed % 13) as usize,
         behaviour: Behaviour::Mixed,
+        half_close: HalfClose::ALL[usize::from(bit(7))],
         weather: Weather {
             delay: (Duration::from_micros(1), Duration::from_micros(if bit(3) { 5_000 } else { 60 })),
             capacity: if bit(4) { 1_500 } else { 100_000 },
@@ -111,20 +113,22 @@ fn many_seeds_with_faults_show_no_violation() {
     let (first, seconds) = (number("FIRST_SEED").unwrap_or(0), number("SECONDS"));
     let seeds = number("SEEDS").unwrap_or(if seconds.is_some() { u64::MAX - first } else { 256 });
     let start = Instant::now();
-    let (mut answers, mut cut, mut count) = ([0; 3], 0, 0);
+    let (mut answers, mut cut, mut tunnels, mut count) = ([0; 3], 0, 0, 0);
     for seed in first..first + seeds {
         let outcome = run(seed);
         (0..3).for_each(|i| answers[i] += outcome.seen.answers[i]);
         cut += outcome.seen.cut;
+        tunnels += outcome.seen.tunnels;
         count += 1;
         if seconds.is_some_and(|limit| start.elapsed().as_secs() >= limit) {
             break;
         }
     }
     println!(
-        "{count} seeds from {first}: 0 violations; answers 2xx {}, 4xx {}, 5xx {}, cut {cut}",
+        "{count} seeds from {first}: 0 violations; answers 2xx {}, 4xx {}, 5xx {}, cut {cut}, tunnels {tunnels}",
         answers[0], answers[1], answers[2]
     );
+    assert!(tunnels > count, "worlds without tunnels prove nothing of them");
     assert!(answers[0] > 100 * count, "worlds in which hardly anything is answered prove nothing");
 }
 
@@ -155,4 +159,24 @@ fn a_seed_runs_the_same_way_twice() {
         );
     }
     assert_ne!(run(3).digest, run(4).digest);
+}
+
+/// Users who leave before their answer, with a reset or just so, where that means to leave: each request is cancelled at once.
+#[test]
+fn the_request_of_a_user_who_leaves_is_cancelled() {
+    let plan = Plan {
+        profiles: vec!["9000".parse().expect("a profile")],
+        users: 20,
+        behaviour: Behaviour::Leaving,
+        half_close: HalfClose::Cancel,
+        duration: Duration::from_secs(5),
+        ..seed_profile(RoutingMode::AdaptiveEwma, ConnectionMode::Persistent)
+    };
+    let outcome = World::new(&plan).run().expect("no violation");
+    assert!(outcome.records.len() > 500, "{} requests", outcome.records.len());
+    for record in &outcome.records {
+        assert!(record.status == 499 && record.latency_ns < 200_000_000 && !record.failed, "{record:?}");
+    }
+    assert_eq!(outcome.counters.cancelled_forwarded, outcome.records.len() as u64);
+    assert_eq!(outcome.counters.connections_closed, outcome.counters.connections_opened);
 }

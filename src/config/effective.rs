@@ -19,7 +19,7 @@ use super::{ConfigError, Settings};
 use crate::balance::RoutingMode;
 use crate::batch::{QueueOptions, StrategyName};
 use crate::codec::{Shape, Shapes};
-use crate::proxy::{Backend, BatchOptions, ConnectionMode, Options};
+use crate::proxy::{Backend, BatchOptions, ConnectionMode, HalfClose, Options};
 
 /// The ports of the simulated backends A, B and C.
 const BACKEND_PORTS: [u16; 3] = [8081, 8082, 8083];
@@ -61,6 +61,7 @@ pub struct Effective {
     pub tunnel_idle_timeout: Sourced<Period>,
     pub drain_timeout: Sourced<Grace>,
     pub client_keepalive: Sourced<Switch>,
+    pub half_close: Sourced<HalfClose>,
     pub max_connections: Sourced<Count>,
     pub csv: Sourced<CsvTarget>,
     pub log_level: Sourced<LevelFilter>,
@@ -138,6 +139,7 @@ impl Effective {
             tunnel_idle_timeout: pick!(tunnel_idle_timeout, seconds(3600)),
             drain_timeout: pick!(drain_timeout, Grace(Duration::from_secs(30))),
             client_keepalive: pick!(client_keepalive, Switch(true)),
+            half_close: pick!(half_close, HalfClose::Answer),
             max_connections: pick!(max_connections, most_connections(descriptors)),
             csv: pick!(csv, CsvTarget::Path("proxy_log.csv".into())),
             log_level: pick!(log_level, LevelFilter::Info),
@@ -171,7 +173,7 @@ impl Effective {
         show!(queue_limit, queue_timeout, sjf_max_wait);
         show!(connections, routing, sma_window, ewma_alpha, upstream_timeout, connect_timeout);
         show!(header_timeout, body_timeout, idle_timeout, pool_idle_timeout, tunnel_idle_timeout);
-        show!(drain_timeout, client_keepalive, max_connections, csv, log_level);
+        show!(drain_timeout, client_keepalive, half_close, max_connections, csv, log_level);
         lines
     }
 
@@ -252,6 +254,7 @@ impl Effective {
             tunnel_idle_timeout: self.tunnel_idle_timeout.value.0,
             drain_timeout: self.drain_timeout.value.0,
             client_keepalive: self.client_keepalive.value.0,
+            half_close: self.half_close.value,
             batching,
             max_connections: self.max_connections.value.0,
         };

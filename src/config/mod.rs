@@ -27,7 +27,7 @@ use serde::Deserialize;
 use crate::balance::RoutingMode;
 use crate::batch::StrategyName;
 use crate::codec::Shape;
-use crate::proxy::ConnectionMode;
+use crate::proxy::{ConnectionMode, HalfClose};
 
 pub use batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 pub use customer::crowd;
@@ -198,6 +198,11 @@ pub struct Settings {
     #[arg(long, value_name = "ON|OFF", env = "TIDEGATE_CLIENT_KEEPALIVE", value_parser = parse::<Switch>)]
     #[serde(deserialize_with = "read::one")]
     pub client_keepalive: Option<Switch>,
+
+    /// A client that closes its sending side gets its answer, or has left: answer, cancel [default: answer]
+    #[arg(long, value_name = "MEANING", env = "TIDEGATE_HALF_CLOSE", value_parser = parse::<HalfClose>)]
+    #[serde(deserialize_with = "read::one")]
+    pub half_close: Option<HalfClose>,
 
     /// How many client connections may be open at once [default: four fifths of the descriptor limit]
     #[arg(long, value_name = "N", env = "TIDEGATE_MAX_CONNECTIONS", value_parser = parse::<Count>)]

@@ -96,6 +96,7 @@ fn what_is_shown_is_a_file_that_says_the_same() {
         "--tunnel-idle-timeout=5m",
         "--drain-timeout=0s",
         "--client-keepalive=off",
+        "--half-close=cancel",
         "--max-connections=7",
         "--csv=a \"b\"\\.csv",
         "--log-level=off",

@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::balance::RoutingMode;
-use crate::proxy::ConnectionMode;
+use crate::proxy::{ConnectionMode, HalfClose};
 use crate::time::parse_span;
 
 /// How a value stands in a TOML file.
@@ -306,6 +306,19 @@ impl Value for ConnectionMode {
 
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Value for HalfClose {
+    const EXPECTED: &'static str = "\"answer\" or \"cancel\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let named = HalfClose::ALL.into_iter().find(|meaning| meaning.name() == text);
+        named.ok_or_else(|| format!("`{text}` is neither answer nor cancel"))
+    }
+
+    fn show(&self) -> String {
+        self.name().to_owned()
     }
 }
 

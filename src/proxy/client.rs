@@ -141,7 +141,9 @@ impl<N: Net> Proxy<N> {
             let (state, read_closed) = (client.state, client.read_closed);
             match rules::client_readable(state, self.wants_body(state)) {
                 Reading::NotNow => {
-                    if let Some(departure) = rules::client_half_closed(state).filter(|_| read_closed) {
+                    let meaning = self.options.half_close;
+                    if let Some(departure) = rules::client_half_closed(state, meaning).filter(|_| read_closed)
+                    {
                         self.depart(turn, id, departure);
                     }
                     return;

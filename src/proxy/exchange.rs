@@ -185,6 +185,7 @@ impl<N: Net> Proxy<N> {
         let (now, row) = (turn.now(), failure.consequence());
         log::debug!("{}: {}", self.servers.url(exchange.backend), row.detail);
         let elapsed_ns = now.nanos_since(exchange.attempted);
+        self.counters.cancelled_forwarded += u64::from(failure == Failure::ClientGone);
         let outcome = if row.blames_backend { Outcome::Failed { elapsed_ns } } else { Outcome::Cancelled };
         self.servers.finished(exchange.backend, outcome, now);
         let reused = self.release_upstream(turn, exchange.upstream, false, now);

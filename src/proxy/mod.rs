@@ -43,7 +43,7 @@ use servers::Servers;
 use upstream::Upstream;
 
 pub use batching::BatchOptions;
-pub use options::{Backend, ConnectionMode, Options};
+pub use options::{Backend, ConnectionMode, HalfClose, Options};
 pub use run::{RunningProxy, spawn};
 
 /// What one read takes at most, and what may wait for a slow receiver.

@@ -50,6 +50,30 @@ impl FromStr for ConnectionMode {
     }
 }
 
+/// What it means that a client closes its sending side while its request is in flight: TCP does not tell whether it
+/// has left or waits for the response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HalfClose {
+    /// It gets its response. If it has left, that shows only when it answers bytes with a reset.
+    #[default]
+    Answer,
+    /// It has left: the request is cancelled.
+    Cancel,
+}
+
+impl HalfClose {
+    /// Both meanings.
+    pub const ALL: [HalfClose; 2] = [HalfClose::Answer, HalfClose::Cancel];
+
+    /// The name in options and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HalfClose::Answer => "answer",
+            HalfClose::Cancel => "cancel",
+        }
+    }
+}
+
 /// A server to choose from, its name resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
@@ -92,6 +116,8 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Whether a client's connection is kept after an exchange.
     pub client_keepalive: bool,
+    /// What a client's half-close means; one that waits for a batch has left in any case.
+    pub half_close: HalfClose,
     /// Batching, with a classifier.
     pub batching: Option<BatchOptions>,
     /// How many client connections may be open at once; further ones wait in the listen backlog. At least 1.

@@ -8,7 +8,7 @@ use super::client::{After, ClientState};
 use super::failure::Failure;
 use super::tunnel::Direction;
 use super::upstream::{Attempt, UpstreamState};
-use super::{ExchangeId, TicketId, exchange::RequestSide};
+use super::{ExchangeId, HalfClose, TicketId, exchange::RequestSide};
 
 /// What has befallen an exchange. Progress is none: bytes are just passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,11 +179,14 @@ pub(super) const fn client_ended(state: ClientState) -> Departure {
 }
 
 /// A client sends no more, and nothing of it is to be read now. One whose request is forwarded may only have
-/// half-closed, and gets its response. One that waits for a batch is taken to have left: work for it would take the
-/// place of others'.
-pub(super) const fn client_half_closed(state: ClientState) -> Option<Departure> {
-    match state {
-        ClientState::Asking(ticket) => Some(Departure::Abandon(ticket)),
+/// half-closed, and what that means is an option. One that waits for a batch is taken to have left: work for it would
+/// take the place of others'.
+pub(super) const fn client_half_closed(state: ClientState, meaning: HalfClose) -> Option<Departure> {
+    match (state, meaning) {
+        (ClientState::Busy(exchange), HalfClose::Cancel) => {
+            Some(Departure::TellAndClose(exchange, Event::ClientClosed))
+        }
+        (ClientState::Asking(ticket), _) => Some(Departure::Abandon(ticket)),
         _ => None,
     }
 }

@@ -49,6 +49,10 @@ pub struct Counters {
     pub connections_stale: u64,
     /// Requests sent again after a failed attempt.
     pub retries: u64,
+    /// Requests cancelled because the client left: those that had gone to a backend.
+    pub cancelled_forwarded: u64,
+    /// The same of those that were to be batched.
+    pub cancelled_batched: u64,
     /// Tunnels begun.
     pub tunnels_opened: u64,
     /// Tunnels open now.

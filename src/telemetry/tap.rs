@@ -8,13 +8,14 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::batching::BatchingState;
 use super::counts::Counts;
-use super::recorder::{BATCH, Batch, Gauge, Recorder};
+use super::recorder::{BATCH, Batch, Counters, Gauge, Recorder};
 use crate::record::Record;
 
 /// The other end of a recorder.
 pub struct Tap {
     batches: Receiver<Batch>,
     batching: Option<BatchingState>,
+    counters: Counters,
     records_back: Sender<Vec<Record>>,
     gauges_back: Sender<Vec<Gauge>>,
 }
@@ -34,7 +35,7 @@ pub fn tap(backends: usize) -> (Recorder, Tap) {
     }
     let recorder =
         Recorder::new(sender, spare_records, spare_gauges, backends, WAITING, Arc::new(Counts::default()));
-    (recorder, Tap { batches, batching: None, records_back, gauges_back })
+    (recorder, Tap { batches, batching: None, counters: Counters::default(), records_back, gauges_back })
 }
 
 impl Tap {
@@ -43,11 +44,17 @@ impl Tap {
         self.batching
     }
 
+    /// The proxy's counters as of the flush that was taken last.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
     /// Calls `each` with every record that was flushed since the last call.
     pub fn take(&mut self, mut each: impl FnMut(Record)) {
         while let Ok(mut batch) = self.batches.try_recv() {
             batch.records.drain(..).for_each(&mut each);
             batch.gauges.clear();
+            self.counters = batch.counters;
             if let Some(state) = batch.batching.take() {
                 self.batching = Some(*state);
             }

@@ -3,17 +3,17 @@
 //! Here: [`Clients`], a handler that plays many users at once, each sending its next request when the last is answered,
 //! and judges what comes back: whole, and for the right request. Not here: the network they use (`net/virtual_net/`). Floor 4.
 
+mod answers;
+
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use super::letter;
-use crate::h1::BodyLength;
+use super::requests::write_request;
+use super::tunnels::UserEnd;
 use crate::h1::body::BodyReader;
-use crate::h1::request::field_space;
-use crate::h1::response::ResponseHead;
-use crate::net::{Fabric, Net, Readiness, Token, VirtualNet, Wake};
+use crate::net::{Fabric, Net, Readiness, Stream as _, Token, VirtualNet, Wake};
 use crate::reactor::{Flow, Handler};
 use crate::slots::{SlotId, Slots};
 use crate::time::Instant;
@@ -34,6 +34,8 @@ pub enum Behaviour {
     Plain,
     /// All that a proxy must bear: bodies, pipelines, slow readers and senders, users who leave.
     Mixed,
+    /// GETs whose users leave before any answer, every other one with a reset.
+    Leaving,
 }
 
 /// What a deadline of the clients is for.
@@ -45,12 +47,16 @@ pub(super) enum Timer {
     Patience(SlotId),
     /// More of a slow request, or of a slow reading, on this connection.
     Continue(SlotId),
+    /// The user leaves.
+    Leave(SlotId),
 }
 
 /// One request on its way.
 struct Asked {
     serial: u64,
     to_head: bool,
+    /// It asks for a tunnel.
+    tunnel: Option<UserEnd>,
     sent: Instant,
 }
 
@@ -74,6 +80,8 @@ struct Connection {
     asked: VecDeque<Asked>,
     input: Vec<u8>,
     body: Option<Answer>,
+    /// It has become one.
+    tunnel: Option<UserEnd>,
     readable: bool,
     /// Leaves when this many bytes of the request are sent.
     leaves: bool,
@@ -86,6 +94,8 @@ pub struct Seen {
     pub answers: [u64; 3],
     /// Requests sent whole.
     pub sent: u64,
+    /// Tunnels through which all has come back.
+    pub tunnels: u64,
     /// Connections that ended before the answer.
     pub cut: u64,
     /// Latencies of 2xx answers, in nanoseconds.
@@ -99,6 +109,8 @@ pub(super) struct Clients {
     fabric: Fabric,
     proxy: SocketAddr,
     behaviour: Behaviour,
+    /// No link loses anything.
+    certain: bool,
     connections: Slots<Connection>,
     stopping: bool,
     /// Requests written so far: each carries its number.
@@ -108,12 +120,13 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Users of the proxy at `proxy`.
-    pub(super) fn new(fabric: Fabric, proxy: SocketAddr, behaviour: Behaviour) -> Clients {
+    /// Users of the proxy at `proxy`. `certain`: no link loses anything.
+    pub(super) fn new(fabric: Fabric, proxy: SocketAddr, behaviour: Behaviour, certain: bool) -> Clients {
         Clients {
             fabric,
             proxy,
             behaviour,
+            certain,
             connections: Slots::default(),
             stopping: false,
             serial: 0,
@@ -159,6 +172,7 @@ impl Clients {
             asked: VecDeque::new(),
             input: Vec::new(),
             body: None,
+            tunnel: None,
             readable: false,
             leaves: false,
         });
@@ -172,19 +186,28 @@ impl Clients {
     /// Writes the next request, or several, into the connection's output.
     fn ask(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         let now = turn.now();
-        let draw = |below| if self.behaviour == Behaviour::Plain { 0 } else { self.fabric.draw(below) };
-        let (kind, pipelined, size) = (draw(12), 1 + draw(6) / 4, draw(40_000) as usize);
+        let draw = |below| if self.behaviour == Behaviour::Mixed { self.fabric.draw(below) } else { 0 };
+        let (kind, pipelined, size) = (draw(14), 1 + draw(6) / 4, draw(40_000) as usize);
         let leaves = draw(25) == 24;
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.leaves = leaves;
         for _ in 0..pipelined {
             self.serial += 1;
-            write_request(&mut connection.out, kind, self.serial, size);
-            connection.asked.push_back(Asked { serial: self.serial, to_head: kind == 8, sent: now });
+            let tunnel = match kind {
+                12.. => Some(UserEnd::ask(self.serial, size, &mut connection.out)),
+                _ => {
+                    write_request(&mut connection.out, kind, self.serial, size);
+                    None
+                }
+            };
+            connection.asked.push_back(Asked { serial: self.serial, to_head: kind == 8, tunnel, sent: now });
             self.seen.sent += 1;
-            if kind == 11 {
+            if kind >= 11 {
                 break;
             }
+        }
+        if self.behaviour == Behaviour::Leaving {
+            turn.timers.insert(now + PAUSE * 20, Timer::Leave(id));
         }
         turn.timers.insert(now + PATIENCE, Timer::Patience(id));
     }
@@ -200,6 +223,10 @@ impl Clients {
             let (front, _) = connection.out.as_slices();
             let n = connection.dribble.unwrap_or(usize::MAX).min(front.len());
             if n == 0 {
+                if connection.tunnel.as_mut().is_some_and(UserEnd::ends_now) {
+                    // A link that is lost tells so when it is read.
+                    let _ = connection.stream.shutdown(Shutdown::Write);
+                }
                 return;
             }
             match connection.stream.write(&front[..n]) {
@@ -209,6 +236,9 @@ impl Clients {
                 Err(_) => return connection.out.clear(),
             }
             if connection.leaves && (connection.out.is_empty() || connection.dribble.is_some()) {
+                if self.fabric.draw(2) == 0 {
+                    connection.stream.reset_on_close();
+                }
                 return self.close(turn, id);
             }
             if connection.dribble.is_some() {
@@ -245,79 +275,11 @@ impl Clients {
         }
     }
 
-    fn take_answers(&mut self, turn: &mut Turn<'_>, id: SlotId) {
-        loop {
-            let Some(connection) = self.connections.get_mut(id) else { return };
-            if let Some(mut answer) = connection.body.take() {
-                let Ok(piece) = answer.reader.read(&mut connection.input) else {
-                    return self.violate(format!("connection {id:?}: malformed body"));
-                };
-                if answer.letter.is_some_and(|own| connection.input[piece.data].iter().any(|&b| b != own)) {
-                    return self.violate(format!("connection {id:?}: bytes of another body"));
-                }
-                connection.input.drain(..piece.consumed);
-                if !answer.reader.is_done() {
-                    connection.body = Some(answer);
-                    return;
-                }
-                self.answered(turn, id, answer.status);
-                continue;
-            }
-            if connection.input.is_empty() {
-                return;
-            }
-            let Some(asked) = connection.asked.front() else {
-                let extra = connection.input.escape_ascii().to_string();
-                return self.violate(format!("connection {id:?}: an answer to no request: {extra}"));
-            };
-            let mut space = field_space();
-            match ResponseHead::parse(&connection.input, asked.to_head, &mut space) {
-                Ok(None) => return,
-                Ok(Some(head)) => {
-                    let (len, status, body) = (head.len, head.status, head.body);
-                    let serial = head.fields.iter().find(|f| f.name == "X-Serial").map(|f| f.value.to_vec());
-                    let own = asked.serial.to_string().into_bytes();
-                    if serial.as_ref().is_some_and(|answered| *answered != own) {
-                        return self.violate(format!("connection {id:?}: the answer to another request"));
-                    }
-                    let letter = serial.map(|_| letter(asked.serial));
-                    if body == BodyLength::UntilClose {
-                        return self.violate(format!("connection {id:?}: an answer without length"));
-                    }
-                    connection.input.drain(..len);
-                    if status >= 200 {
-                        let reader = BodyReader::new(body);
-                        connection.body = Some(Answer { reader, status, letter });
-                    }
-                }
-                Err(e) => return self.violate(format!("connection {id:?}: malformed answer: {e}")),
-            }
-        }
-    }
-
-    fn answered(&mut self, turn: &mut Turn<'_>, id: SlotId, status: u16) {
-        let now = turn.now();
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let Some(asked) = connection.asked.pop_front() else { return };
-        match status {
-            200..300 => {
-                self.seen.answers[0] += 1;
-                self.seen.latencies_ns.push(now.nanos_since(asked.sent));
-            }
-            400..500 => self.seen.answers[1] += 1,
-            _ => self.seen.answers[2] += 1,
-        }
-        if !connection.asked.is_empty() {
-            return;
-        }
-        if self.stopping {
-            return self.close(turn, id);
-        }
-        self.ask(turn, id);
-        self.write(turn, id);
-    }
-
     fn ended(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        if let Some(tunnel) = self.connections.get(id).and_then(|c| c.tunnel) {
+            self.seen.tunnels += u64::from(tunnel.is_whole());
+            tunnel.ended(self.certain).unwrap_or_else(|what| self.violate(what));
+        }
         if self.connections.get(id).is_some_and(|c| !c.asked.is_empty()) {
             self.seen.cut += 1;
         }
@@ -328,36 +290,6 @@ impl Clients {
         let Some(connection) = self.connections.remove(id) else { return };
         let later = turn.now() + PAUSE;
         turn.timers.insert(later, Timer::Start(connection.user));
-    }
-}
-
-/// Writes a request of one of twelve kinds. Its number is in the target, and its body consists of the number's letter.
-fn write_request(out: &mut VecDeque<u8>, kind: u64, serial: u64, size: usize) {
-    let method = match kind {
-        8 => "HEAD",
-        9 => "POST",
-        10 => "PUT",
-        _ => "GET",
-    };
-    let fields = match kind {
-        9 => format!("Content-Length: {size}\r\n"),
-        10 => "Transfer-Encoding: chunked\r\n".to_owned(),
-        11 => "Connection: close\r\n".to_owned(),
-        _ => String::new(),
-    };
-    out.extend(format!("{method} /{serial} HTTP/1.1\r\nHost: w\r\n{fields}\r\n").as_bytes());
-    let fill = |n: usize| std::iter::repeat_n(letter(serial), n);
-    match kind {
-        9 => out.extend(fill(size)),
-        10 => {
-            for chunk in [1, size / 3 + 1, 7] {
-                out.extend(format!("{chunk:x}\r\n").as_bytes());
-                out.extend(fill(chunk));
-                out.extend(b"\r\n");
-            }
-            out.extend(b"0\r\n\r\n");
-        }
-        _ => {}
     }
 }
 
@@ -374,6 +306,14 @@ impl Handler<VirtualNet> for Clients {
         match timer {
             Timer::Start(user) => self.connect(turn, user),
             Timer::Continue(id) => self.progress(turn, id),
+            Timer::Leave(id) => {
+                if let Some(connection) = self.connections.get(id)
+                    && connection.asked.front().is_some_and(|asked| asked.serial % 2 == 0)
+                {
+                    connection.stream.reset_on_close();
+                }
+                self.close(turn, id);
+            }
             Timer::Patience(id) => {
                 let now = turn.now();
                 let waits =

@@ -8,7 +8,9 @@ mod actor;
 mod batching;
 mod clients;
 mod manners;
+mod requests;
 mod stage;
+mod tunnels;
 mod unruly;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,9 +20,9 @@ use std::time::Duration;
 use crate::balance::RoutingMode;
 use crate::h1::request::Target;
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
-use crate::proxy::{self, Backend, ConnectionMode, Options, Proxy};
+use crate::proxy::{self, Backend, ConnectionMode, HalfClose, Options, Proxy};
 use crate::record::Record;
-use crate::telemetry::{Tap, tap};
+use crate::telemetry::{Counters, Tap, tap};
 use crate::testbed::{self, BackendOptions, Control, Profile, SimulatedBackend};
 use crate::time::Instant;
 
@@ -52,6 +54,8 @@ pub struct Plan {
     pub users: usize,
     /// What they do.
     pub behaviour: Behaviour,
+    /// What it means to the proxy that a user ends its side.
+    pub half_close: HalfClose,
     /// How the links behave.
     pub weather: Weather,
     /// How long the users keep asking.
@@ -65,6 +69,8 @@ pub struct Outcome {
     pub seen: Seen,
     /// The proxy's records, in order.
     pub records: Vec<Record>,
+    /// What the proxy has counted.
+    pub counters: Counters,
     /// How many events it took.
     pub steps: u64,
     /// Equal for equal runs.
@@ -124,11 +130,12 @@ impl World {
         let listener = net.listen(address(80)).expect(start);
         let (recorder, tap) = tap(plan.profiles.len() + plan.unruly);
         let servers = (81..).take(plan.profiles.len() + plan.unruly).map(backend).collect();
-        let (connections, routing) = (plan.connections, plan.routing);
-        let proxy = Proxy::new(Options { connections, routing, ..options(servers) }, listener, recorder);
+        let (connections, routing, half_close) = (plan.connections, plan.routing, plan.half_close);
+        let options = Options { connections, routing, half_close, ..options(servers) };
+        let proxy = Proxy::new(options, listener, recorder);
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);
-        let clients = Clients::new(fabric.clone(), address(80), plan.behaviour);
+        let clients = Clients::new(fabric.clone(), address(80), plan.behaviour, plan.weather.resets == 0.0);
         let mut clients = Actor::new(fabric.net(), testbed::TICK_SHIFT, clients);
         clients.reactor.begin(|turn| clients.handler.start(turn, plan.users));
         let end = Instant::ZERO + plan.duration;
@@ -154,11 +161,12 @@ impl World {
         let ran = self.run_to_end();
         ran.map_err(|what| self.place(&what))?;
         let (seen, digest) = (self.clients.handler.seen.clone(), self.digest());
-        let World { fabric, proxy, mut backends, mut unruly, records, steps, .. } = self;
+        let World { fabric, proxy, mut backends, mut unruly, tap, records, steps, .. } = self;
+        let counters = tap.counters();
         drop(proxy);
         let servers = backends.iter_mut().map(|b| b as &mut dyn Acts);
         close_down(&fabric, servers.chain(unruly.iter_mut().map(|b| b as &mut dyn Acts)).collect())?;
-        Ok(Outcome { seen, records, steps, digest })
+        Ok(Outcome { seen, records, counters, steps, digest })
     }
 
     fn place(&self, what: &str) -> String {
@@ -284,6 +292,7 @@ fn options(backends: Vec<Backend>) -> Options {
         tunnel_idle_timeout: seconds(3600),
         drain_timeout: seconds(30),
         client_keepalive: true,
+        half_close: HalfClose::Answer,
         batching: None,
         max_connections: 10_000,
     }

@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use super::manners::{MANNERS, Manner, answer_bytes};
+use super::tunnels::{BackendEnd, Next};
 use super::{letter, serial_of};
 use crate::h1::body::BodyReader;
 use crate::h1::request::{RequestHead, field_space};
@@ -49,6 +50,8 @@ struct Asked {
     serial: u64,
     manner: Manner,
     to_head: bool,
+    /// How many bytes will come through the tunnel that it asks for.
+    tunnel: Option<usize>,
     answered: bool,
 }
 
@@ -62,6 +65,8 @@ struct Connection {
     after: After,
     /// Something was said on it that no answer may contain.
     spoilt: bool,
+    /// It speaks HTTP no longer.
+    tunnel: Option<BackendEnd>,
 }
 
 /// A server that does what servers should not.
@@ -108,6 +113,7 @@ impl UnrulyBackend {
                         in_drops: false,
                         after: After::Keep,
                         spoilt: false,
+                        tunnel: None,
                     });
                     let Some(connection) = self.connections.get_mut(id) else { return };
                     let registered = turn.net.register(&mut connection.stream, Token::new(CONNECTION, id));
@@ -136,6 +142,11 @@ impl UnrulyBackend {
                     connection.readable = false;
                     return;
                 }
+                Ok(_) if connection.tunnel.is_some() => {
+                    connection.readable = false;
+                    let next = connection.tunnel.as_ref().map_or(Next::Close, BackendEnd::ended);
+                    return self.go_on(turn, id, next);
+                }
                 _ => return drop(self.connections.remove(id)),
             }
             self.take_requests(turn, id);
@@ -145,6 +156,9 @@ impl UnrulyBackend {
     fn take_requests(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         loop {
             let Some(connection) = self.connections.get_mut(id) else { return };
+            if connection.tunnel.is_some() {
+                return self.take_tunnelled(turn, id);
+            }
             if connection.after != After::Keep {
                 return connection.input.clear();
             }
@@ -208,10 +222,16 @@ impl UnrulyBackend {
     }
 
     fn answer(&mut self, turn: &mut Turn<'_>, id: SlotId) {
-        let size = self.fabric.draw(3_000) as usize;
+        let (size, draw) = (self.fabric.draw(3_000) as usize, self.fabric.draw(100_000));
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Some(asked) = &mut connection.asked else { return };
         asked.answered = true;
+        if let Some(total) = asked.tunnel {
+            connection.tunnel = BackendEnd::answer(asked.serial, total, draw, &mut connection.out);
+            // A 101 to another protocol makes the connection useless.
+            connection.spoilt |= connection.tunnel.is_none() && draw % 16 == 13;
+            return self.write(turn, id);
+        }
         connection.in_drops = asked.manner == Manner::Slow;
         connection.after = match asked.manner {
             Manner::UntilClose | Manner::CutHead | Manner::CutBody | Manner::Hangup => After::Close,
@@ -225,6 +245,27 @@ impl UnrulyBackend {
         }
         let bytes = answer_bytes(asked.manner, asked.serial, asked.to_head, size);
         connection.out.extend(bytes);
+        self.write(turn, id);
+    }
+
+    /// Takes what has come through a tunnel.
+    fn take_tunnelled(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let input = std::mem::take(&mut connection.input);
+        let Some(tunnel) = connection.tunnel.as_mut().filter(|_| !input.is_empty()) else { return };
+        match tunnel.take(&input, &mut connection.out) {
+            Ok(next) => self.go_on(turn, id, next),
+            Err(what) => self.violate(what),
+        }
+    }
+
+    fn go_on(&mut self, turn: &mut Turn<'_>, id: SlotId, next: Next) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.after = match next {
+            Next::GoOn => connection.after,
+            Next::Close => After::Close,
+            Next::Reset => After::Reset,
+        };
         self.write(turn, id);
     }
 
@@ -268,7 +309,10 @@ fn parse(bytes: &[u8], manner: Manner) -> Result<Option<(usize, Asked)>, String>
     };
     let serial = serial_of(head.target).ok_or_else(|| format!("a request for {:?}", head.target))?;
     let body = BodyReader::new(head.body);
-    Ok(Some((head.len, Asked { body, serial, manner, to_head: head.is_head(), answered: false })))
+    let total = head.fields.iter().find(|f| f.name == "X-Total").map(|f| String::from_utf8_lossy(f.value));
+    let tunnel = total.filter(|_| head.asks_for_websocket()).and_then(|total| total.parse().ok());
+    let to_head = head.is_head();
+    Ok(Some((head.len, Asked { body, serial, manner, to_head, tunnel, answered: false })))
 }
 
 impl Handler<VirtualNet> for UnrulyBackend {
@@ -290,9 +334,11 @@ impl Handler<VirtualNet> for UnrulyBackend {
         match timer {
             Timer::Drop(id) => self.write(turn, id),
             Timer::LateWord(id) => {
-                // Behind an answer that ends with the connection it would be a part of that.
+                // Behind an answer that ends with the connection it would be a part of that, and in a tunnel of what
+                // goes through it.
                 if let Some(connection) = self.connections.get_mut(id)
                     && connection.after == After::Keep
+                    && connection.tunnel.is_none()
                 {
                     connection.out.extend(b"\0late");
                 }

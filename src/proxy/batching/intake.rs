@@ -240,6 +240,7 @@ impl<N: Net> Proxy<N> {
     pub(in crate::proxy) fn ask_abandoned(&mut self, turn: &mut Turn<'_, N>, id: TicketId) {
         let Some(ticket) = self.remove_ticket(turn, id) else { return };
         if let Stage::Queued(queued) = &ticket.stage {
+            self.counters.cancelled_batched += 1;
             let (now, status) = (turn.now(), Failure::ClientGone.consequence().status);
             self.record_job(turn, &ticket, queued.classifier, status, false, now);
         }

@@ -113,12 +113,17 @@ fn exchange_tables(out: &mut String) {
     }
 }
 
+fn half_closed(state: ClientState, meaning: HalfClose) -> String {
+    client_half_closed(state, meaning).map_or("Nothing".to_owned(), shown)
+}
+
 fn client_tables(out: &mut String) {
     type Column = fn(ClientState) -> String;
-    let columns: [(&str, Column); 8] = [
+    let columns: [(&str, Column); 9] = [
         ("readable", |s| shown(client_readable(s, false))),
         ("readable, body wanted", |s| shown(client_readable(s, true))),
-        ("half-closed", |s| client_half_closed(s).map_or("Nothing".to_owned(), shown)),
+        ("half-closed: answer", |s| half_closed(s, HalfClose::Answer)),
+        ("half-closed: cancel", |s| half_closed(s, HalfClose::Cancel)),
         ("ended", |s| shown(client_ended(s))),
         ("lost", |s| shown(client_lost(s))),
         ("expired", |s| shown(client_expired(s, false))),
