@@ -46,6 +46,9 @@ pub trait Handler<N: Net> {
     /// What a deadline delivers.
     type Timer: Copy;
 
+    /// Of a turn's events, those of this role are handled before all others, whatever order the kernel tells them in.
+    const FIRST: Option<u8> = None;
+
     /// Something may have changed on a stream or listener registered under `token`, which may be stale.
     fn ready(&mut self, turn: &mut Turn<'_, N, Self::Timer>, token: Token, readiness: Readiness);
     /// A deadline has passed.
@@ -86,11 +89,15 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         self.net.poll(&mut self.events, until)?;
         std::mem::swap(&mut self.again, &mut self.due);
         let mut turn = Turn { net: &mut self.net, timers: &mut self.timers, again: &mut self.again };
-        for event in self.events.drain(..) {
-            match event {
-                Event::Ready(token, readiness) => handler.ready(&mut turn, token, readiness),
-                Event::Woken(wake) => handler.woken(&mut turn, wake),
+        let goes_first =
+            |event: &Event| matches!(event, Event::Ready(token, _) if Some(token.role) == H::FIRST);
+        if H::FIRST.is_some() {
+            for event in self.events.iter().filter(|event| goes_first(event)) {
+                dispatch(handler, &mut turn, *event);
             }
+        }
+        for event in self.events.drain(..).filter(|event| !goes_first(event)) {
+            dispatch(handler, &mut turn, event);
         }
         for token in self.due.drain(..) {
             handler.ready(&mut turn, token, Readiness::default());
@@ -124,5 +131,12 @@ impl<N: Net, T: Copy> Reactor<N, T> {
     pub fn run<H: Handler<N, Timer = T>>(&mut self, handler: &mut H) -> io::Result<()> {
         while self.turn(handler)? == Flow::Continue {}
         Ok(())
+    }
+}
+
+fn dispatch<N: Net, H: Handler<N>>(handler: &mut H, turn: &mut Turn<'_, N, H::Timer>, event: Event) {
+    match event {
+        Event::Ready(token, readiness) => handler.ready(turn, token, readiness),
+        Event::Woken(wake) => handler.woken(turn, wake),
     }
 }

@@ -333,3 +333,30 @@ fn clients_beyond_the_limit_wait_until_there_is_room() {
     drop(inside);
     assert_eq!(waiting.response().status, 200);
 }
+
+/// Both come to the proxy's ears in one turn, the client first: the connection must be given up before it is used.
+#[test]
+fn a_pooled_connection_that_speaks_unasked_is_not_used_by_a_request_of_the_same_turn() {
+    let (speak, spoken) = (Gate::default(), Gate::default());
+    let (may_speak, has_spoken) = (speak.clone(), spoken.clone());
+    let origin = Origin::start(move |conn| {
+        while conn.read_request().is_some() {
+            conn.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nasked");
+            if conn.number == 0 {
+                may_speak.pass();
+                conn.send("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked");
+                has_spoken.open();
+            }
+        }
+    });
+    let proxy = Proxy::start(&[&origin.url()], &[]);
+    let mut client = Client::connect(proxy.address);
+    assert_eq!(client.get("/").text(), "asked");
+    proxy.held(|| {
+        client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+        speak.open();
+        spoken.pass();
+    });
+    assert_eq!(client.response().text(), "asked");
+    assert_eq!(origin.connections(), 2);
+}

@@ -179,6 +179,9 @@ impl<N: Net> Proxy<N> {
 impl<N: Net> Handler<N> for Proxy<N> {
     type Timer = Timer;
 
+    /// A pooled connection that has spoken or ended must be known before a client's request of the same turn takes it.
+    const FIRST: Option<u8> = Some(UPSTREAM);
+
     fn ready(&mut self, turn: &mut Turn<'_, N>, token: Token, readiness: Readiness) {
         let mut input = std::mem::take(&mut self.input);
         match token.role {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
 
 use super::PATIENCE;
@@ -167,6 +167,16 @@ impl Proxy {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id() as i32).expect("a process");
         kill_process(pid, signal).expect("it takes the signal");
+    }
+
+    /// Holds the program while `meanwhile` runs, so that it hears of all that at once.
+    pub fn held(&self, meanwhile: impl FnOnce()) {
+        let pid = Pid::from_raw(self.child.id() as i32).expect("a process");
+        self.signal(Signal::STOP);
+        let stopped = waitpid(Some(pid), WaitOptions::UNTRACED).expect("its state");
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "it does not stop");
+        meanwhile();
+        self.signal(Signal::CONT);
     }
 
     /// SIGTERM, and the end.
