@@ -84,6 +84,23 @@ fn much_more_than_any_buffer_holds_arrives_in_order() {
 }
 
 #[test]
+fn a_receiver_that_does_not_read_stops_its_sender() {
+    let (pushed, told) = std::sync::mpsc::channel();
+    let origin = granting(move |conn| {
+        let _ = pushed.send(conn.push(100_000_000, Duration::from_millis(300)));
+        conn.close_sending();
+        conn.wait_for_end();
+    });
+    let proxy = Proxy::start(&[&origin.url()], &[]);
+    let mut client = tunnel(&proxy);
+    let sent = told.recv_timeout(support::PATIENCE).expect("the sender was stopped");
+    assert!(sent < 50_000_000, "{sent} bytes went somewhere");
+    assert!(proxy.peak_memory() < 30_000_000, "{} bytes held", proxy.peak_memory());
+    let got = client.rest();
+    assert!(got.len() == sent && got.iter().all(|&b| b == b'x'), "{} of {sent} bytes", got.len());
+}
+
+#[test]
 fn what_comes_behind_a_head_goes_through_first_and_not_before_the_101() {
     let (grant, early) = (Gate::default(), Gate::default());
     let (may_grant, was_early) = (grant.clone(), early.clone());

@@ -219,6 +219,7 @@ impl<N: Net> Proxy<N> {
     }
 
     /// A tunnel has come to its end: both its connections are closed, the client's after what waits for it.
+    #[cold]
     pub(super) fn end_tunnel(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId) {
         let Some(exchange) = self.exchanges.remove(id) else { return };
         let now = turn.now();

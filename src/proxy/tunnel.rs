@@ -25,9 +25,7 @@ const READS_PER_TURN: usize = 4;
 pub(super) enum Direction {
     /// Bytes may come.
     Open,
-    /// Its source sends no more; the receiver is told when it has taken what waits for it.
-    Ending,
-    /// The receiver has been told, or takes no more.
+    /// Its source has ended, and the receiver has been told; or that takes no more.
     Ended,
 }
 
@@ -109,9 +107,11 @@ impl<S: Stream> Half<'_, S> {
                 return (Relayed::Rests, moved);
             }
             match self.stream.read(input) {
+                // Nothing waits for the receiver, so it has been handed all that came before. If it cannot be told, its
+                // connection is lost, which reading will tell.
                 Ok(0) => {
-                    *self.readable = false;
-                    *direction = Direction::Ending;
+                    let _ = to.stream.shutdown(Shutdown::Write);
+                    (*self.readable, *direction) = (false, Direction::Ended);
                 }
                 Ok(n) => {
                     moved += n as u64;
@@ -126,19 +126,11 @@ impl<S: Stream> Half<'_, S> {
         }
         (Relayed::More, moved)
     }
-
-    /// Tells the receiver the end of a direction, once it has taken all.
-    fn end(&mut self, direction: &mut Direction) {
-        if *direction == Direction::Ending && self.unsent.is_none() {
-            // If it cannot be told, its connection is lost, which reading will tell.
-            let _ = self.stream.shutdown(Shutdown::Write);
-            *direction = Direction::Ended;
-        }
-    }
 }
 
 impl<N: Net> Proxy<N> {
     /// The backend has granted the upgrade. `rest`: what came behind its head.
+    #[cold]
     pub(super) fn begin_tunnel(
         &mut self,
         turn: &mut Turn<'_, N>,
@@ -185,6 +177,7 @@ impl<N: Net> Proxy<N> {
     }
 
     /// Something may have changed on one of a tunnel's connections.
+    #[inline(never)]
     pub(super) fn tunnel_ready(
         &mut self,
         turn: &mut Turn<'_, N>,
@@ -208,8 +201,6 @@ impl<N: Net> Proxy<N> {
         }
         let (up, sent) = near.relay(&mut far, &mut tunnel.to_upstream, input, &mut self.buffers);
         let (down, received) = far.relay(&mut near, &mut tunnel.to_client, input, &mut self.buffers);
-        far.end(&mut tunnel.to_upstream);
-        near.end(&mut tunnel.to_client);
         let changed = before != (tunnel, client.condition(), upstream.condition());
         if let Some(exchange) = self.exchanges.get_mut(id) {
             exchange.response = ResponseSide::Tunnel(tunnel);

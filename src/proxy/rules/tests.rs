@@ -182,10 +182,9 @@ fn upstream_table(out: &mut String) {
 }
 
 fn tunnel_table(out: &mut String) {
-    let rows = [Direction::Open, Direction::Ending, Direction::Ended];
+    let rows = [Direction::Open, Direction::Ended];
     let columns = [
         ("Open", (Direction::Open, false, false)),
-        ("Ending", (Direction::Ending, false, false)),
         ("Ended", (Direction::Ended, false, false)),
         ("client lost", (Direction::Open, true, false)),
         ("upstream lost", (Direction::Open, false, true)),
