@@ -89,15 +89,20 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         self.net.poll(&mut self.events, until)?;
         std::mem::swap(&mut self.again, &mut self.due);
         let mut turn = Turn { net: &mut self.net, timers: &mut self.timers, again: &mut self.again };
-        let goes_first =
-            |event: &Event| matches!(event, Event::Ready(token, _) if Some(token.role) == H::FIRST);
-        if H::FIRST.is_some() {
-            for event in self.events.iter().filter(|event| goes_first(event)) {
-                dispatch(handler, &mut turn, *event);
-            }
+        if self.events.len() > 1 && H::FIRST.is_some() {
+            self.events.retain(|event| match event {
+                Event::Ready(token, readiness) if Some(token.role) == H::FIRST => {
+                    handler.ready(&mut turn, *token, *readiness);
+                    false
+                }
+                _ => true,
+            });
         }
-        for event in self.events.drain(..).filter(|event| !goes_first(event)) {
-            dispatch(handler, &mut turn, event);
+        for event in self.events.drain(..) {
+            match event {
+                Event::Ready(token, readiness) => handler.ready(&mut turn, token, readiness),
+                Event::Woken(wake) => handler.woken(&mut turn, wake),
+            }
         }
         for token in self.due.drain(..) {
             handler.ready(&mut turn, token, Readiness::default());
@@ -131,12 +136,5 @@ impl<N: Net, T: Copy> Reactor<N, T> {
     pub fn run<H: Handler<N, Timer = T>>(&mut self, handler: &mut H) -> io::Result<()> {
         while self.turn(handler)? == Flow::Continue {}
         Ok(())
-    }
-}
-
-fn dispatch<N: Net, H: Handler<N>>(handler: &mut H, turn: &mut Turn<'_, N, H::Timer>, event: Event) {
-    match event {
-        Event::Ready(token, readiness) => handler.ready(turn, token, readiness),
-        Event::Woken(wake) => handler.woken(turn, wake),
     }
 }

@@ -168,6 +168,7 @@ impl Scan {
     }
 
     /// `Upgrade`: a list of protocols (RFC 9110 §7.8).
+    #[cold]
     fn read_upgrade(&mut self, value: &[u8]) {
         for protocol in value.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|p| !p.is_empty()) {
             if protocol.eq_ignore_ascii_case(b"websocket") {
