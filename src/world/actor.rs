@@ -76,7 +76,16 @@ pub(super) fn wait<'a>(
 ///
 /// # Errors
 /// If one does not stop within a minute, or something is left.
-pub(super) fn close_down(fabric: &Fabric, mut actors: Vec<&mut dyn Acts>) -> Result<(), String> {
+pub(super) fn close_down(fabric: &Fabric, actors: Vec<&mut dyn Acts>) -> Result<(), String> {
+    stop(fabric, actors)?;
+    nothing_left(fabric)
+}
+
+/// Stops them, and lets them come to their end.
+///
+/// # Errors
+/// If one does not within a minute.
+pub(super) fn stop(fabric: &Fabric, mut actors: Vec<&mut dyn Acts>) -> Result<(), String> {
     actors.iter_mut().for_each(|actor| actor.stop());
     let limit = fabric.now() + std::time::Duration::from_secs(60);
     while !(actors.iter().all(|actor| actor.has_stopped()) && fabric.next_at().is_none()) {
@@ -92,6 +101,14 @@ pub(super) fn close_down(fabric: &Fabric, mut actors: Vec<&mut dyn Acts>) -> Res
             wait(fabric, actors.iter().map(|actor| &**actor))?;
         }
     }
+    Ok(())
+}
+
+/// Whether every connection has ended on both sides.
+///
+/// # Errors
+/// If not.
+pub(super) fn nothing_left(fabric: &Fabric) -> Result<(), String> {
     match fabric.open_ends() {
         0 => Ok(()),
         n => Err(format!("{n} ends of connections left when everything has stopped")),

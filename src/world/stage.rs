@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::actor::{Actor, Acts, close_down, wait};
+use super::actor::{Actor, Acts, nothing_left, stop, wait};
 use super::address;
 use crate::load::{self, Generator, Tally, Workload};
 use crate::net::{Fabric, Net, VirtualNet, Weather};
@@ -126,7 +126,10 @@ impl<W: Workload> Stage<W> {
         house.drain().map_err(|what| house.place(&what))?;
         let House { fabric, proxy, mut servers, tap, records, .. } = house;
         drop(proxy);
-        close_down(&fabric, servers.iter_mut().map(|server| server.as_mut() as &mut dyn Acts).collect())?;
+        stop(&fabric, servers.iter_mut().map(|server| server.as_mut() as &mut dyn Acts).collect())?;
+        // Those that were overloaded stop with work undone.
+        drop(servers);
+        nothing_left(&fabric)?;
         let digest = fabric.digest();
         Ok(StageOutcome { tally, workload, records, batching: tap.batching(), digest, interrupted })
     }
