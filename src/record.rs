@@ -26,6 +26,34 @@ impl Mode {
     }
 }
 
+/// A backend's averages at one moment, in whole microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Averages {
+    sma_us: u32,
+    ewma_us: u32,
+}
+
+impl Averages {
+    /// Of a backend without a sample, and of a server that has none.
+    pub const UNMEASURED: Averages = Averages { sma_us: u32::MAX, ewma_us: u32::MAX };
+
+    /// What these averages in nanoseconds come to; above an hour they count as that.
+    pub fn new(sma_ns: Option<f64>, ewma_ns: Option<f64>) -> Averages {
+        let us = |ns: Option<f64>| ns.map_or(u32::MAX, |ns| ((ns * 1e-3) as u32).min(3_600_000_000));
+        Averages { sma_us: us(sma_ns), ewma_us: us(ewma_ns) }
+    }
+
+    /// Mean of the last latencies in microseconds; `None` without a sample.
+    pub fn sma_us(self) -> Option<u32> {
+        (self.sma_us != u32::MAX).then_some(self.sma_us)
+    }
+
+    /// Exponentially weighted mean latency in microseconds; `None` without a sample.
+    pub fn ewma_us(self) -> Option<u32> {
+        (self.ewma_us != u32::MAX).then_some(self.ewma_us)
+    }
+}
+
 /// One client request that reached selection, at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -44,4 +72,12 @@ pub struct Record {
     pub failed: bool,
     /// Whether the upstream connection had served an exchange before.
     pub reused: bool,
+    /// Microseconds from the attempt's beginning until its new connection took bytes, at least 1; 0 if it used one
+    /// that was there, or none.
+    pub connect_us: u32,
+    /// How many records were made between the choice of the backend and this one: with [`Record::averages`] of them
+    /// all, it can be told what the choice was made on.
+    pub since_choice: u32,
+    /// The averages of its backend with this request in them.
+    pub averages: Averages,
 }

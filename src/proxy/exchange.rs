@@ -7,6 +7,7 @@
 use super::client::After;
 use super::failure::Failure;
 use super::rules::{self, Effect, Ending, Event, Progress};
+use super::upstream::Carried;
 use super::{CallId, ClientId, ExchangeId, Proxy, Timer, Turn, UpstreamId};
 use crate::balance::{BackendId, Outcome, RoutingMode};
 use crate::buffer::Buffer;
@@ -67,6 +68,8 @@ pub(super) struct Exchange {
     pub(super) upstream: Option<UpstreamId>,
     pub(super) backend: BackendId,
     pub(super) mode: RoutingMode,
+    /// [`Recorder::position`](crate::telemetry::Recorder::position) when the backend was chosen.
+    pub(super) chosen_at: u32,
     /// When it was first sent, or the first connection for it begun.
     pub(super) begun: Instant,
     /// The same of the present attempt.
@@ -146,7 +149,7 @@ impl<N: Net> Proxy<N> {
         let latency_ns = now.nanos_since(exchange.attempted);
         self.servers.finished(exchange.backend, Outcome::Answered { latency_ns }, now);
         let keep = body.keep_upstream && exchange.request == RequestSide::Done && !surplus;
-        let reused = self.release_upstream(turn, exchange.upstream, keep, now);
+        let carried = self.release_upstream(turn, exchange.upstream, keep, now);
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
         let client = match exchange.owner {
             Owner::Client(client) => client,
@@ -156,7 +159,7 @@ impl<N: Net> Proxy<N> {
         // answers the response: at once where it is near.
         let left = self.clients.get(client).is_some_and(|c| c.read_closed && c.stream.is_lost());
         let status = if left { Failure::ClientGone.consequence().status } else { body.status };
-        self.record(turn, &exchange, status, false, reused, now);
+        self.record(turn, &exchange, status, false, carried, now);
         let after = match exchange.request {
             RequestSide::Done => body.after,
             RequestSide::Body { .. } | RequestSide::Abandoned => After::Linger,
@@ -172,7 +175,7 @@ impl<N: Net> Proxy<N> {
         let elapsed_ns = now.nanos_since(exchange.attempted);
         let outcome = if row.blames_backend { Outcome::Failed { elapsed_ns } } else { Outcome::Cancelled };
         self.servers.finished(exchange.backend, outcome, now);
-        let reused = self.release_upstream(turn, exchange.upstream, false, now);
+        let carried = self.release_upstream(turn, exchange.upstream, false, now);
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
         let client = match exchange.owner {
             Owner::Client(client) => client,
@@ -182,7 +185,7 @@ impl<N: Net> Proxy<N> {
             ResponseSide::Body(body) if failure != Failure::ClientGone => body.status,
             _ => row.status,
         };
-        self.record(turn, &exchange, status, row.blames_backend, reused, now);
+        self.record(turn, &exchange, status, row.blames_backend, carried, now);
         let (head_sent, ends_at_close) = match exchange.response {
             ResponseSide::Pending => (false, false),
             ResponseSide::Body(body) => (true, body.ends_at_close),
@@ -228,9 +231,10 @@ impl<N: Net> Proxy<N> {
         exchange: &Exchange,
         status: u16,
         failed: bool,
-        reused: bool,
+        carried: Carried,
         now: Instant,
     ) {
+        let position = self.recorder.position();
         self.recorder.push(Record {
             ended: turn.net.wall(now),
             latency_ns: now.nanos_since(exchange.begun).max(1),
@@ -238,7 +242,10 @@ impl<N: Net> Proxy<N> {
             status,
             mode: Mode::Routing(exchange.mode),
             failed,
-            reused,
+            reused: carried.reused,
+            connect_us: carried.connect_us,
+            since_choice: position.wrapping_sub(exchange.chosen_at),
+            averages: self.servers.averages(exchange.backend),
         });
         self.arm_flush(turn, now);
     }

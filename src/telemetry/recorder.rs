@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::batching::BatchingState;
 use super::counts::Counts;
+use crate::balance::{Availability, RoutingMode};
 use crate::record::Record;
 
 /// Records in a full batch.
@@ -24,6 +25,14 @@ pub struct Gauge {
     /// The estimate, in nanoseconds, by which the routing mode in force compares it; none if unmeasured or if the
     /// mode compares nothing.
     pub score_ns: Option<f64>,
+    /// Mean of the last latencies in nanoseconds; none if unmeasured.
+    pub sma_ns: Option<f64>,
+    /// Exponentially weighted mean latency in nanoseconds; none if unmeasured.
+    pub ewma_ns: Option<f64>,
+    /// Whether it may be chosen.
+    pub availability: Availability,
+    /// Connections to it that rest in the pool.
+    pub idle: u32,
     /// Attempts it answered since the start, retries included.
     pub answered: u64,
     /// Attempts that failed on its side since the start, retries included.
@@ -51,6 +60,15 @@ pub struct Counters {
     pub retries: u64,
 }
 
+/// How the proxy goes about its work at the time of a flush.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conduct {
+    /// How backends are chosen.
+    pub routing: RoutingMode,
+    /// It was told to stop, and finishes what is in flight.
+    pub draining: bool,
+}
+
 /// What one flush hands over; more than one if records have piled up.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -58,6 +76,7 @@ pub(super) struct Batch {
     /// In order of `BackendId`; empty if nothing is to be said of them.
     pub(super) gauges: Vec<Gauge>,
     pub(super) counters: Counters,
+    pub(super) conduct: Conduct,
     pub(super) batching: Option<Box<BatchingState>>,
 }
 
@@ -74,7 +93,10 @@ pub struct Recorder {
     spare_gauges: Receiver<Vec<Gauge>>,
     backends: usize,
     counters: Counters,
+    conduct: Conduct,
     batching: Option<Box<BatchingState>>,
+    /// Records so far, those dropped included.
+    position: u32,
     counts: Arc<Counts>,
     pool_misses: u64,
 }
@@ -97,7 +119,9 @@ impl Recorder {
             spare_gauges,
             backends,
             counters: Counters::default(),
+            conduct: Conduct::default(),
             batching: None,
+            position: 0,
             counts,
             pool_misses: 0,
         }
@@ -106,6 +130,7 @@ impl Recorder {
     /// Keeps a record for the next flush. If 65,536 of them wait already, telemetry is far behind: this one is
     /// dropped and counted.
     pub fn push(&mut self, record: Record) {
+        self.position = self.position.wrapping_add(1);
         if self.current.len() >= BATCH {
             if self.full.len() + 1 >= self.blocks {
                 self.counts.records_dropped.add(1);
@@ -115,6 +140,16 @@ impl Recorder {
             self.full.push_back(block);
         }
         self.current.push(record);
+    }
+
+    /// How many records were pushed so far, modulo 2^32.
+    pub fn position(&self) -> u32 {
+        self.position
+    }
+
+    /// How the proxy goes about its work, for the flushes from now on.
+    pub fn note_conduct(&mut self, conduct: Conduct) {
+        self.conduct = conduct;
     }
 
     /// The state of batching, for the next flush.
@@ -151,7 +186,7 @@ impl Recorder {
         loop {
             let records = self.take_oldest();
             let (gauges, batching) = (mem::take(&mut state), self.batching.take());
-            let batch = Batch { records, gauges, counters, batching };
+            let batch = Batch { records, gauges, counters, conduct: self.conduct, batching };
             // Nobody else sends, so the room seen before is still there: an error means that the thread is gone.
             if let Err(refused) = self.batches.try_send(batch) {
                 self.counts.records_dropped.add(refused.into_inner().records.len());
@@ -190,7 +225,7 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         while self.pending() {
             let (records, counters, batching) = (self.take_oldest(), self.counters, self.batching.take());
-            let batch = Batch { records, gauges: Vec::new(), counters, batching };
+            let batch = Batch { records, gauges: Vec::new(), counters, conduct: self.conduct, batching };
             if let Err(refused) = self.batches.send(batch) {
                 self.counts.records_dropped.add(refused.into_inner().records.len());
             }

@@ -6,10 +6,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::service::{Response, Service};
 use super::{Millis, Profile};
 use crate::h1::request::RequestHead;
-use crate::time::Instant;
+use crate::server::{Response, Service};
+use crate::time::{Instant, WallTime};
 
 /// Answers any request with a line that names the backend and the latency. Any number of requests wait at once: it
 /// sleeps, it does not queue.
@@ -57,10 +57,11 @@ impl Service for Greetings {
         (asked, due)
     }
 
-    fn response<'a>(&'a mut self, answer: &'a Greeting) -> Response<'a> {
+    fn response<'a>(&'a mut self, answer: &'a Greeting, _wall: WallTime) -> Response<'a> {
         self.text.clear();
         // Writing to a Vec cannot fail.
         let _ = writeln!(self.text, "Hello from {} – simulated {}ms", self.id, Millis(answer.latency));
-        Response { status: 200, content_type: "text/plain; charset=utf-8", fields: "", body: &self.text }
+        let content_type = "text/plain; charset=utf-8";
+        Response { status: 200, content_type, fields: "", body: &self.text, every: None }
     }
 }

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Control, Service, SimulatedServer, TICK_SHIFT, Timer};
+use super::TICK_SHIFT;
 use crate::net::{Fabric, Net, VirtualListener, VirtualNet, VirtualStream, Wake, Weather};
 use crate::reactor::{Flow, Reactor};
+use crate::server::{Control, Server, Service, Timer};
 
 /// A server with its reactor, and a network for its clients.
 pub(super) struct Rig<S: Service> {
     pub(super) fabric: Fabric,
     pub(super) clients: VirtualNet,
     pub(super) reactor: Reactor<VirtualNet, Timer>,
-    pub(super) server: SimulatedServer<VirtualNet, S>,
+    pub(super) server: Server<VirtualNet, S>,
     control: Arc<Control>,
     pub(super) turns: usize,
     pub(super) stopped: bool,
@@ -25,7 +26,7 @@ impl<S: Service> Rig<S> {
     /// The server that `make` makes, behind its listener.
     pub(super) fn new(
         weather: Weather,
-        make: impl FnOnce(VirtualListener, Arc<Control>) -> SimulatedServer<VirtualNet, S>,
+        make: impl FnOnce(VirtualListener, Arc<Control>) -> Server<VirtualNet, S>,
     ) -> Rig<S> {
         let fabric = Fabric::new(1, weather);
         let net = fabric.net();

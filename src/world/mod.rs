@@ -20,8 +20,9 @@ use crate::h1::request::Target;
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
 use crate::proxy::{self, Backend, ConnectionMode, Options, Proxy};
 use crate::record::Record;
+use crate::server::Control;
 use crate::telemetry::{Tap, tap};
-use crate::testbed::{self, Control, Profile, SimulatedBackend};
+use crate::testbed::{self, Profile, SimulatedBackend};
 use crate::time::Instant;
 
 use actor::{Actor, Acts, close_down, wait};
