@@ -26,32 +26,40 @@ impl Mode {
     }
 }
 
-/// A backend's averages at one moment, in whole microseconds.
+/// A backend's averages at one moment, to seven digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Averages {
-    sma_us: u32,
-    ewma_us: u32,
+    /// The bits of nanoseconds as `f32`, so that records stay small and can be compared.
+    sma: u32,
+    ewma: u32,
 }
+
+/// The bits of an average that there is not.
+const UNMEASURED: u32 = f32::NAN.to_bits();
 
 impl Averages {
     /// Of a backend without a sample, and of a server that has none.
-    pub const UNMEASURED: Averages = Averages { sma_us: u32::MAX, ewma_us: u32::MAX };
+    pub const UNMEASURED: Averages = Averages { sma: UNMEASURED, ewma: UNMEASURED };
 
-    /// What these averages in nanoseconds come to; above an hour they count as that.
+    /// What these averages in nanoseconds come to.
     pub fn new(sma_ns: Option<f64>, ewma_ns: Option<f64>) -> Averages {
-        let us = |ns: Option<f64>| ns.map_or(u32::MAX, |ns| ((ns * 1e-3) as u32).min(3_600_000_000));
-        Averages { sma_us: us(sma_ns), ewma_us: us(ewma_ns) }
+        let bits = |ns: Option<f64>| ns.map_or(UNMEASURED, |ns| (ns as f32).to_bits());
+        Averages { sma: bits(sma_ns), ewma: bits(ewma_ns) }
     }
 
-    /// Mean of the last latencies in microseconds; `None` without a sample.
-    pub fn sma_us(self) -> Option<u32> {
-        (self.sma_us != u32::MAX).then_some(self.sma_us)
+    /// Mean of the last latencies in nanoseconds; `None` without a sample.
+    pub fn sma_ns(self) -> Option<f32> {
+        measured(self.sma)
     }
 
-    /// Exponentially weighted mean latency in microseconds; `None` without a sample.
-    pub fn ewma_us(self) -> Option<u32> {
-        (self.ewma_us != u32::MAX).then_some(self.ewma_us)
+    /// Exponentially weighted mean latency in nanoseconds; `None` without a sample.
+    pub fn ewma_ns(self) -> Option<f32> {
+        measured(self.ewma)
     }
+}
+
+fn measured(bits: u32) -> Option<f32> {
+    (bits != UNMEASURED).then(|| f32::from_bits(bits))
 }
 
 /// One client request that reached selection, at its end.
@@ -75,9 +83,6 @@ pub struct Record {
     /// Microseconds from the attempt's beginning until its new connection took bytes, at least 1; 0 if it used one
     /// that was there, or none.
     pub connect_us: u32,
-    /// How many records were made between the choice of the backend and this one: with [`Record::averages`] of them
-    /// all, it can be told what the choice was made on.
-    pub since_choice: u32,
     /// The averages of its backend with this request in them.
     pub averages: Averages,
 }

@@ -126,9 +126,9 @@ fn distribution<'a>(facts: &'a Facts, snapshot: &'a Snapshot) -> Distribution<'a
 fn row<'a>(facts: &'a Facts, latest: &Latest, clock: &mut LocalTime) -> Row<'a> {
     let record = &latest.record;
     let sma = |i: usize| {
-        let us =
-            latest.averages.get(i).filter(|_| i < facts.backends()).and_then(|averages| averages.sma_us());
-        us.map_or(json!("N/A"), |us| Value::from(tenths(us)))
+        let ns =
+            latest.averages.get(i).filter(|_| i < facts.backends()).and_then(|averages| averages.sma_ns());
+        ns.map_or(json!("N/A"), |ns| Value::from(tenths(ns)))
     };
     let told = latest.averages.len().min(facts.backends());
     let further = (COLUMNS..told).map(|i| (facts.servers[i].label.clone(), sma(i)));
@@ -154,8 +154,8 @@ pub(super) fn latency_ms(record: &Record) -> u64 {
 }
 
 /// Milliseconds with one decimal.
-pub(super) fn tenths(us: u32) -> f64 {
-    (f64::from(us) / 100.0).round() / 10.0
+pub(super) fn tenths(ns: f32) -> f64 {
+    (f64::from(ns) / 1e5).round() / 10.0
 }
 
 /// One sentence on the last request.

@@ -97,7 +97,7 @@ impl Live {
 fn row(facts: &Facts, latest: &Latest, clock: &mut LocalTime) -> Value {
     let record = &latest.record;
     let averages = || latest.averages.iter().take(facts.backends());
-    let of = |average: fn(Averages) -> Option<u32>| -> Vec<Option<f64>> {
+    let of = |average: fn(Averages) -> Option<f32>| -> Vec<Option<f64>> {
         averages().map(|&averages| average(averages).map(data::tenths)).collect()
     };
     json!({
@@ -108,8 +108,8 @@ fn row(facts: &Facts, latest: &Latest, clock: &mut LocalTime) -> Value {
         "latency_ms": data::latency_ms(record),
         "failed": record.failed,
         "reused": record.reused,
-        "sma_ms": of(Averages::sma_us),
-        "ewma_ms": of(Averages::ewma_us),
+        "sma_ms": of(Averages::sma_ns),
+        "ewma_ms": of(Averages::ewma_ns),
     })
 }
 

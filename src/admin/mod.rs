@@ -15,6 +15,8 @@ mod metrics;
 mod problem;
 mod route;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -68,8 +68,6 @@ pub(super) struct Exchange {
     pub(super) upstream: Option<UpstreamId>,
     pub(super) backend: BackendId,
     pub(super) mode: RoutingMode,
-    /// [`Recorder::position`](crate::telemetry::Recorder::position) when the backend was chosen.
-    pub(super) chosen_at: u32,
     /// When it was first sent, or the first connection for it begun.
     pub(super) begun: Instant,
     /// The same of the present attempt.
@@ -234,7 +232,6 @@ impl<N: Net> Proxy<N> {
         carried: Carried,
         now: Instant,
     ) {
-        let position = self.recorder.position();
         self.recorder.push(Record {
             ended: turn.net.wall(now),
             latency_ns: now.nanos_since(exchange.begun).max(1),
@@ -244,7 +241,6 @@ impl<N: Net> Proxy<N> {
             failed,
             reused: carried.reused,
             connect_us: carried.connect_us,
-            since_choice: position.wrapping_sub(exchange.chosen_at),
             averages: self.servers.averages(exchange.backend),
         });
         self.arm_flush(turn, now);

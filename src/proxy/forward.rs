@@ -127,7 +127,6 @@ impl<N: Net> Proxy<N> {
             upstream: None,
             backend,
             mode: self.servers.balance.mode(),
-            chosen_at: self.recorder.position(),
             begun: plan.now,
             attempted: plan.now,
             request: RequestSide::Done,
@@ -299,7 +298,6 @@ impl<N: Net> Proxy<N> {
             failed: false,
             reused: false,
             connect_us: 0,
-            since_choice: 0,
             averages: Averages::UNMEASURED,
         });
         self.arm_flush(turn, plan.now);

@@ -268,6 +268,7 @@ impl<N: Net> Proxy<N> {
                 let backend = upstream.backend;
                 self.servers.pool(backend).remove(id);
                 self.close_upstream(turn, id);
+                self.tell_soon(turn);
             }
         }
     }
@@ -357,6 +358,7 @@ impl<N: Net> Proxy<N> {
             Silence::Close => {
                 self.servers.pool(backend).remove(id);
                 self.close_upstream(turn, id);
+                self.tell_soon(turn);
             }
         }
     }

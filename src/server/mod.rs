@@ -7,8 +7,12 @@
 
 mod answering;
 mod connection;
+#[cfg(test)]
+pub(crate) mod rig;
 mod run;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,19 +1,21 @@
 //! What choices were made on.
 //!
 //! Here: [`Choices`], which tells what the averages of all backends were when the backend of a request was chosen. A
-//! record says what became of its own backend's averages, and how many records were made since its choice; so the
-//! reactor need not copy them all for each request. Not here: the averages (`balance/`). `figures.rs` feeds it.
-//! Floor 2.
+//! record says when its request began and ended, and what became of its own backend's averages then; so all is known
+//! without the reactor's copying every average for each request. Times are civil ones: when that clock is set anew,
+//! what is in flight may be told by averages of another moment. Not here: the averages (`balance/`). `figures.rs`
+//! feeds it. Floor 2.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::record::{Averages, Record};
+use crate::time::WallTime;
 
 /// How many records a snapshot tells that of.
 const LATEST: usize = 200;
 
-/// How far a choice may lie back, in records; of one that lies back further the oldest averages known are told.
+/// How many records a choice may lie back; of one that lies back further the oldest averages known are told.
 const REMEMBERED: usize = 8192;
 
 /// Of more backends the averages are not told.
@@ -28,13 +30,21 @@ pub struct Latest {
     pub averages: Vec<Averages>,
 }
 
+/// A step of one backend's averages.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    ended: WallTime,
+    backend: Option<usize>,
+    averages: Averages,
+}
+
 /// How averages have moved of late.
 #[derive(Debug)]
 pub(super) struct Choices {
     /// The averages before the first of `moves`.
     before: Vec<Averages>,
-    /// One for each record, the newest last: whose averages it moved, and to what.
-    moves: VecDeque<(Option<usize>, Averages)>,
+    /// One for each record, the newest last.
+    moves: VecDeque<Move>,
     latest: Arc<[Latest]>,
     is_old: bool,
 }
@@ -53,9 +63,10 @@ impl Choices {
         if self.moves.len() == REMEMBERED
             && let Some(oldest) = self.moves.pop_front()
         {
-            apply(&mut self.before, oldest);
+            oldest.apply(&mut self.before);
         }
-        self.moves.push_back((record.backend.map(|id| usize::from(id.0)), record.averages));
+        let backend = record.backend.map(|id| usize::from(id.0));
+        self.moves.push_back(Move { ended: record.ended, backend, averages: record.averages });
         self.is_old = true;
     }
 
@@ -64,19 +75,18 @@ impl Choices {
         if !std::mem::take(&mut self.is_old) {
             return;
         }
-        let count = recent.len().min(LATEST).min(self.moves.len());
-        let first = self.moves.len() - count;
-        let records = recent.iter().skip(recent.len() - count);
+        let records = recent.iter().skip(recent.len().saturating_sub(LATEST));
         let mut latest: Vec<_> = records.map(|&record| Latest { record, averages: Vec::new() }).collect();
-        // How many of the moves had been made when each was chosen; in that order, one walk tells of all.
-        let moved = |i: usize, record: &Record| (first + i).saturating_sub(record.since_choice as usize);
+        // When each was chosen; in that order, one walk through the moves tells of all.
+        let chosen = |record: &Record| record.ended.as_nanos().saturating_sub(record.latency_ns);
         let mut order: Vec<_> =
-            latest.iter().enumerate().map(|(i, latest)| (moved(i, &latest.record), i)).collect();
+            latest.iter().enumerate().map(|(i, latest)| (chosen(&latest.record), i)).collect();
         order.sort_unstable();
-        let (mut averages, mut made) = (self.before.clone(), 0);
-        for (moved, i) in order {
-            self.moves.range(made..moved).for_each(|&step| apply(&mut averages, step));
-            made = moved;
+        let (mut averages, mut moves) = (self.before.clone(), self.moves.iter().peekable());
+        for (chosen, i) in order {
+            while let Some(made) = moves.next_if(|made| made.ended.as_nanos() <= chosen) {
+                made.apply(&mut averages);
+            }
             latest[i].averages.clone_from(&averages);
         }
         self.latest = latest.into();
@@ -87,12 +97,14 @@ impl Choices {
     }
 }
 
-/// A request that said nothing of a backend's averages moves none.
-fn apply(averages: &mut [Averages], (backend, moved): (Option<usize>, Averages)) {
-    if moved != Averages::UNMEASURED
-        && let Some(own) = backend.and_then(|i| averages.get_mut(i))
-    {
-        *own = moved;
+impl Move {
+    /// A request that said nothing of a backend's averages moves none.
+    fn apply(self, averages: &mut [Averages]) {
+        if self.averages != Averages::UNMEASURED
+            && let Some(own) = self.backend.and_then(|i| averages.get_mut(i))
+        {
+            *own = self.averages;
+        }
     }
 }
 
@@ -101,25 +113,25 @@ mod tests {
     use super::*;
     use crate::balance::{BackendId, RoutingMode};
     use crate::record::Mode;
-    use crate::time::WallTime;
 
-    fn record(backend: u16, since_choice: u32, sma_ms: u32) -> Record {
+    /// A request from one millisecond to another.
+    fn record(backend: u16, (begun, ended): (u64, u64), sma_ms: u32) -> Record {
         let ns = Some(f64::from(sma_ms) * 1e6);
         Record {
-            ended: WallTime::from_nanos(0),
-            latency_ns: 1,
+            ended: WallTime::from_nanos(ended * 1_000_000),
+            latency_ns: (ended - begun) * 1_000_000,
             backend: Some(BackendId(backend)),
             status: 200,
             mode: Mode::Routing(RoutingMode::AdaptiveSma),
             failed: false,
             reused: false,
             connect_us: 0,
-            since_choice,
             averages: Averages::new(ns, ns),
         }
     }
 
-    fn told(records: &[Record]) -> Vec<Vec<Option<u32>>> {
+    /// The SMA of both backends in whole milliseconds, as each request's choice saw them.
+    fn told(records: &[Record]) -> Vec<[Option<u32>; 2]> {
         let mut choices = Choices::new(2);
         let mut recent = VecDeque::new();
         for record in records {
@@ -127,40 +139,41 @@ mod tests {
             recent.push_back(*record);
         }
         choices.renew(&recent);
-        let ms = |latest: &Latest| latest.averages.iter().map(|a| a.sma_us().map(|us| us / 1000)).collect();
-        choices.latest().iter().map(ms).collect()
+        let ms = |averages: Averages| averages.sma_ns().map(|ns| (ns / 1e6).round() as u32);
+        choices.latest().iter().map(|latest| [ms(latest.averages[0]), ms(latest.averages[1])]).collect()
     }
 
     #[test]
     fn a_request_is_shown_with_the_averages_of_its_choice_not_of_its_end() {
-        // The third was chosen before anything had ended, the fourth after the first had.
-        let records = [record(0, 0, 10), record(1, 1, 20), record(0, 2, 11), record(1, 2, 21)];
-        let known = |a, b| vec![a, b];
-        let expected = [known(None, None), known(None, None), known(None, None), known(Some(10), None)];
-        assert_eq!(told(&records), expected);
-        let next = [&records[..], &[record(0, 0, 12)]].concat();
-        assert_eq!(told(&next).last(), Some(&known(Some(11), Some(21))));
+        // The second and the third were chosen before the first ended, the fourth just after.
+        let records = [
+            record(0, (0, 10), 10),
+            record(1, (1, 20), 20),
+            record(0, (2, 30), 11),
+            record(1, (10, 40), 21),
+            record(0, (25, 50), 12),
+        ];
+        let none = [None, None];
+        assert_eq!(told(&records), [none, none, none, [Some(10), None], [Some(10), Some(20)]]);
     }
 
     #[test]
     fn what_lies_back_too_far_is_told_by_the_oldest_averages_known() {
-        let mut records: Vec<_> = (0..REMEMBERED as u32 + 10).map(|i| record(0, 0, i)).collect();
-        records.push(record(1, u32::MAX, 5));
+        let last = REMEMBERED as u64 + 10;
+        let mut records: Vec<_> = (1..=last).map(|i| record(0, (i, i + 1), i as u32)).collect();
+        records.push(record(1, (0, last + 2), 5));
         let told = told(&records);
         assert_eq!(told.len(), LATEST);
-        // Eleven moves have left the memory; the newest of them was to 10.
-        assert_eq!(told.last(), Some(&vec![Some(10), None]));
-        assert_eq!(told[LATEST - 2], [Some(REMEMBERED as u32 + 8), None]);
+        // Eleven moves have left the memory.
+        assert_eq!(told.last(), Some(&[Some(11), None]));
+        assert_eq!(told[LATEST - 2], [Some(last as u32 - 1), None]);
     }
 
     #[test]
     fn a_request_that_says_nothing_of_averages_moves_none() {
-        let silent = Record { averages: Averages::UNMEASURED, ..record(0, 0, 0) };
+        let silent = Record { averages: Averages::UNMEASURED, ..record(0, (1, 2), 0) };
         let nowhere = Record { backend: None, ..silent };
-        let far = record(7, 0, 9);
-        assert_eq!(
-            told(&[record(0, 0, 4), silent, nowhere, far, record(1, 0, 1)]).last(),
-            Some(&vec![Some(4), None])
-        );
+        let records = [record(0, (0, 1), 4), silent, nowhere, record(7, (2, 3), 9), record(1, (4, 5), 1)];
+        assert_eq!(told(&records).last(), Some(&[Some(4), None]));
     }
 }

@@ -20,7 +20,6 @@ fn record(latency_ns: u64, backend: Option<u16>) -> Record {
         failed: false,
         reused: false,
         connect_us: 0,
-        since_choice: 0,
         averages: Averages::UNMEASURED,
     }
 }

@@ -95,8 +95,6 @@ pub struct Recorder {
     counters: Counters,
     conduct: Conduct,
     batching: Option<Box<BatchingState>>,
-    /// Records so far, those dropped included.
-    position: u32,
     counts: Arc<Counts>,
     pool_misses: u64,
 }
@@ -121,7 +119,6 @@ impl Recorder {
             counters: Counters::default(),
             conduct: Conduct::default(),
             batching: None,
-            position: 0,
             counts,
             pool_misses: 0,
         }
@@ -130,7 +127,6 @@ impl Recorder {
     /// Keeps a record for the next flush. If 65,536 of them wait already, telemetry is far behind: this one is
     /// dropped and counted.
     pub fn push(&mut self, record: Record) {
-        self.position = self.position.wrapping_add(1);
         if self.current.len() >= BATCH {
             if self.full.len() + 1 >= self.blocks {
                 self.counts.records_dropped.add(1);
@@ -140,11 +136,6 @@ impl Recorder {
             self.full.push_back(block);
         }
         self.current.push(record);
-    }
-
-    /// How many records were pushed so far, modulo 2^32.
-    pub fn position(&self) -> u32 {
-        self.position
     }
 
     /// How the proxy goes about its work, for the flushes from now on.

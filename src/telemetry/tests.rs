@@ -34,7 +34,6 @@ fn record(i: u64) -> Record {
         failed: hash % 5 % 3 == 2,
         reused: true,
         connect_us: 0,
-        since_choice: 0,
         averages: Averages::UNMEASURED,
     }
 }

@@ -124,7 +124,6 @@ mod tests {
             failed: false,
             reused: false,
             connect_us: 0,
-            since_choice: 0,
             averages: Averages::UNMEASURED,
         }
     }

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::rig::{Rig, address, received, sip};
 use super::*;
 use crate::net::{Stream, VirtualNet, Weather};
+use crate::server::rig::{Rig, address, received, sip};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: b\r\n\r\n";
 const CLOSING: &[u8] = b"GET / HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n";

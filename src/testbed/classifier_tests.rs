@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::rig::{Rig, received, sip};
 use super::*;
 use crate::net::{Stream, VirtualNet, VirtualStream, Weather};
+use crate::server::rig::{Rig, received, sip};
 
 /// From end to end of a calm link.
 const LINK: Duration = Duration::from_micros(50);

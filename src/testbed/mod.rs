@@ -13,8 +13,6 @@ mod workers;
 mod backend_tests;
 #[cfg(test)]
 mod classifier_tests;
-#[cfg(test)]
-mod rig;
 
 use std::io;
 use std::sync::Arc;

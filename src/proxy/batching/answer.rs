@@ -162,7 +162,6 @@ impl<N: Net> Proxy<N> {
             failed,
             reused: false,
             connect_us: 0,
-            since_choice: 0,
             averages: Averages::UNMEASURED,
         });
         self.arm_flush(turn, now);

@@ -81,7 +81,6 @@ impl<N: Net> Proxy<N> {
             upstream: None,
             backend: classifier,
             mode: self.servers.balance.mode(),
-            chosen_at: self.recorder.position(),
             begun: now,
             attempted: now,
             request: RequestSide::Done,
