@@ -9,7 +9,7 @@ TARGET ?= request
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench batching twins instructions sim fuzz libfuzzer scenarios wrk install-wrk install-valgrind
+.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer scenarios wrk install-wrk install-valgrind
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ batching: ## Play the batching workloads in virtual time and print their table: 
 
 twins: ## Play the contract's customers over sockets beside the same in virtual time (SECONDS=30 a run, 20 runs)
 	$(CARGO) bench --locked --bench twins
+
+calibrate: ## Play pairs of variants of known difference in virtual time: how often verdicts err (PAIRS=100 SECONDS=10)
+	$(CARGO) bench --locked --bench calibration
 
 # The bench itself is built as the tests are, so that only the program is built for release; it sees to that.
 instructions: install-valgrind ## Compare instructions per exchange with the accepted figures (ACCEPT=1 accepts, PROFILE=1 tells where they go)

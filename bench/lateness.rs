@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tidegate::net::OsNet;
-use tidegate::testbed::{Profile, spawn};
+use tidegate::testbed::{BackendOptions, Profile, spawn};
 
 /// So many that a connection is free again, even after the longest step, when its turn comes.
 const CONNECTIONS: u32 = 300;
@@ -21,7 +21,7 @@ fn main() {
     };
     let (seconds, rate) = (setting("SECONDS", 5), setting("RATE", 500));
     let listener = OsNet::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
-    let backend = spawn(listener, 'A', Profile::of('A')).expect("a backend");
+    let backend = spawn(listener, BackendOptions::plain('A', Profile::of('A'))).expect("a backend");
     let late_us = Mutex::new(Vec::new());
     // Each connection has its turn so often that all together make the rate; a cycle's longest step must fit.
     let gap = Duration::from_secs(u64::from(CONNECTIONS)) / u32::try_from(rate).expect("a rate");

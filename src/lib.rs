@@ -9,7 +9,7 @@
 //! floor 4  laboratory  lab  world
 //! floor 3  handlers    proxy  testbed  load  admin                 (do not know each other)
 //! floor 2  machines    reactor  net  server  remote  telemetry     (only rooms that touch kernel, threads, files)
-//! floor 1  rules       h1  balance  batch  codec  record  command  (pure: values in, values out, now as argument)
+//! floor 1  rules       h1  balance  batch  codec  record  command  plotly  (pure: values in, values out, now as argument)
 //! floor 0  ground      time  wheel  deadline  buffer  slots
 //! ```
 //!
@@ -44,6 +44,7 @@ pub mod h1;
 pub mod lab;
 pub mod load;
 pub mod net;
+pub mod plotly;
 pub mod proxy;
 pub mod reactor;
 pub mod record;

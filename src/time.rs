@@ -1,6 +1,6 @@
 //! Points in time as plain numbers.
 //!
-//! Here: [`Instant`] (monotonic) and [`WallTime`] (civil), with checked arithmetic. Not here: any clock. The
+//! Here: [`Instant`] (monotonic) and [`WallTime`] (civil), with checked arithmetic; spans as text. Not here: any clock. The
 //! only maker of either is a `Net` (`net/`), so that the same code runs in real and in virtual time.
 //! Everyone uses it. Floor 0.
 
@@ -72,6 +72,41 @@ impl WallTime {
     /// Microseconds past the whole second, 0 to 999,999.
     pub const fn subsec_micros(self) -> u32 {
         (self.0 % 1_000_000_000 / 1_000) as u32
+    }
+}
+
+/// More than a year is a slip of the unit, and would come near the end of the clock's range.
+/// The longest span that [`parse_span`] reads.
+pub const LONGEST_SPAN: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Reads a span such as `250ms`, `1.5s`, `2m` or `1h`: a decimal number and a unit (ns, us or µs, ms, s, m, h), a year at most.
+///
+/// # Errors
+/// A sentence that shows the text and says what is wrong with it.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    let malformed = || format!("`{text}` is not a duration; write it like 250ms, 10s, 1.5s, 2m or 1h");
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |part: &str| (1..=18).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err(malformed());
+    }
+    let unit_ns: u128 = match unit {
+        "ns" => 1,
+        "us" | "µs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        "" => return Err(format!("`{text}` needs a unit: {text}s or {text}ms, for instance")),
+        _ => return Err(malformed()),
+    };
+    let parts = |digits: &str| digits.parse::<u128>().map_err(|_| malformed());
+    let nanos = parts(whole)? * unit_ns + parts(fraction)? * unit_ns / 10_u128.pow(fraction.len() as u32);
+    match u64::try_from(nanos).map(Duration::from_nanos) {
+        Ok(span) if span <= LONGEST_SPAN => Ok(span),
+        _ => Err(format!("`{text}` is longer than a year")),
     }
 }
 

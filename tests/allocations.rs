@@ -16,7 +16,7 @@ use tidegate::proxy::{self, Backend, ConnectionMode, Options, Proxy};
 use tidegate::reactor::{Handler, Reactor};
 use tidegate::server::Control;
 use tidegate::telemetry::{Tap, tap};
-use tidegate::testbed::{self, SimulatedBackend};
+use tidegate::testbed::{self, BackendOptions, SimulatedBackend};
 use tidegate::time::{Instant, WallTime};
 
 /// The value of `f`, whose allocations do not count.
@@ -92,6 +92,10 @@ impl Net for Outside {
 
     fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<()> {
         uncounted(|| self.0.poll(events, until))
+    }
+
+    fn listen_at(&mut self, address: SocketAddr) -> io::Result<VirtualListener> {
+        uncounted(|| self.0.listen_at(address))
     }
 
     fn accept(&mut self, listener: &VirtualListener) -> io::Result<(OutsideStream, SocketAddr)> {
@@ -182,7 +186,11 @@ impl Lab {
             let net = fabric.net();
             let listener = net.listen(at(port)).expect("free");
             let profile = "0,1,2".parse().expect("a profile");
-            let backend = SimulatedBackend::new('A', profile, listener, Arc::new(Control::default()));
+            let backend = SimulatedBackend::new(
+                BackendOptions::plain('A', profile),
+                listener,
+                Arc::new(Control::default()),
+            );
             let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);
             actor.reactor.begin(|turn| actor.handler.open(turn)).expect("open");
             actor

@@ -188,9 +188,11 @@ fn a_folder_gets_report_and_pictures_and_is_never_overwritten() {
     ];
     let mut expected: Vec<_> =
         pictures.iter().flat_map(|name| [format!("{name}.png"), format!("{name}.svg")]).collect();
-    expected.extend(["report.json".to_owned(), "report.md".to_owned()]);
+    expected.extend(["report.html", "report.json", "report.md"].map(str::to_owned));
     expected.sort();
     assert_eq!(names, expected);
+    let page = fs::read_to_string(folder.path("a/b/report.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<td>rr</td><td>round-robin</td>"));
     let markdown = fs::read_to_string(folder.path("a/b/report.md")).unwrap();
     for name in pictures {
         assert!(markdown.contains(&format!("]({name}.svg)")), "{name}");
@@ -204,6 +206,19 @@ fn a_folder_gets_report_and_pictures_and_is_never_overwritten() {
         (2, "tidegate: --out: a/b/report.md is there already; name another folder\n")
     );
     assert_eq!(fs::read_to_string(folder.path("a/b/report.md")).unwrap(), "mine");
+}
+
+#[test]
+fn the_page_alone_goes_to_the_standard_output_or_a_folder() {
+    let folder = Folder::new();
+    folder.file("rr.csv", &rotation());
+    let page = folder.report(&["rr.csv", "--format", "html"]);
+    assert_eq!((page.code, page.stderr.as_str()), (0, ""));
+    assert!(page.stdout.starts_with("<!DOCTYPE html>") && page.stdout.trim_end().ends_with("</html>"));
+    assert_eq!(folder.report(&["rr.csv", "--format", "html", "--out", "x"]).code, 0);
+    let written = fs::read_to_string(folder.path("x/report.html")).unwrap();
+    assert!(written == page.stdout, "equal logs, equal pages");
+    assert!(!folder.path("x/report.md").exists() && !folder.path("x/report.json").exists());
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use tidegate::net::{OsNet, raise_descriptor_limit};
 use tidegate::server::RunningServer;
-use tidegate::testbed::spawn;
+use tidegate::testbed::{BackendOptions, spawn};
 
 fn backend(id: char, profile: &str) -> RunningServer {
     let listener = OsNet::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
-    spawn(listener, id, profile.parse().expect("a profile")).expect("a backend")
+    spawn(listener, BackendOptions::plain(id, profile.parse().expect("a profile"))).expect("a backend")
 }
 
 fn connect(backend: &RunningServer) -> TcpStream {

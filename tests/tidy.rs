@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The rooms by floor. A room may use its own floor and those below.
 const FLOORS: [(u8, &[&str]); 6] = [
     (0, &["time", "wheel", "deadline", "buffer", "slots"]),
-    (1, &["h1", "balance", "batch", "codec", "record", "command"]),
+    (1, &["h1", "balance", "batch", "codec", "record", "command", "plotly"]),
     (2, &["reactor", "net", "server", "remote", "telemetry"]),
     (3, HANDLERS),
     (4, &["lab", "world"]),

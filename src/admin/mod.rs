@@ -201,7 +201,7 @@ impl<W: Wakes> Service for Admin<W> {
         }
     }
 
-    fn response<'a>(&'a mut self, answer: &'a Answer, wall: WallTime) -> Response<'a> {
+    fn response<'a>(&'a mut self, answer: &'a Answer, wall: WallTime) -> Option<Response<'a>> {
         let (status, content_type, fields, every) = match answer {
             Answer::Page(page) => {
                 let (content_type, fields) = self.render(*page, wall);
@@ -209,7 +209,7 @@ impl<W: Wakes> Service for Admin<W> {
             }
             Answer::Told(Told { status, content_type, fields, body }) => {
                 let (status, fields, body) = (*status, fields.as_str(), body.as_bytes());
-                return Response { status, content_type, fields, body, every: None };
+                return Some(Response { status, content_type, fields, body, every: None });
             }
             Answer::Pending(pending) => {
                 let Told { status, content_type, body, .. } = pending.unanswered();
@@ -217,7 +217,7 @@ impl<W: Wakes> Service for Admin<W> {
                 (status, content_type, NO_STORE, None)
             }
         };
-        Response { status, content_type, fields, body: self.body.as_bytes(), every }
+        Some(Response { status, content_type, fields, body: self.body.as_bytes(), every })
     }
 
     fn more(&mut self, wall: WallTime, out: &mut Vec<u8>) {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{ConfigError, ResolveError};
+use crate::lab::experiment::ExperimentError;
 use crate::lab::log::LogError;
 use crate::telemetry::TelemetryError;
 
@@ -57,6 +58,8 @@ pub enum CliError {
     },
     /// A file is not a request log.
     Log(LogError),
+    /// An experiment failed.
+    Experiment(ExperimentError),
     /// Something else that the system refused.
     System {
         /// What was tried, after "cannot": `start the event loop`.
@@ -86,6 +89,7 @@ impl CliError {
             | CliError::Listen { .. }
             | CliError::Csv { .. }
             | CliError::Log(_)
+            | CliError::Experiment(_)
             | CliError::System { .. } => Exit::Failed,
         }
     }
@@ -110,6 +114,7 @@ impl fmt::Display for CliError {
                 crate::config::reason(source)
             ),
             CliError::Log(e) => e.fmt(f),
+            CliError::Experiment(e) => e.fmt(f),
             CliError::System { what, source } => {
                 write!(f, "cannot {what}: {}", crate::config::reason(source))
             }
@@ -123,6 +128,7 @@ impl std::error::Error for CliError {
             CliError::Config(e) => Some(e),
             CliError::Resolve(e) => Some(e),
             CliError::Log(e) => Some(e),
+            CliError::Experiment(e) => Some(e),
             CliError::Listen { source, .. }
             | CliError::Csv { source, .. }
             | CliError::System { source, .. } => Some(source),

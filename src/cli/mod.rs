@@ -9,6 +9,7 @@ mod check;
 mod classifier;
 mod clients;
 mod error;
+mod experiment;
 mod load;
 mod proxy;
 mod report;
@@ -59,6 +60,9 @@ enum Command {
     /// Analyse request logs: figures, tables, pictures, verdicts on repeats
     #[command(after_help = report::EXAMPLE)]
     Report(report::ReportArgs),
+    /// Play a study: variants of the proxy side by side, with figures, pictures and verdicts
+    #[command(after_help = experiment::EXAMPLE)]
+    Experiment(experiment::ExperimentArgs),
     /// Check a configuration and show the values in force
     #[command(after_help = check::EXAMPLE)]
     Check(ServerArgs),
@@ -117,6 +121,7 @@ fn dispatch(matches: &ArgMatches) -> Result<Exit, CliError> {
         Command::Load(args) => load::run(args),
         Command::Clients(args) => clients::run(args),
         Command::Report(args) => report::run(args),
+        Command::Experiment(args) => experiment::run(args),
         Command::Check(args) => check::run(args, matches),
     }
 }

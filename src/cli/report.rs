@@ -13,13 +13,16 @@ use super::{CliError, Exit};
 use crate::config::{ConfigError, Period, Value, parse};
 use crate::lab::charts::{NAMES, charts};
 use crate::lab::log::{LogError, Unusable, read};
+use crate::lab::page::{PageExtra, page};
 use crate::lab::report::{Report, Run};
+use crate::lab::table::grouped;
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
   tidegate report proxy_log.csv
   tidegate report --duration 120s round_robin_persistent.csv.gz adaptive_sma_persistent.csv.gz --out report
   tidegate report --name before=monday.csv --name after=tuesday.csv --format json
+  tidegate report proxy_log.csv --format html > report.html
   tidegate report --name sma=1.csv --name sma=2.csv ... --name ewma=6.csv --name ewma=7.csv ...
 
 Logs of one name are repeats: names with two or more of them are compared, better, worse or not shown, with 99 %
@@ -46,8 +49,8 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// What is written [default: markdown, with --out both]
-    #[arg(long, value_name = "markdown|json")]
+    /// What is written [default: markdown, with --out all]
+    #[arg(long, value_name = "markdown|json|html")]
     format: Option<Format>,
 }
 
@@ -55,6 +58,7 @@ pub(super) struct ReportArgs {
 enum Format {
     Markdown,
     Json,
+    Html,
 }
 
 /// A log and its name.
@@ -112,10 +116,25 @@ pub(super) fn run(args: ReportArgs) -> Result<Exit, CliError> {
     let report = Report::new(runs.collect::<Result<_, CliError>>()?);
     match (folder, args.format) {
         (Some(folder), _) => folder.write(&report)?,
-        (None, None | Some(Format::Markdown)) => say(&report.markdown(&[]))?,
+        (None, None | Some(Format::Markdown)) => say(&report.markdown(TITLE, "", &[]))?,
         (None, Some(Format::Json)) => say(&report.json())?,
+        (None, Some(Format::Html)) => say(&html(&report))?,
     }
     Ok(Exit::Clean)
+}
+
+fn html(report: &Report) -> String {
+    let logs = report.runs().len();
+    let rows: usize = report.runs().iter().map(|run| run.log.rows.len()).sum();
+    let intro = [("Logs", logs.to_string()), ("Requests", grouped(&rows.to_string()))];
+    page(
+        report,
+        &PageExtra {
+            title: "Request logs".to_owned(),
+            intro: intro.map(|(label, value)| (label.to_owned(), value)).into(),
+            ..PageExtra::default()
+        },
+    )
 }
 
 fn complain(what: &str) {
@@ -143,8 +162,10 @@ fn logs(files: &[PathBuf], named: Vec<Named>) -> Vec<Named> {
     all
 }
 
+const TITLE: &str = "Request logs";
 const MARKDOWN: &str = "report.md";
 const JSON: &str = "report.json";
+const HTML: &str = "report.html";
 
 /// Where a report goes; nothing there is overwritten.
 struct Folder {
@@ -156,7 +177,7 @@ impl Folder {
     /// Makes it, unless a report is in it; said before the work, not after.
     fn new(path: PathBuf, format: Option<Format>) -> Result<Folder, CliError> {
         let pictures = NAMES.iter().flat_map(|name| [format!("{name}.svg"), format!("{name}.png")]);
-        let mut all = [MARKDOWN, JSON].map(str::to_owned).into_iter().chain(pictures);
+        let mut all = [MARKDOWN, JSON, HTML].map(str::to_owned).into_iter().chain(pictures);
         if let Some(there) = all.find(|name| path.join(name).symlink_metadata().is_ok()) {
             let what = format!("--out: {} is there already", path.join(there).display());
             return Err(ConfigError::new(what).hint("name another folder").into());
@@ -178,15 +199,22 @@ impl Folder {
             self.put(&format!("{}.svg", chart.name), chart.picture.svg().as_bytes())?;
             self.put(&format!("{}.png", chart.name), &chart.picture.png().map_err(failed)?)?;
         }
-        if self.format != Some(Format::Json) {
+        if self.wants(Format::Markdown) {
             let pictures: Vec<_> =
                 charts.into_iter().map(|chart| (chart.title, chart.name.to_owned())).collect();
-            self.put(MARKDOWN, report.markdown(&pictures).as_bytes())?;
+            self.put(MARKDOWN, report.markdown(TITLE, "", &pictures).as_bytes())?;
         }
-        if self.format != Some(Format::Markdown) {
+        if self.wants(Format::Json) {
             self.put(JSON, report.json().as_bytes())?;
         }
+        if self.wants(Format::Html) {
+            self.put(HTML, html(report).as_bytes())?;
+        }
         say(&format!("wrote the report and its pictures into {}\n", self.path.display()))
+    }
+
+    fn wants(&self, format: Format) -> bool {
+        self.format.is_none_or(|wanted| wanted == format)
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), CliError> {

@@ -46,7 +46,7 @@ pub(super) fn listen_address(
 pub(super) fn serve<S: Service>(
     name: &str,
     listen: SocketAddr,
-    make: impl FnOnce(mio::net::TcpListener, Arc<Control>) -> Server<OsNet, S>,
+    make: impl FnOnce(mio::net::TcpListener, SocketAddr, Arc<Control>) -> Server<OsNet, S>,
 ) -> Result<Exit, CliError> {
     let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
     raise_descriptor_limit();
@@ -54,7 +54,7 @@ pub(super) fn serve<S: Service>(
     let bound = bind(listen, name)?;
     log::info!("{name} listens on {}", bound.addr);
     let mut reactor = Reactor::new(net.with_fine_timer().map_err(failed)?, TICK_SHIFT);
-    let mut server = make(bound.listener, Arc::new(Control::default()));
+    let mut server = make(bound.listener, bound.addr, Arc::new(Control::default()));
     reactor.begin(|turn| server.open(turn)).map_err(failed)?;
     reactor.run(&mut server).map_err(failed)?;
     Ok(if server.forced() { Exit::SecondSignal } else { Exit::Clean })

@@ -51,10 +51,10 @@ pub(super) fn next_signal_ends_at_once() -> Result<(), CliError> {
 
 /// Writes the log to stderr from now on.
 pub(super) fn start_log(level: LevelFilter) {
-    // mio tells of every registration at trace level, which would drown our own lines.
-    let of_mio = level.min(LevelFilter::Warn);
-    let logger =
-        SimpleLogger::new().with_level(level).with_module_level("mio", of_mio).with_local_timestamps();
+    // mio tells of every registration at trace level, which would drown our own lines; usvg warns of bars of no height.
+    let (of_mio, of_usvg) = (level.min(LevelFilter::Warn), level.min(LevelFilter::Error));
+    let logger = SimpleLogger::new().with_level(level).with_local_timestamps();
+    let logger = logger.with_module_level("mio", of_mio).with_module_level("usvg", of_usvg);
     if logger.init().is_err() {
         log::debug!("the log was started before");
     }

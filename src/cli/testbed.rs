@@ -12,7 +12,7 @@ use super::{CliError, Exit, ServerArgs, admin, proxy};
 use crate::config::{Audience, BackendUrl};
 use crate::proxy::Backend;
 use crate::server::RunningServer;
-use crate::testbed::{ClassifierOptions, Profile, spawn, spawn_classifier};
+use crate::testbed::{BackendOptions, ClassifierOptions, Profile, spawn, spawn_classifier};
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
@@ -40,7 +40,9 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     let telemetry = proxy::start_telemetry(&stand.setup)?;
     let mut running = Vec::new();
     for (id, Bound { listener, addr }) in sockets {
-        start(&mut running, format!("the backend {id}"), addr, || spawn(listener, id, Profile::of(id)))?;
+        start(&mut running, format!("the backend {id}"), addr, || {
+            spawn(listener, BackendOptions::plain(id, Profile::of(id)))
+        })?;
     }
     let Bound { listener, addr } = classifier;
     start(&mut running, "the classifier".to_owned(), addr, || {

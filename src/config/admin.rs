@@ -26,7 +26,7 @@ impl AdminTarget {
     pub(super) fn default_of(audience: Audience) -> AdminTarget {
         match audience {
             Audience::Testbed => AdminTarget::At(SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT))),
-            Audience::Proxy | Audience::Either => AdminTarget::Off,
+            Audience::Proxy | Audience::Either | Audience::Study => AdminTarget::Off,
         }
     }
 

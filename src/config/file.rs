@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use toml::Spanned;
 use toml::de::DeTable;
 
 use super::diagnose::{ConfigError, Place, nearest, reason};
@@ -20,13 +21,48 @@ pub(super) fn read(path: &Path, audience: Audience) -> Result<Settings, ConfigEr
 }
 
 fn parse(name: &str, text: &str, audience: Audience) -> Result<Settings, ConfigError> {
-    let place = |offset| Place::of(name, text, offset);
-    let complaint = |e: &toml::de::Error| e.message().trim().replace('\n', ", ");
-    let start = |e: &toml::de::Error| e.span().map_or(0, |span| span.start);
-    let document = DeTable::parse(text)
-        .map_err(|e| ConfigError::new(format!("not TOML: {}", complaint(&e))).at(place(start(&e))))?;
-    let table = document.get_ref();
+    settings(name, text, document(name, text)?, audience)
+}
 
+/// `text` as a table, whose spans are places in it.
+pub(super) fn document<'t>(name: &str, text: &'t str) -> Result<Spanned<DeTable<'t>>, ConfigError> {
+    DeTable::parse(text).map_err(|e| {
+        ConfigError::new(format!("not TOML: {}", complaint(&e))).at(Place::of(name, text, start(&e)))
+    })
+}
+
+/// Reads what `document` holds, a table of the file called `name`; an error names its place and its key.
+pub(super) fn typed<'t, T: Deserialize<'t>>(
+    name: &str,
+    text: &str,
+    document: Spanned<DeTable<'t>>,
+) -> Result<T, ConfigError> {
+    T::deserialize(toml::Deserializer::from(document.clone())).map_err(|e| {
+        let at = start(&e);
+        let table = document.get_ref();
+        let key = table.iter().find(|(_, value)| value.span().contains(&at)).map(|(key, _)| key.get_ref());
+        let key = key.map(|key| format!("`{key}`: ")).unwrap_or_default();
+        ConfigError::new(format!("{key}{}", complaint(&e))).at(Place::of(name, text, at))
+    })
+}
+
+fn complaint(e: &toml::de::Error) -> String {
+    e.message().trim().replace('\n', ", ")
+}
+
+fn start(e: &toml::de::Error) -> usize {
+    e.span().map_or(0, |span| span.start)
+}
+
+/// Reads the settings in a table of the file called `name`.
+pub(super) fn settings(
+    name: &str,
+    text: &str,
+    document: Spanned<DeTable<'_>>,
+    audience: Audience,
+) -> Result<Settings, ConfigError> {
+    let place = |offset| Place::of(name, text, offset);
+    let table = document.get_ref();
     let known = Settings::keys();
     let strangers = table.keys().filter_map(|key| {
         let shown = key.get_ref().as_ref();
@@ -43,12 +79,7 @@ fn parse(name: &str, text: &str, audience: Audience) -> Result<Settings, ConfigE
         return Err(error.at(place(offset)));
     }
 
-    Settings::deserialize(toml::Deserializer::from(document.clone())).map_err(|e| {
-        let at = start(&e);
-        let key = table.iter().find(|(_, value)| value.span().contains(&at)).map(|(key, _)| key.get_ref());
-        let key = key.map(|key| format!("`{key}`: ")).unwrap_or_default();
-        ConfigError::new(format!("{key}{}", complaint(&e))).at(place(at))
-    })
+    typed(name, text, document)
 }
 
 fn unknown(key: &str, known: &[String]) -> ConfigError {

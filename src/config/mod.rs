@@ -13,6 +13,7 @@ mod origin;
 mod rate;
 mod read;
 mod simulated;
+mod study;
 mod target;
 mod url;
 mod values;
@@ -36,6 +37,9 @@ pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{CLASSIFIER_PORT, Effective, Setup};
 pub use origin::{Origin, Sourced};
 pub use rate::{Rate, Spacing};
+pub use study::{
+    BATCHING_VARIANTS, Overrides, ROUTING_VARIANTS, batching_study, parse_study, read_study, routing_study,
+};
 pub use target::TargetUrl;
 pub use url::{BackendUrl, ResolveError};
 pub use values::{BackendListen, Count, CsvTarget, Form, Grace, Period, Share, Switch, Value, Weight, parse};
@@ -232,6 +236,8 @@ pub enum Audience {
     Testbed,
     /// `tidegate check`: a file for either.
     Either,
+    /// `tidegate experiment`: a study has its own servers, listens where it finds room, and keeps its own rows.
+    Study,
 }
 
 impl Audience {
@@ -246,6 +252,12 @@ impl Audience {
             }
             (Audience::Proxy, "backend-listen") => Some("only the testbed has backends of its own"),
             (Audience::Proxy, "classifier-listen") => Some("only the testbed has a classifier of its own"),
+            (Audience::Study, "backend" | "backend-listen" | "classifier" | "classifier-listen") => {
+                Some("a study has servers of its own: [[backend]] or [classifier]")
+            }
+            (Audience::Study, "listen" | "admin" | "csv" | "log-level") => {
+                Some("an experiment sees to that itself; a variant differs in what the proxy does")
+            }
             _ => None,
         }
     }

@@ -15,9 +15,37 @@ pub(super) fn one<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<Option
     Parsed::deserialize(from).map(|Parsed(value)| Some(value))
 }
 
+/// Reads a setting that must be there.
+pub(super) fn must<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<T, D::Error> {
+    Parsed::deserialize(from).map(|Parsed(value)| value)
+}
+
 /// Reads a list of a file, or a string with commas, for serde.
 pub(super) fn list<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<Option<Vec<T>>, D::Error> {
     from.deserialize_any(ListVisitor(PhantomData)).map(Some)
+}
+
+/// Reads a string of a file, or a list of them, whose own text may hold commas.
+pub(super) fn texts<'de, D: Deserializer<'de>, T: Value>(from: D) -> Result<Option<Vec<T>>, D::Error> {
+    from.deserialize_any(TextsVisitor(PhantomData)).map(Some)
+}
+
+struct TextsVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Value> Visitor<'de> for TextsVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, or a list of them", T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
+        T::parse(text).map(|one| vec![one]).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+        ListVisitor(PhantomData).visit_seq(list)
+    }
 }
 
 struct Parsed<T>(T);

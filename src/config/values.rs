@@ -11,6 +11,7 @@ use log::LevelFilter;
 
 use crate::balance::RoutingMode;
 use crate::proxy::ConnectionMode;
+use crate::time::parse_span;
 
 /// How a value stands in a TOML file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,42 +67,12 @@ pub struct Period(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grace(pub Duration);
 
-/// More than a year is a slip of the unit, and would come near the end of the clock's range.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let malformed = || format!("`{text}` is not a duration; write it like 250ms, 10s, 1.5s, 2m or 1h");
-    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let digits = |part: &str| (1..=18).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) {
-        return Err(malformed());
-    }
-    let unit_ns: u128 = match unit {
-        "ns" => 1,
-        "us" | "µs" => 1_000,
-        "ms" => 1_000_000,
-        "s" => 1_000_000_000,
-        "m" => 60_000_000_000,
-        "h" => 3_600_000_000_000,
-        "" => return Err(format!("`{text}` needs a unit: {text}s or {text}ms, for instance")),
-        _ => return Err(malformed()),
-    };
-    let parts = |digits: &str| digits.parse::<u128>().map_err(|_| malformed());
-    let nanos = parts(whole)? * unit_ns + parts(fraction)? * unit_ns / 10_u128.pow(fraction.len() as u32);
-    match u64::try_from(nanos).map(Duration::from_nanos) {
-        Ok(span) if span <= LONGEST => Ok(span),
-        _ => Err(format!("`{text}` is longer than a year")),
-    }
-}
-
 impl Value for Period {
     const EXPECTED: &'static str = "a duration such as \"10s\"";
     const FORM: Form = Form::Quantity;
 
     fn parse(text: &str) -> Result<Self, String> {
-        match duration(text)? {
+        match parse_span(text)? {
             Duration::ZERO => Err(format!("`{text}` is no time at all; it must be above zero")),
             span => Ok(Period(span)),
         }
@@ -117,7 +88,7 @@ impl Value for Grace {
     const FORM: Form = Form::Quantity;
 
     fn parse(text: &str) -> Result<Self, String> {
-        duration(text).map(Grace)
+        parse_span(text).map(Grace)
     }
 
     fn show(&self) -> String {
@@ -163,6 +134,26 @@ impl Value for Count {
         match text.parse() {
             Ok(count @ 1..=Count::MOST) => Ok(Count(count)),
             _ => Err(format!("`{text}` is not {}", Count::EXPECTED)),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// A number of bytes, at most 1 GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bytes(pub usize);
+
+impl Value for Bytes {
+    const EXPECTED: &'static str = "a whole number of bytes from 0 to 1073741824";
+    const FORM: Form = Form::Number;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(bytes @ 0..=1_073_741_824) => Ok(Bytes(bytes)),
+            _ => Err(format!("`{text}` is not {}", Bytes::EXPECTED)),
         }
     }
 

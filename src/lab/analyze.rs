@@ -23,7 +23,7 @@ pub struct Figures {
     pub requests_per_s: Option<f64>,
     /// Latency of all rows, failed ones too; none without rows.
     pub latency: Option<Latency>,
-    /// Rows with a status of 400 and above.
+    /// Rows with a status of 400 and above, or without an answer.
     pub errors: u64,
     /// How often each of those statuses occurs.
     pub error_statuses: BTreeMap<u16, u64>,
@@ -137,7 +137,7 @@ fn figures<'a>(rows: impl Iterator<Item = &'a Row>, duration_s: Option<f64>) -> 
     let mut latencies_ms = Vec::new();
     for row in rows {
         latencies_ms.push(row.latency_ms);
-        if row.status >= 400 {
+        if row.is_error() {
             *error_statuses.entry(row.status).or_default() += 1;
         }
     }

@@ -1,10 +1,10 @@
 //! The pictures of a report.
 //!
 //! Here: which charts there are and what stands in them: the contract's four bar charts, the distribution of latency, and
-//! figures over time. Not here: how charts are drawn (`plot/`). Called by `cli/report.rs`. Floor 4.
+//! figures over time. Not here: how charts are drawn (`plot/`, `page/`). Called by `cli/report.rs` and `page/`. Floor 4.
 
 use super::analyze::backend_labels;
-use super::plot::{Bar, BarChart, Group, Line, LineChart, Panel, Picture, PlotError, Scale};
+use super::plot::{Bar, BarChart, Drawing, Group, Line, LineChart, Panel, Picture, PlotError, Scale};
 use super::report::{Report, Run, SEED, Variant, in_order, sizes};
 use super::series::{Moment, distribution, over_time};
 use super::statistics::quantile;
@@ -21,7 +21,7 @@ const ROWS_A_MOMENT: usize = 20;
 /// Variants that a bar chart has room for.
 const GROUPS: usize = 40;
 /// Curves that can still be told apart.
-const CURVES: usize = 14;
+pub(super) const CURVES: usize = 14;
 
 /// A picture with its title and a name for its file, without the ending.
 #[derive(Clone, Debug)]
@@ -49,26 +49,26 @@ pub const NAMES: [&str; 6] = [
 /// # Errors
 /// Those of drawing.
 pub fn charts(report: &Report) -> Result<Vec<Chart>, PlotError> {
+    let drawn = |(name, drawing): (_, Drawing)| {
+        Ok(Chart { name, title: drawing.title().to_owned(), picture: drawing.draw()? })
+    };
+    drawings(report).into_iter().map(drawn).collect()
+}
+
+/// What [`charts`] draws, each with its name.
+pub(super) fn drawings(report: &Report) -> [(&'static str, Drawing); NAMES.len()] {
     let variants = report.variants();
     let layout = Layout::of(&variants[..variants.len().min(GROUPS)], variants.len());
     let [requests, mean, p95, shares, ecdf, time] = NAMES;
-    let bars = |name, title, axis, metric| bar_chart(name, layout.figures(title, axis, metric));
-    Ok(vec![
-        bars(requests, "Requests per second", "requests/s", Metric::RequestsPerS)?,
-        bars(mean, "Mean latency", "mean latency (ms)", Metric::MeanMs)?,
-        bars(p95, "95th percentile of latency", "p95 latency (ms)", Metric::P95Ms)?,
-        bar_chart(shares, layout.shares())?,
-        line_chart(ecdf, latency_ecdf(&variants))?,
-        line_chart(time, time_line(report.runs()))?,
-    ])
-}
-
-fn bar_chart(name: &'static str, chart: BarChart) -> Result<Chart, PlotError> {
-    Ok(Chart { name, picture: chart.draw()?, title: chart.title })
-}
-
-fn line_chart(name: &'static str, chart: LineChart) -> Result<Chart, PlotError> {
-    Ok(Chart { name, picture: chart.draw()?, title: chart.title })
+    let bars = |title, axis, metric| Drawing::Bars(layout.figures(title, axis, metric));
+    [
+        (requests, bars("Requests per second", "requests/s", Metric::RequestsPerS)),
+        (mean, bars("Mean latency", "mean latency (ms)", Metric::MeanMs)),
+        (p95, bars("95th percentile of latency", "p95 latency (ms)", Metric::P95Ms)),
+        (shares, Drawing::Bars(layout.shares())),
+        (ecdf, Drawing::Lines(latency_ecdf(&variants))),
+        (time, Drawing::Lines(time_line(report.runs()))),
+    ]
 }
 
 /// How variants are arranged as bars.
@@ -151,6 +151,7 @@ impl<'a> Layout<'a> {
             axis: axis.to_owned(),
             decimals: 1,
             series: self.series.clone(),
+            groups_axis: None,
             groups: self.groups.iter().map(group).collect(),
         }
     }
@@ -178,6 +179,7 @@ impl<'a> Layout<'a> {
             axis: "share of requests (%)".to_owned(),
             decimals: 1,
             series: series.collect(),
+            groups_axis: None,
             groups,
         }
     }
@@ -213,17 +215,10 @@ fn connection_of(name: &str) -> Option<ConnectionMode> {
 
 fn latency_ecdf(variants: &[Variant<'_>]) -> LineChart {
     let latencies: Vec<Vec<f64>> = variants.iter().take(CURVES).map(Variant::latencies).collect();
-    let steps = |latencies: &Vec<f64>| {
-        let mut points = Vec::new();
-        let mut before = 0.0;
-        for (latency, share) in distribution(latencies, POINTS) {
-            points.extend([(latency, before), (latency, 100.0 * share)]);
-            before = 100.0 * share;
-        }
-        Line { pieces: vec![points] }
-    };
-    let name = |(variant, latencies): (&Variant<'_>, &Vec<f64>)| {
-        format!("{} (n = {})", variant.label(), grouped(&latencies.len().to_string()))
+    let curve = |latencies: &Vec<f64>| {
+        let bottom = latencies.first().map(|&least| (least, 0.0));
+        let points = distribution(latencies, POINTS).into_iter().map(|(ms, share)| (ms, 100.0 * share));
+        Line { pieces: vec![bottom.into_iter().chain(points).collect()] }
     };
     let middles = latencies.iter().filter_map(|latencies| quantile(latencies, 0.5));
     let largest = latencies.iter().filter_map(|latencies| latencies.last()).copied().fold(0.0, f64::max);
@@ -235,16 +230,22 @@ fn latency_ecdf(variants: &[Variant<'_>]) -> LineChart {
             "share of requests that took at most so long{}",
             left_out("variants", variants.len(), CURVES)
         ),
-        names: variants.iter().zip(&latencies).map(name).collect(),
+        names: variants.iter().zip(&latencies).map(|(variant, all)| with_size(variant, all)).collect(),
         x_axis: unit.to_owned(),
         x_scale,
+        steps: true,
         panels: vec![Panel {
             axis: "share of requests (%)".to_owned(),
             top: Some(100.0),
             mark: Some((95.0, "p95".to_owned())),
-            lines: latencies.iter().map(steps).collect(),
+            lines: latencies.iter().map(curve).collect(),
         }],
     }
+}
+
+/// The name of a curve over all latencies of a variant.
+pub(super) fn with_size(variant: &Variant<'_>, latencies: &[f64]) -> String {
+    format!("{} (n = {})", variant.label(), grouped(&latencies.len().to_string()))
 }
 
 fn time_line(runs: &[Run]) -> LineChart {
@@ -272,6 +273,7 @@ fn time_line(runs: &[Run]) -> LineChart {
         names: shown.iter().map(|&name| name.to_owned()).collect(),
         x_axis: "time since the first row (s)".to_owned(),
         x_scale: Scale::Linear,
+        steps: false,
         panels: vec![
             panel("requests/s", &|moment| Some(moment.requests_per_s)),
             panel("mean (ms)", &|moment| moment.mean_ms),
@@ -291,7 +293,8 @@ fn lengths(moments: &[Vec<Moment>]) -> String {
     }
 }
 
-fn left_out(what: &str, count: usize, most: usize) -> String {
+/// What a note says if there is more than is shown.
+pub(super) fn left_out(what: &str, count: usize, most: usize) -> String {
     if count > most { format!("; the first {most} of {count} {what}") } else { String::new() }
 }
 

@@ -20,6 +20,9 @@ pub const COLUMNS: [&str; 5] = ["timestamp", "backend_url", "latency_ms", "statu
 /// How many malformed rows a [`Log`] describes; the others it counts.
 pub const DESCRIBED: usize = 10;
 
+/// The status in a row of a request that got no answer, as rows of experiments have it.
+pub const NO_ANSWER: u16 = 0;
+
 /// The first bytes of a gzipped file (RFC 1952 §2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -34,7 +37,7 @@ pub struct Row {
     pub backend: u16,
     /// Index into [`Log::modes`].
     pub mode: u16,
-    /// The HTTP status that the client got.
+    /// The HTTP status that the client got, or [`NO_ANSWER`].
     pub status: u16,
 }
 
@@ -62,6 +65,13 @@ pub struct Log {
     pub examples: Vec<Malformed>,
     /// That the file has no header, or ends in the middle, in words.
     pub remarks: Vec<String>,
+}
+
+impl Row {
+    /// Whether it is an error: no answer, or a status of 400 and above.
+    pub fn is_error(&self) -> bool {
+        self.status == NO_ANSWER || self.status >= 400
+    }
 }
 
 impl Log {
@@ -236,7 +246,7 @@ impl Columns {
         let status = status
             .parse()
             .ok()
-            .filter(|status| (100..=999).contains(status))
+            .filter(|status| *status == NO_ANSWER || (100..=999).contains(status))
             .ok_or_else(|| format!("the status_code {} is not an HTTP status", shown(status)))?;
         if mode.is_empty() {
             return Err("the routing_mode is empty".to_owned());

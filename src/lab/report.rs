@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::analyze::{Analysis, Figures, ModePart, Part, analyze};
-use super::log::Log;
+use super::log::{Log, NO_ANSWER};
 use super::table::{FIGURES, Table, cells, grouped, number, shares};
 use super::verdict::{CONFIDENCE, Repeats, Verdict, compare_all};
 
@@ -202,9 +202,13 @@ impl Report {
         serde_json::to_string_pretty(&report).expect("figures and strings are JSON") + "\n"
     }
 
-    /// The report as Markdown, with these pictures in it: titles, and names without `.svg`.
-    pub fn markdown(&self, pictures: &[(String, String)]) -> String {
-        let mut out = "# Request logs\n".to_owned();
+    /// The report as Markdown, under a title and what is to be said before all figures, with these pictures in it: titles, and
+    /// names without `.svg`.
+    pub fn markdown(&self, title: &str, preface: &str, pictures: &[(String, String)]) -> String {
+        let mut out = format!("# {title}\n");
+        if !preface.is_empty() {
+            out.push_str(&format!("\n{preface}"));
+        }
         let mut section = |title: &str, text: String| {
             if !text.is_empty() {
                 out.push_str(&format!("\n## {title}\n\n{text}"));
@@ -215,13 +219,23 @@ impl Report {
         section("Figures by backend", self.by_backend().markdown());
         section("Errors", self.errors().markdown());
         section("Verdicts", self.sentences());
-        section("Logs", self.sources().markdown() + &self.remarks());
+        let remarks = self.remark_lines();
+        let apart = if remarks.is_empty() { "" } else { "\n" };
+        section("Logs", format!("{}{apart}{remarks}", self.sources().markdown()));
         let shown = pictures.iter().map(|(title, name)| format!("![{title}]({name}.svg)\n"));
         section("Pictures", shown.collect::<Vec<_>>().join("\n"));
         out
     }
 
-    fn figures(&self) -> Table {
+    /// The figures, the shares and the verdicts, for a terminal.
+    pub fn short(&self) -> String {
+        let parts =
+            [self.figures().markdown(), self.shares().markdown(), self.sentences(), self.remark_lines()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Of each log and routing mode.
+    pub(super) fn figures(&self) -> Table {
         let header: Vec<&str> = ["log", "mode"].into_iter().chain(FIGURES).collect();
         let mut table = Table::new(2, &header);
         let row = |name: &str, mode: &str, figures| {
@@ -245,13 +259,15 @@ impl Report {
         self.runs.iter().flat_map(|run| run.analysis.modes.iter().map(move |mode| (run, mode)))
     }
 
-    fn shares(&self) -> Table {
+    /// Of each backend.
+    pub(super) fn shares(&self) -> Table {
         let set = |(run, mode): (&Run, &'_ ModePart)| vec![run.name.clone(), mode.name.clone()];
         let sets: Vec<_> = self.modes().map(|each| (set(each), each.1.backends.as_slice())).collect();
         shares(&["log", "mode"], &sets)
     }
 
-    fn by_backend(&self) -> Table {
+    /// Figures of each backend.
+    pub(super) fn by_backend(&self) -> Table {
         let header: Vec<&str> = ["log", "mode", "backend"].into_iter().chain(FIGURES).collect();
         let mut table = Table::new(3, &header);
         for (run, mode) in self.modes() {
@@ -263,7 +279,8 @@ impl Report {
         table
     }
 
-    fn errors(&self) -> Table {
+    /// How often each status of 400 and above.
+    pub(super) fn errors(&self) -> Table {
         let mut table = Table::new(2, &["log", "backend", "status", "requests"]);
         for run in &self.runs {
             for part in &run.analysis.backends {
@@ -271,7 +288,7 @@ impl Report {
                     table.push(vec![
                         run.name.clone(),
                         part.name.clone(),
-                        status.to_string(),
+                        if *status == NO_ANSWER { "no answer".to_owned() } else { status.to_string() },
                         count.to_string(),
                     ]);
                 }
@@ -284,7 +301,8 @@ impl Report {
         self.verdicts.iter().map(|verdict| format!("- {verdict}\n")).collect()
     }
 
-    fn sources(&self) -> Table {
+    /// Where the logs were read, and how much of them.
+    pub(super) fn sources(&self) -> Table {
         let mut table = Table::new(3, &["log", "file", "requests/s over", "rows", "malformed"]);
         for run in &self.runs {
             let from = if run.duration_given { "given" } else { "first row to last" };
@@ -297,15 +315,16 @@ impl Report {
         table
     }
 
-    fn remarks(&self) -> String {
-        let of_run = |run: &Run| {
-            run.remarks()
-                .into_iter()
-                .map(|remark| format!("- `{}`: {remark}.\n", run.file))
-                .collect::<String>()
-        };
-        let all: String = self.runs.iter().map(of_run).collect();
-        if all.is_empty() { all } else { format!("\n{all}") }
+    fn remark_lines(&self) -> String {
+        self.remarks().iter().map(|(file, remark)| format!("- `{file}`: {remark}.\n")).collect()
+    }
+
+    /// Each with the file that it is of.
+    pub(super) fn remarks(&self) -> Vec<(&str, String)> {
+        self.runs
+            .iter()
+            .flat_map(|run| run.remarks().into_iter().map(|remark| (run.file.as_str(), remark)))
+            .collect()
     }
 }
 

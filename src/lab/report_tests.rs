@@ -52,7 +52,7 @@ fn repeats_of_two_names_are_compared_and_single_logs_are_not() {
         "{}",
         said[2]
     );
-    assert!(report.markdown(&[]).contains(&format!("## Verdicts\n\n- {}\n", said[0])));
+    assert!(report.markdown("Request logs", "", &[]).contains(&format!("## Verdicts\n\n- {}\n", said[0])));
     assert!(Report::new(vec![run("a", "p2c", 9, 10, 1), run("b", "p2c", 9, 10, 1)]).verdicts().is_empty());
 }
 
@@ -98,9 +98,9 @@ fn a_long_pause_is_remarked_unless_the_duration_is_given() {
         log.rows.iter_mut().skip(50).for_each(|row| row.ended_us += 3_600_000_000);
         Run::new("x".to_owned(), "x.csv".to_owned(), log, given)
     };
-    let text = Report::new(vec![paused(None)]).markdown(&[]);
+    let text = Report::new(vec![paused(None)]).markdown("Request logs", "", &[]);
     assert!(text.contains("- `x.csv`: nothing ended for 3600 s: the log may hold several runs"), "{text}");
-    let text = Report::new(vec![paused(Some(Duration::from_secs(2)))]).markdown(&[]);
+    let text = Report::new(vec![paused(Some(Duration::from_secs(2)))]).markdown("Request logs", "", &[]);
     assert!(!text.contains("nothing ended") && text.contains("2.0 s, given"), "{text}");
 }
 
@@ -115,7 +115,7 @@ fn several_modes_are_variants_of_their_own() {
     let counts: Vec<_> = report.variants().iter().map(|variant| variant.latencies().len()).collect();
     assert_eq!(counts, [40, 20]);
     let rows: Vec<String> = report
-        .markdown(&[])
+        .markdown("Request logs", "", &[])
         .lines()
         .filter(|line| line.starts_with("| x "))
         .take(3)

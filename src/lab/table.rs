@@ -8,7 +8,7 @@ use super::analyze::{Figures, Part, backend_labels};
 /// What stands for a figure that there is not.
 const NONE: &str = "–";
 
-/// A Markdown table (GitHub's), in columns that are also straight to the eye.
+/// A table; as Markdown (GitHub's), in columns that are also straight to the eye.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     header: Vec<String>,
@@ -27,6 +27,21 @@ impl Table {
     /// Adds a row; missing cells are empty.
     pub fn push(&mut self, row: Vec<String>) {
         self.rows.push(row);
+    }
+
+    /// Names of its columns.
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// Its rows.
+    pub fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
+    /// Whether a column is of numbers.
+    pub fn is_number(&self, column: usize) -> bool {
+        column >= self.numbers_from
     }
 
     /// The table as text; nothing without rows.

@@ -127,6 +127,8 @@ pub trait Net {
     /// Waits for events until `until`, at most; appends them to `events` (which it does not clear). Returns early
     /// without events when interrupted.
     fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<()>;
+    /// Listens on `address`.
+    fn listen_at(&mut self, address: SocketAddr) -> io::Result<Self::Listener>;
     /// Takes one waiting connection; `WouldBlock` when there is none.
     fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
     /// Begins to connect.

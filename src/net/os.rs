@@ -216,6 +216,10 @@ impl Net for OsNet {
         Ok(())
     }
 
+    fn listen_at(&mut self, address: SocketAddr) -> io::Result<Self::Listener> {
+        OsNet::listen(address)
+    }
+
     fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)> {
         listener.accept()
     }

@@ -96,7 +96,12 @@ impl<N: Net, S: Service> Server<N, S> {
         let Form { to_head, version, .. } = form;
         let now = turn.net.now();
         let wall = turn.net.wall(now);
-        let Response { status, content_type, fields, body, every } = self.service.response(answer, wall);
+        let Some(Response { status, content_type, fields, body, every }) =
+            self.service.response(answer, wall)
+        else {
+            connection.stream.reset_on_close();
+            return self.close(turn, id);
+        };
         let keep =
             form.persistence == Persistence::KeepAlive && self.phase == Phase::Serving && every.is_none();
         let persistence = if keep { Persistence::KeepAlive } else { Persistence::Close };

@@ -2,11 +2,12 @@
 //!
 //! Here: [`Server`], which lets clients in, reads their requests in order and stops when it is told to. What is
 //! answered and when is a [`Service`]'s (`service.rs`): simulated servers (`testbed/`) and the pages and calls of
-//! the admin listener (`admin/`). `connection.rs` reads, `answering.rs` answers, `run.rs` gives it a thread. Not
-//! here: requests that are passed on (`proxy/`). Floor 2.
+//! the admin listener (`admin/`). `connection.rs` reads, `answering.rs` answers, `presence.rs` lets it
+//! vanish, `run.rs` gives it a thread. Not here: requests that are passed on (`proxy/`). Floor 2.
 
 mod answering;
 mod connection;
+mod presence;
 #[cfg(test)]
 pub(crate) mod rig;
 mod run;
@@ -14,6 +15,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,6 +28,7 @@ use crate::slots::{SlotId, Slots};
 
 use connection::Connection;
 
+pub use presence::Presence;
 pub use run::{RunningServer, spawn};
 pub use service::{Response, Service};
 
@@ -77,6 +80,8 @@ pub enum Timer {
     Accept,
     /// The end of stopping.
     Stop,
+    /// It may have to go or to come back.
+    Presence,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +107,8 @@ pub struct Control {
 pub struct Server<N: Net, S: Service> {
     service: S,
     limits: Limits,
+    /// If it may vanish.
+    comes_back_at: Option<SocketAddr>,
     door: Door<N::Listener>,
     connections: Slots<Connection<N::Stream, S>>,
     buffers: BufferPool,
@@ -118,6 +125,7 @@ impl<N: Net, S: Service> Server<N, S> {
         Server {
             service,
             limits,
+            comes_back_at: None,
             door: Door::new(listener),
             connections: Slots::default(),
             buffers: BufferPool::default(),
@@ -134,7 +142,10 @@ impl<N: Net, S: Service> Server<N, S> {
     /// # Errors
     /// When the listener cannot be registered.
     pub fn open(&mut self, turn: &mut Turn<'_, N>) -> std::io::Result<()> {
-        self.door.register(turn.net, DOOR)
+        self.service.begun(turn.now());
+        self.door.register(turn.net, DOOR)?;
+        self.heed_presence(turn);
+        Ok(())
     }
 
     /// Whether a second stop signal ended the run before everything was answered.
@@ -146,6 +157,12 @@ impl<N: Net, S: Service> Server<N, S> {
     #[cfg(test)]
     pub(crate) fn held(&self) -> (usize, usize) {
         (self.connections.len(), self.buffers.lent())
+    }
+
+    /// Whether its door is shut.
+    #[cfg(test)]
+    pub(crate) fn is_away(&self) -> bool {
+        self.door.is_shut()
     }
 
     fn accept(&mut self, turn: &mut Turn<'_, N>) {
@@ -217,6 +234,7 @@ impl<N: Net, S: Service> Handler<N> for Server<N, S> {
                 self.door.resume();
                 self.accept(turn);
             }
+            Timer::Presence => self.heed_presence(turn),
             Timer::Stop => {
                 let (name, open) = (self.service.name(), self.connections.len());
                 log::warn!("{name}: stopped with {open} connections open");

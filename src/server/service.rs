@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::Presence;
 use crate::h1::reply::sentence;
 use crate::h1::request::RequestHead;
 use crate::time::{Instant, WallTime};
@@ -20,6 +21,14 @@ pub trait Service {
     /// Who serves, for the log: `backend A`.
     fn name(&self) -> String;
 
+    /// It begins to serve.
+    fn begun(&mut self, _now: Instant) {}
+
+    /// Whether it serves at all; only asked of a server that may vanish, see [`Server::vanishing`](super::Server::vanishing).
+    fn presence(&self, _now: Instant) -> Presence {
+        Presence::Here { until: None }
+    }
+
     /// The head of a request has come.
     fn head(&mut self, head: &RequestHead<'_, '_>, now: Instant) -> Self::Asked;
 
@@ -29,8 +38,8 @@ pub trait Service {
     /// The request has come whole. Returns the answer and when it is due; what is due by `now` is sent at once.
     fn request(&mut self, asked: Self::Asked, body: &[u8], now: Instant) -> (Self::Answer, Instant);
 
-    /// The answer as it is sent at the civil time `wall`.
-    fn response<'a>(&'a mut self, answer: &'a Self::Answer, wall: WallTime) -> Response<'a>;
+    /// The answer as it is sent at the civil time `wall`; none: the connection is reset instead.
+    fn response<'a>(&'a mut self, answer: &'a Self::Answer, wall: WallTime) -> Option<Response<'a>>;
 
     /// Another thread has called: whether this answer, which was not due yet, is to be sent now.
     fn settles(&mut self, _answer: &mut Self::Answer) -> bool {

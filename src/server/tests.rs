@@ -40,10 +40,10 @@ impl Service for Clockwork {
         (ticks, if ticks { now } else { now + Duration::from_secs(10) })
     }
 
-    fn response<'a>(&'a mut self, ticks: &'a bool, _wall: WallTime) -> Response<'a> {
+    fn response<'a>(&'a mut self, ticks: &'a bool, _wall: WallTime) -> Option<Response<'a>> {
         let body = if self.told.get() { "told" } else { "late" };
         let (body, every) = if *ticks { ("begin|", Some(EVERY)) } else { (body, None) };
-        Response { status: 200, content_type: "text/plain", fields: "", body: body.as_bytes(), every }
+        Some(Response { status: 200, content_type: "text/plain", fields: "", body: body.as_bytes(), every })
     }
 
     fn settles(&mut self, _answer: &mut bool) -> bool {

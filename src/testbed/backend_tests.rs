@@ -15,7 +15,8 @@ const NARROW: Weather = Weather { capacity: 100, ..Weather::CALM };
 
 fn backend(profile: &str, weather: Weather) -> Rig<Greetings> {
     Rig::new(weather, |listener, control| {
-        SimulatedBackend::<VirtualNet>::new('A', profile.parse().unwrap(), listener, control)
+        let options = BackendOptions::plain('A', profile.parse().unwrap());
+        SimulatedBackend::<VirtualNet>::new(options, listener, control)
     })
 }
 

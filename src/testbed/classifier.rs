@@ -190,9 +190,9 @@ impl Service for Classifications {
         }
     }
 
-    fn response<'a>(&'a mut self, answer: &'a Ready, _wall: WallTime) -> Response<'a> {
+    fn response<'a>(&'a mut self, answer: &'a Ready, _wall: WallTime) -> Option<Response<'a>> {
         let Ready { status, content_type, fields, ref body } = *answer;
-        Response { status, content_type, fields, body: body.as_bytes(), every: None }
+        Some(Response { status, content_type, fields, body: body.as_bytes(), every: None })
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod backend;
 mod classifier;
+mod fault;
+mod outage;
 mod profile;
 mod service_time;
 mod workers;
@@ -13,16 +15,20 @@ mod workers;
 mod backend_tests;
 #[cfg(test)]
 mod classifier_tests;
+#[cfg(test)]
+mod fault_tests;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::net::{Net, OsNet};
 use crate::server::{self, Control, Limits, RunningServer, Server, Service};
 
-pub use backend::Greetings;
+pub use backend::{BackendOptions, Greetings};
 pub use classifier::{Classifications, ClassifierOptions};
-pub use profile::{Millis, Profile};
+pub use fault::{Fault, FaultKind};
+pub use profile::{Draws, Millis, Profile};
 pub use service_time::{Costs, ServiceTime};
 
 /// The grain of a simulated server's deadlines: 2^16 ns, 66 µs.
@@ -36,14 +42,23 @@ pub type SimulatedBackend<N> = Server<N, Greetings>;
 pub type SimulatedClassifier<N> = Server<N, Classifications>;
 
 impl<N: Net> SimulatedBackend<N> {
-    /// The backend called `id` (the answer names it), which will accept from `listener`.
-    pub fn new(
-        id: char,
-        profile: Profile,
+    /// A backend that will accept from `listener`.
+    pub fn new(options: BackendOptions, listener: N::Listener, control: Arc<Control>) -> SimulatedBackend<N> {
+        Server::serving(Greetings::new(options), Limits::default(), listener, control)
+    }
+
+    /// A backend that may also vanish, when its faults say so: it will accept from `listener`, which listens on `address`, where it
+    /// comes back.
+    pub fn vanishing_at(
+        options: BackendOptions,
         listener: N::Listener,
+        address: SocketAddr,
         control: Arc<Control>,
     ) -> SimulatedBackend<N> {
-        Server::serving(Greetings::new(id, profile), Limits::default(), listener, control)
+        let greetings = Greetings::new(options);
+        let vanishes = greetings.vanishes();
+        let backend = Server::serving(greetings, Limits::default(), listener, control);
+        if vanishes { backend.vanishing(address) } else { backend }
     }
 }
 
@@ -58,12 +73,13 @@ impl<N: Net> SimulatedClassifier<N> {
     }
 }
 
-/// Starts the backend called `id` on a thread, behind `listener`.
+/// Starts a backend on a thread, behind `listener`.
 ///
 /// # Errors
 /// When the system gives no event loop or no thread.
-pub fn spawn(listener: mio::net::TcpListener, id: char, profile: Profile) -> io::Result<RunningServer> {
-    start(listener, |listener, control| SimulatedBackend::new(id, profile, listener, control))
+pub fn spawn(listener: mio::net::TcpListener, options: BackendOptions) -> io::Result<RunningServer> {
+    let address = listener.local_addr()?;
+    start(listener, |listener, control| SimulatedBackend::vanishing_at(options, listener, address, control))
 }
 
 /// Starts a classifier on a thread, behind `listener`.

@@ -30,11 +30,16 @@ impl Workers {
     /// Gives the worker who is free first a piece of work that takes `time`; returns when it is done. `now` must not
     /// be before that of an earlier call.
     pub(super) fn take(&mut self, now: Instant, time: Duration) -> Instant {
-        let Some(number) = self.number else { return now + time };
+        self.take_until(now, |start| start + time)
+    }
+
+    /// The same for work whose end depends on its start.
+    pub(super) fn take_until(&mut self, now: Instant, end: impl FnOnce(Instant) -> Instant) -> Instant {
+        let Some(number) = self.number else { return end(now) };
         let all_taken = self.taken_until.len() == number.get();
         let first_free = if all_taken { self.taken_until.pop() } else { None };
         let start = first_free.map_or(now, |Reverse(free)| free.max(now));
-        let end = start + time;
+        let end = end(start);
         self.taken_until.push(Reverse(end));
         end
     }

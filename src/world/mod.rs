@@ -22,7 +22,7 @@ use crate::proxy::{self, Backend, ConnectionMode, Options, Proxy};
 use crate::record::Record;
 use crate::server::Control;
 use crate::telemetry::{Tap, tap};
-use crate::testbed::{self, Profile, SimulatedBackend};
+use crate::testbed::{self, BackendOptions, Profile, SimulatedBackend};
 use crate::time::Instant;
 
 use actor::{Actor, Acts, close_down, wait};
@@ -97,8 +97,11 @@ impl World {
                 let net = fabric.net();
                 let listener = net.listen(address(81 + i)).expect(start);
                 let id = char::from(b'A' + (i % 26) as u8);
-                let backend =
-                    SimulatedBackend::new(id, profile.clone(), listener, Arc::new(Control::default()));
+                let backend = SimulatedBackend::new(
+                    BackendOptions::plain(id, profile.clone()),
+                    listener,
+                    Arc::new(Control::default()),
+                );
                 let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);
                 actor.reactor.begin(|turn| actor.handler.open(turn)).expect(start);
                 actor

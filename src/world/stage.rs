@@ -15,14 +15,14 @@ use crate::proxy::{self, Backend, Proxy};
 use crate::record::Record;
 use crate::server::{Server, Service};
 use crate::telemetry::{BatchingState, Tap, tap};
-use crate::testbed::{self, ClassifierOptions, Profile, SimulatedBackend, SimulatedClassifier};
+use crate::testbed::{self, BackendOptions, ClassifierOptions, SimulatedBackend, SimulatedClassifier};
 use crate::time::Instant;
 
 /// What is behind the proxy.
 #[derive(Clone, Debug)]
 pub enum Servers {
-    /// Backends, each with its name in rows, what it calls itself, and how long it takes.
-    Backends(Vec<(String, char, Profile)>),
+    /// Backends, each with its name in rows.
+    Backends(Vec<(String, BackendOptions)>),
     /// One classifier, for which the proxy batches.
     Classifier(ClassifierOptions),
 }
@@ -185,9 +185,10 @@ fn serve(fabric: &Fabric, servers: Servers) -> (Vec<Box<dyn Acts>>, Vec<Backend>
     match servers {
         Servers::Backends(backends) => (81..)
             .zip(backends)
-            .map(|(port, (name, id, profile))| {
+            .map(|(port, (name, options))| {
                 let (net, listener) = listen(fabric, port);
-                let backend = SimulatedBackend::new(id, profile, listener, Arc::default());
+                let backend =
+                    SimulatedBackend::vanishing_at(options, listener, address(port), Arc::default());
                 (started(net, backend), known(name, port))
             })
             .unzip(),

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tidegate::net::OsNet;
 use tidegate::server::RunningServer;
-use tidegate::testbed::spawn;
+use tidegate::testbed::{BackendOptions, spawn};
 
 pub use client::Client;
 pub use message::{Response, chunked, head_end, pattern};
@@ -30,7 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// A simulated backend on a free port.
 pub fn simulated(id: char, profile: &str) -> RunningServer {
     let listener = OsNet::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
-    spawn(listener, id, profile.parse().expect("a profile")).expect("a backend")
+    spawn(listener, BackendOptions::plain(id, profile.parse().expect("a profile"))).expect("a backend")
 }
 
 /// The URL of what listens on `address`.

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 
 use super::*;
+use crate::time::LONGEST_SPAN;
 
 fn refused<T: Value + Debug>(text: &str) -> String {
     T::parse(text).expect_err(text)
@@ -39,7 +40,7 @@ fn what_is_no_duration_is_refused() {
 
 proptest! {
     #[test]
-    fn a_shown_duration_reads_back(nanos in 1..LONGEST.as_nanos() as u64) {
+    fn a_shown_duration_reads_back(nanos in 1..LONGEST_SPAN.as_nanos() as u64) {
         let period = Period(Duration::from_nanos(nanos));
         prop_assert_eq!(Period::parse(&period.show()), Ok(period));
     }

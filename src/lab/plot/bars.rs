@@ -7,8 +7,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Area, FAINT, GRID, Heading, INK, Key, MARGIN, Picture, PlotError, SMALL, TEXT, color, placed, sheet,
-    text, tick, units, width_of,
+    Area, FAINT, GRID, Heading, INK, Key, MARGIN, Picture, PlotError, SMALL, TEXT, color, placed, several,
+    sheet, text, tick, units, width_of,
 };
 use crate::lab::statistics::Interval;
 use crate::lab::table::number;
@@ -18,7 +18,7 @@ use crate::lab::table::number;
 pub struct Bar {
     /// Its height, from 0.
     pub value: f64,
-    /// How sure the value is; drawn as a whisker.
+    /// How sure the value is, or how far what it is the mean of spreads; drawn as a whisker, from 0 at least.
     pub interval: Option<Interval>,
 }
 
@@ -50,6 +50,8 @@ pub struct BarChart {
     pub decimals: usize,
     /// What the bars of a group stand for, in the order of [`Group::bars`]. A single series needs no legend.
     pub series: Vec<String>,
+    /// What the groups are; often their names tell it.
+    pub groups_axis: Option<String>,
     /// From left to right.
     pub groups: Vec<Group>,
 }
@@ -75,6 +77,8 @@ struct Measures {
     /// Whether values fit above their bars.
     values: bool,
     labels: Vec<Vec<String>>,
+    /// What everything below the axis needs.
+    below: i32,
 }
 
 impl BarChart {
@@ -85,10 +89,14 @@ impl BarChart {
     pub fn draw(&self) -> Result<Picture, PlotError> {
         super::register()?;
         let measures = self.measure()?;
-        let lines = measures.labels.iter().map(Vec::len).max().unwrap_or(0);
-        let below = 10 + LABEL_LINE * lines as i32;
-        let heading = Heading { title: &self.title, note: &self.note, legend: &self.series, key: Key::Bar };
-        sheet((measures.width, PLOT_HEIGHT + below), &heading, |area| self.draw_on(area, &measures, below))
+        let heading =
+            Heading { title: &self.title, note: &self.note, legend: &[(Key::Bar, several(&self.series))] };
+        sheet((measures.width, PLOT_HEIGHT + measures.below), &heading, |area| self.draw_on(area, &measures))
+    }
+
+    /// Draws it on an area so many pixels wide, without title, note and legend.
+    pub(super) fn draw_within(&self, area: &Area<'_>, width: i32) -> Result<(), PlotError> {
+        self.draw_on(area, &self.fit(width)?)
     }
 
     fn value(&self, bar: &Bar) -> String {
@@ -100,10 +108,8 @@ impl BarChart {
     }
 
     fn measure(&self) -> Result<Measures, PlotError> {
-        let widths =
-            self.bars().map(|bar| width_of(&self.value(bar), SMALL)).collect::<Result<Vec<_>, _>>()?;
-        let value = widths.into_iter().max().unwrap_or(0) + 8;
-        let (groups, series) = (self.groups.len().max(1) as i32, self.series.len().max(1) as i32);
+        let value = self.widest_value()?;
+        let (groups, series) = self.counts();
         let inside = |bar: i32| groups * (series * bar + GAP);
         let edges = AXIS + 2 * MARGIN;
         let most = (MOST_WIDTH - edges) / groups - GAP;
@@ -111,13 +117,39 @@ impl BarChart {
         let wanted = (roomy / series).clamp(NARROWEST, WIDEST).max(value);
         let bar = wanted.min(most / series).max(2);
         let width = (edges + inside(bar)).max(LEAST_WIDTH);
-        let group = (width - edges) / groups;
-        let labels =
-            self.groups.iter().map(|group_of| wrap(&group_of.name, group - 10)).collect::<Result<_, _>>()?;
-        Ok(Measures { width, bar, group, values: value <= bar, labels })
+        self.arrange(width, bar)
     }
 
-    fn draw_on(&self, area: &Area<'_>, measures: &Measures, below: i32) -> Result<(), PlotError> {
+    /// For a given width, however narrow the bars become.
+    fn fit(&self, width: i32) -> Result<Measures, PlotError> {
+        let (groups, series) = self.counts();
+        let group = (width - AXIS - 2 * MARGIN) / groups;
+        let gap = (group / 5).clamp(4, GAP);
+        self.arrange(width, ((group - gap) / series).clamp(1, WIDEST))
+    }
+
+    fn arrange(&self, width: i32, bar: i32) -> Result<Measures, PlotError> {
+        let group = (width - AXIS - 2 * MARGIN) / self.counts().0;
+        let labels: Vec<Vec<String>> =
+            self.groups.iter().map(|group_of| wrap(&group_of.name, group - 10)).collect::<Result<_, _>>()?;
+        let lines = labels.iter().map(Vec::len).max().unwrap_or(0) + usize::from(self.groups_axis.is_some());
+        let below = 10 + LABEL_LINE * lines as i32;
+        Ok(Measures { width, bar, group, values: self.widest_value()? <= bar, labels, below })
+    }
+
+    /// How many groups and how many bars in each, at least one.
+    fn counts(&self) -> (i32, i32) {
+        (self.groups.len().max(1) as i32, self.series.len().max(1) as i32)
+    }
+
+    /// In pixels, with the space beside it.
+    fn widest_value(&self) -> Result<i32, PlotError> {
+        let widths =
+            self.bars().map(|bar| width_of(&self.value(bar), SMALL)).collect::<Result<Vec<_>, _>>()?;
+        Ok(widths.into_iter().max().unwrap_or(0) + 8)
+    }
+
+    fn draw_on(&self, area: &Area<'_>, measures: &Measures) -> Result<(), PlotError> {
         let heights =
             self.bars().map(|bar| bar.interval.map_or(bar.value, |interval| interval.high.max(bar.value)));
         let highest = heights.fold(0.0, f64::max);
@@ -127,7 +159,7 @@ impl BarChart {
             .margin_right(units(MARGIN) as u32)
             .margin_top(units(6) as u32)
             .y_label_area_size(units(AXIS) as u32)
-            .x_label_area_size(units(below) as u32)
+            .x_label_area_size(units(measures.below) as u32)
             .build_cartesian_2d(0.0..self.groups.len().max(1) as f64, 0.0..top)?;
         chart
             .configure_mesh()
@@ -141,6 +173,7 @@ impl BarChart {
             .set_tick_mark_size(LabelAreaPosition::Bottom, 0)
             .bold_line_style(GRID.stroke_width(units(1) as u32))
             .light_line_style(TRANSPARENT)
+            .x_desc(self.groups_axis.as_deref().unwrap_or_default())
             .y_desc(&self.axis)
             .axis_desc_style(text(TEXT, INK))
             .draw()?;
@@ -194,7 +227,7 @@ impl BarChart {
 }
 
 /// Divides a name into lines of at most `width` pixels, after signs that end words if it can.
-fn wrap(name: &str, width: i32) -> Result<Vec<String>, PlotError> {
+pub(super) fn wrap(name: &str, width: i32) -> Result<Vec<String>, PlotError> {
     let mut lines: Vec<String> = Vec::new();
     for given in name.split('\n') {
         lines.push(String::new());

@@ -10,7 +10,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
     Area, COLORS, FAINT, GRID, Heading, INK, Key, MARGIN, Picture, PlotError, SMALL, TEXT, dashed, dashes,
-    placed, sheet, stroke, text, tick, units,
+    placed, several, sheet, stroke, text, tick, units,
 };
 
 /// How the horizontal axis is divided.
@@ -62,6 +62,8 @@ pub struct LineChart {
     pub x_axis: String,
     /// How.
     pub x_scale: Scale,
+    /// Whether the value of a point holds until the next, as that of a distribution does.
+    pub steps: bool,
     /// From top to bottom.
     pub panels: Vec<Panel>,
 }
@@ -81,7 +83,8 @@ impl LineChart {
     pub fn draw(&self) -> Result<Picture, PlotError> {
         let each = if self.panels.len() > 1 { PANEL } else { ONLY_PANEL };
         let height = each * self.panels.len() as i32 + BELOW;
-        let heading = Heading { title: &self.title, note: &self.note, legend: &self.names, key: Key::Line };
+        let heading =
+            Heading { title: &self.title, note: &self.note, legend: &[(Key::Line, several(&self.names))] };
         sheet((WIDTH, height), &heading, |area| {
             let mut rest = area.clone();
             for (n, panel) in self.panels.iter().enumerate() {
@@ -163,7 +166,8 @@ impl LineChart {
         // The first on top: it is what the others are compared with.
         for (n, line) in panel.lines.iter().enumerate().rev() {
             for piece in &line.pieces {
-                let points: Vec<_> = piece.iter().map(|&(x, y)| (x.max(left), y)).collect();
+                let corners = if self.steps { corners(piece) } else { piece.clone() };
+                let points: Vec<_> = corners.into_iter().map(|(x, y)| (x.max(left), y)).collect();
                 match points.as_slice() {
                     [point] => {
                         chart.draw_series([Circle::new(
@@ -183,6 +187,12 @@ impl LineChart {
         }
         Ok(())
     }
+}
+
+/// The path that goes to each point across, then up.
+fn corners(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let steps = points.windows(2).flat_map(|pair| [(pair[1].0, pair[0].1), pair[1]]);
+    points.first().copied().into_iter().chain(steps).collect()
 }
 
 fn points(panel: &Panel) -> impl Iterator<Item = (f64, f64)> {

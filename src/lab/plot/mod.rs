@@ -1,18 +1,28 @@
-//! Pictures: bar charts and curves as SVG and PNG.
+//! Pictures: charts as SVG and PNG.
 //!
-//! Here: [`Picture`], the sheet that charts are drawn on (title, legend, fonts, colours). Beside: `bars.rs`, `lines.rs`.
-//! Not here: what is drawn (`analyze.rs`, `series.rs`), files. Values in, pictures out; called by `cli/report/`. Floor 4.
+//! Here: [`Picture`], the sheet that charts are drawn on (title, legend, fonts, colours). Beside: a file for each kind of
+//! chart, and `grid.rs` for several charts in one picture. Not here: what is drawn (`analyze.rs`, `series.rs`, `batching/`),
+//! files. Values in, pictures out; called by `charts.rs` and `batching/`. Floor 4.
 //!
 //! A chart is drawn once, as SVG; the PNG is that SVG, rendered. The font is in the program (DejaVu Sans), so pictures look
 //! alike on a machine without any.
 
+mod axis;
 mod bars;
+mod boxes;
+mod frame;
+mod grid;
+mod histogram;
+mod lanes;
+mod legend;
 mod lines;
+mod marks;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::OnceLock;
 
-use plotters::coord::Shift;
+use plotters::coord::{CoordTranslate, Shift};
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -20,7 +30,14 @@ use plotters::style::{FontFamily, register_font};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg;
 
+use legend::{Key, Legend, Names};
+
+pub use axis::Axis;
 pub use bars::{Bar, BarChart, Group};
+pub use boxes::{BoxFigures, BoxPlot};
+pub use grid::{Cell, Grid};
+pub use histogram::{Histogram, shares};
+pub use lanes::{Lane, Lanes};
 pub use lines::{Line, LineChart, Panel, Scale};
 
 /// The first is embedded, and what PNGs have; the others are for programs that show an SVG on a machine without it.
@@ -102,22 +119,44 @@ impl Picture {
     }
 }
 
+/// A chart that is not drawn yet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Drawing {
+    /// Bars.
+    Bars(BarChart),
+    /// Curves.
+    Lines(LineChart),
+}
+
+impl Drawing {
+    /// What it shows.
+    pub fn title(&self) -> &str {
+        match self {
+            Drawing::Bars(chart) => &chart.title,
+            Drawing::Lines(chart) => &chart.title,
+        }
+    }
+
+    /// Draws it.
+    ///
+    /// # Errors
+    /// Only if the embedded font is damaged.
+    pub fn draw(&self) -> Result<Picture, PlotError> {
+        match self {
+            Drawing::Bars(chart) => chart.draw(),
+            Drawing::Lines(chart) => chart.draw(),
+        }
+    }
+}
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// What stands above every chart.
 struct Heading<'a> {
     title: &'a str,
     note: &'a str,
-    /// Names of the series, whose colours are [`color`]'s; a single one needs none.
-    legend: &'a [String],
-    key: Key,
-}
-
-/// How a legend shows a series.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Bar,
-    Line,
+    /// Names of the series, whose colours are [`color`]'s.
+    legend: &'a [Names<'a>],
 }
 
 /// Draws the heading on a white sheet of `width` pixels, then below it, on an area `height` pixels high, what `draw` draws.
@@ -127,7 +166,7 @@ fn sheet(
     draw: impl FnOnce(&Area<'_>) -> Result<(), PlotError>,
 ) -> Result<Picture, PlotError> {
     register()?;
-    let legend = Legend::lay_out(heading, width)?;
+    let legend = Legend::lay_out(heading.legend, width)?;
     let top = MARGIN + TITLE + 8 + if heading.note.is_empty() { 0 } else { TEXT + 8 } + legend.height() + 6;
     let size = (width, top + height + MARGIN / 2);
     let mut svg = String::new();
@@ -170,6 +209,27 @@ fn placed(pixels: i32, color: RGBColor, across: HPos, down: VPos) -> TextStyle<'
     text(pixels, color).pos(Pos::new(across, down))
 }
 
+/// The names, if there are several: a single series needs no legend.
+fn several(names: &[String]) -> &[String] {
+    if names.len() > 1 { names } else { &[] }
+}
+
+/// What stands in the place of a series without values.
+const NOTHING: &str = "nothing measured";
+
+/// The points without those that would be drawn where one is already: a long run has more of them than a picture can show.
+fn visible<CT: CoordTranslate>(
+    area: &DrawingArea<SVGBackend<'_>, CT>,
+    points: impl IntoIterator<Item = CT::From>,
+) -> Vec<CT::From> {
+    let mut taken = BTreeSet::new();
+    let pixel = |point: &CT::From| {
+        let (x, y) = area.map_coordinate(point);
+        (x / UNIT, y / UNIT)
+    };
+    points.into_iter().filter(|point| taken.insert(pixel(point))).collect()
+}
+
 /// How wide a text is, in pixels.
 fn width_of(words: &str, pixels: i32) -> Result<i32, PlotError> {
     let size = text(pixels, INK).font.box_size(words).map_err(|e| PlotError(e.to_string()))?;
@@ -193,74 +253,6 @@ fn tick(value: f64) -> String {
     let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(w, f)| (w, Some(f)));
     let grouped = super::table::grouped(whole);
     fraction.map_or(grouped.clone(), |fraction| format!("{grouped}.{fraction}"))
-}
-
-/// A legend in as many lines as it takes.
-struct Legend<'a> {
-    entries: Vec<(i32, i32, &'a str)>,
-    lines: i32,
-    key: Key,
-}
-
-const LEGEND_LINE: i32 = TEXT + 9;
-
-impl Key {
-    /// In pixels.
-    fn width(self) -> i32 {
-        match self {
-            Key::Bar => 16,
-            Key::Line => 26,
-        }
-    }
-}
-
-impl<'a> Legend<'a> {
-    fn lay_out(heading: &Heading<'a>, width: i32) -> Result<Legend<'a>, PlotError> {
-        let mut legend = Legend { entries: Vec::new(), lines: 0, key: heading.key };
-        if heading.legend.len() < 2 {
-            return Ok(legend);
-        }
-        let mut x = MARGIN;
-        for name in heading.legend {
-            let needed = heading.key.width() + 7 + width_of(name, TEXT)?;
-            if x > MARGIN && x + needed > width - MARGIN {
-                x = MARGIN;
-                legend.lines += 1;
-            }
-            legend.entries.push((x, legend.lines, name));
-            x += needed + 20;
-        }
-        legend.lines += 1;
-        Ok(legend)
-    }
-
-    fn height(&self) -> i32 {
-        self.lines * LEGEND_LINE
-    }
-
-    fn draw(&self, root: &Area<'_>, top: i32) -> Result<(), PlotError> {
-        for (n, &(x, line, name)) in self.entries.iter().enumerate() {
-            let middle = top + line * LEGEND_LINE + LEGEND_LINE / 2;
-            match self.key {
-                Key::Bar => {
-                    let corners =
-                        [(units(x), units(middle - 6)), (units(x + self.key.width()), units(middle + 6))];
-                    root.draw(&Rectangle::new(corners, color(n).filled()))?;
-                }
-                Key::Line => {
-                    let ends = vec![(units(x), units(middle)), (units(x + self.key.width()), units(middle))];
-                    if dashed(n) {
-                        root.draw(&dashes(ends, n))?;
-                    } else {
-                        root.draw(&PathElement::new(ends, stroke(n)))?;
-                    }
-                }
-            }
-            let style = placed(TEXT, INK, HPos::Left, VPos::Center);
-            root.draw_text(name, &style, (units(x + self.key.width() + 7), units(middle)))?;
-        }
-        Ok(())
-    }
 }
 
 /// The stroke of the `n`-th curve.

@@ -13,6 +13,7 @@ fn bars(values: &[f64]) -> BarChart {
         axis: "mean latency (ms)".to_owned(),
         decimals: 1,
         series: vec!["persistent".to_owned(), "non-persistent".to_owned()],
+        groups_axis: None,
         groups: values.iter().map(group).collect(),
     }
 }
@@ -26,6 +27,7 @@ fn curve(points: &[(f64, f64)], x_scale: Scale) -> LineChart {
         names: vec!["only".to_owned()],
         x_axis: "latency (ms)".to_owned(),
         x_scale,
+        steps: false,
         panels: vec![panel],
     }
 }
@@ -120,4 +122,98 @@ fn curves_are_told_apart_by_dashes_when_colours_are_used_up() {
 fn ticks_are_short() {
     let shown = [0.0, 0.25, 1000.0, 0.1 + 0.2, 1e6].map(tick);
     assert_eq!(shown, ["0", "0.25", "1,000", "0.3", "1,000,000"]);
+}
+
+fn grid(cell: Cell) -> Picture {
+    let names = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+    let (colors, marks) = (names(["sjf", "fair"]), names(["A", "B"]));
+    let cells = vec![("(a) only".to_owned(), cell)];
+    Grid { title: "Grid".to_owned(), note: String::new(), colors, marks, cells }.draw().unwrap()
+}
+
+#[test]
+fn no_bar_of_a_histogram_hides_another() {
+    let histogram = Histogram {
+        axis: Axis::from_zero(10.0),
+        x_axis: "latency (ms)".to_owned(),
+        y_axis: "share (%)".to_owned(),
+        shares: vec![vec![50.0, 0.0], vec![100.0, 50.0]],
+    };
+    let png = grid(Cell::Histogram(histogram)).png().unwrap();
+    let heights = [0, 1].map(|n| height_of(&png, color(n)));
+    let highest = heights.each_ref().map(|columns| f64::from(*columns.iter().max().unwrap()));
+    assert!((highest[1] / highest[0] - 2.0).abs() < 0.05, "{highest:?}");
+    // Bars, not the keys in the legend.
+    let bars = heights.map(|columns| columns.into_iter().map(|height| height > 100).collect::<Vec<_>>());
+    assert!(bars[0].iter().zip(&bars[1]).all(|(first, second)| !(first & second)));
+    let wide = bars.map(|columns| columns.into_iter().filter(|&bar| bar).count() as f64);
+    assert!((wide[1] / wide[0] - 2.0).abs() < 0.05, "as many bars as shares, all as wide: {wide:?}");
+}
+
+#[test]
+fn a_box_reaches_from_quartile_to_quartile_with_a_ring_for_each_outlier() {
+    let boxes = |figures: BoxFigures| {
+        let boxes = vec![("sjf".to_owned(), Some(figures)), ("fair".to_owned(), None)];
+        let words = || String::new();
+        grid(Cell::Boxes(BoxPlot { axis: Axis::from_zero(100.0), x_axis: words(), y_axis: words(), boxes }))
+    };
+    let figures = BoxFigures {
+        lower: 20.0,
+        median: 20.0,
+        upper: 40.0,
+        whiskers: (10.0, 60.0),
+        outliers: vec![90.0, 95.0],
+    };
+    let height = |picture: &Picture| {
+        let columns = height_of(&picture.png().unwrap(), color(0));
+        f64::from(columns.into_iter().max().unwrap())
+    };
+    let low = boxes(figures.clone());
+    let high = boxes(BoxFigures { upper: 60.0, ..figures });
+    assert!((height(&high) / height(&low) - 2.0).abs() < 0.1);
+    assert_eq!(low.svg().matches("<circle").count(), 2);
+    assert!(low.svg().contains(NOTHING), "of the second there is nothing");
+}
+
+#[test]
+fn lanes_are_below_each_other_in_their_colours_with_a_mark_for_each_point() {
+    let lane = |name: &str, points: &[(f64, f64)]| Lane {
+        name: name.to_owned(),
+        points: vec![points.to_vec(), vec![(5.0, 5.0)]],
+    };
+    let lanes = Lanes {
+        x: Axis::from_zero(10.0),
+        x_axis: "time (s)".to_owned(),
+        y: Axis::from_zero(10.0),
+        y_axis: "latency (ms)".to_owned(),
+        lanes: vec![lane("first", &[(1.0, 1.0), (2.0, 9.0), (2.0, 9.0)]), lane("second", &[(1.0, 1.0)])],
+    };
+    let picture = grid(Cell::Lanes(lanes));
+    let filled =
+        |n| picture.svg().matches(&format!("<polygon opacity=\"0.7\" fill=\"{}\"", hex(color(n)))).count();
+    assert_eq!([filled(0), filled(1)], [2, 1], "what would be drawn twice is drawn once");
+    let outlines =
+        |n| picture.svg().matches(&format!("stroke=\"{}\" stroke-width=\"4\"", hex(color(n)))).count();
+    assert_eq!([outlines(0), outlines(1)], [1, 1]);
+    let first = picture.svg().find("\nfirst\n").unwrap();
+    assert!(first < picture.svg().find("\nsecond\n").unwrap());
+}
+
+fn hex(RGBColor(red, green, blue): RGBColor) -> String {
+    format!("#{red:02X}{green:02X}{blue:02X}")
+}
+
+#[test]
+fn marks_are_told_apart() {
+    let mark = |n: usize| {
+        let mut svg = String::new();
+        {
+            let root = SVGBackend::with_string(&mut svg, (100, 100)).into_drawing_area();
+            marks::draw_mark(&root, (50, 50), n, INK).unwrap();
+        }
+        svg
+    };
+    let drawn: BTreeSet<String> = (0..marks::MARKS).map(mark).collect();
+    assert_eq!(drawn.len(), marks::MARKS);
+    assert_eq!(mark(0), mark(marks::MARKS));
 }

@@ -146,6 +146,10 @@ impl Net for VirtualNet {
         Ok(())
     }
 
+    fn listen_at(&mut self, address: SocketAddr) -> io::Result<Self::Listener> {
+        self.listen(address)
+    }
+
     fn accept(&mut self, listener: &VirtualListener) -> io::Result<(VirtualStream, SocketAddr)> {
         let (id, address) = self.kernel().accept(listener.address)?;
         Ok((VirtualStream { fabric: self.fabric.clone(), id }, address))
