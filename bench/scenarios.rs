@@ -52,6 +52,8 @@ fn start(csv: &Path, connections: &str, routing: &str) -> (Child, String, Vec<St
             "127.0.0.1:0,127.0.0.1:0,127.0.0.1:0",
             "--classifier-listen",
             "127.0.0.1:0",
+            "--admin",
+            "off",
         ])
         .args(["--connections", connections, "--routing", routing, "--csv"])
         .arg(csv)

@@ -7,9 +7,9 @@
 //! ```text
 //! floor 5  door        main.rs  cli  config
 //! floor 4  laboratory  lab  world
-//! floor 3  handlers    proxy  testbed  load               (do not know each other)
-//! floor 2  machines    reactor  net  telemetry            (only rooms that touch kernel, threads, files)
-//! floor 1  rules       h1  balance  batch  codec  record  plotly  (pure: values in, values out, now as argument)
+//! floor 3  handlers    proxy  testbed  load  admin                 (do not know each other)
+//! floor 2  machines    reactor  net  server  remote  telemetry     (only rooms that touch kernel, threads, files)
+//! floor 1  rules       h1  balance  batch  codec  record  command  plotly  (pure: values in, values out, now as argument)
 //! floor 0  ground      time  wheel  deadline  buffer  slots
 //! ```
 //!
@@ -31,11 +31,13 @@
 //! | turn | one pass of the event loop |
 //! | record | what is known of a finished exchange; a row of the CSV |
 
+pub mod admin;
 pub mod balance;
 pub mod batch;
 pub mod buffer;
 pub mod cli;
 pub mod codec;
+pub mod command;
 pub mod config;
 pub mod deadline;
 pub mod h1;
@@ -46,6 +48,8 @@ pub mod plotly;
 pub mod proxy;
 pub mod reactor;
 pub mod record;
+pub mod remote;
+pub mod server;
 pub mod slots;
 pub mod telemetry;
 pub mod testbed;

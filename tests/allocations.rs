@@ -9,12 +9,14 @@ use std::time::Duration;
 use allocation_counter::{measure, opt_out};
 use tidegate::balance::RoutingMode;
 use tidegate::net::{
-    Connect, Event, Fabric, Net, Stream, Token, VirtualListener, VirtualNet, VirtualStream, Weather,
+    Connect, Event, Fabric, Net, Stream, Token, VirtualListener, VirtualNet, VirtualStream, VirtualWaker,
+    Weather,
 };
 use tidegate::proxy::{self, Backend, ConnectionMode, HalfClose, Options, Proxy};
 use tidegate::reactor::{Handler, Reactor};
+use tidegate::server::Control;
 use tidegate::telemetry::{Tap, tap};
-use tidegate::testbed::{self, BackendOptions, Control, SimulatedBackend};
+use tidegate::testbed::{self, BackendOptions, SimulatedBackend};
 use tidegate::time::{Instant, WallTime};
 
 /// The value of `f`, whose allocations do not count.
@@ -78,6 +80,7 @@ impl Stream for OutsideStream {
 impl Net for Outside {
     type Stream = OutsideStream;
     type Listener = VirtualListener;
+    type Waker = VirtualWaker;
 
     fn now(&self) -> Instant {
         self.0.now()

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use support::classifier::{asking, post};
 use support::{Client, Launch, Response, chunked};
 use tidegate::net::OsNet;
-use tidegate::testbed::{ClassifierOptions, RunningServer, ServiceTime, spawn_classifier};
+use tidegate::server::RunningServer;
+use tidegate::testbed::{ClassifierOptions, ServiceTime, spawn_classifier};
 
 fn classifier(options: ClassifierOptions) -> RunningServer {
     let listener = OsNet::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
@@ -235,6 +236,7 @@ fn the_testbed_has_one_and_batches_for_it() {
         "--listen=127.0.0.1:0",
         "--backend-listen=127.0.0.1:0,127.0.0.1:0,127.0.0.1:0",
         "--classifier-listen=127.0.0.1:0",
+        "--admin=off",
         "--csv=off",
     ];
     let testbed = Launch::command(&arguments).start("the proxy");

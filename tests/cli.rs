@@ -28,7 +28,7 @@ impl Run {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_")) {
             command.env_remove(name);
         }
-        command.env_remove("PORT").env_remove("SERVER_ID");
+        command.env_remove("PORT").env_remove("SERVER_ID").env_remove("DASHBOARD_PORT");
         Run { command, folder }
     }
 
@@ -78,6 +78,8 @@ fn a_port_in_use_is_one_line_with_port_user_and_remedy() {
     for (arguments, who) in [
         (vec!["proxy", "--csv=off", "--listen", &listen], "the proxy"),
         ([&["testbed", "--csv=off", "--listen", &listen], &own[..]].concat(), "the proxy"),
+        (vec!["proxy", "--csv=off", "--listen=127.0.0.1:0", "--admin", &listen], "the dashboard"),
+        ([&["testbed", "--csv=off", "--listen=:0", "--admin", &listen], &own[..]].concat(), "the dashboard"),
         (vec!["testbed", "--csv=off", "--backend-listen", &format!("{listen},:0,:0")], "the backend A"),
         (vec!["testbed", "--csv=off", "--backend-listen", &format!(":0,:0,{listen}")], "the backend C"),
         (vec!["testbed", "--csv=off", own[0], "--classifier-listen", &listen], "the classifier"),
@@ -95,6 +97,26 @@ fn a_port_in_use_is_one_line_with_port_user_and_remedy() {
 fn an_address_of_another_machine_has_no_port_in_use() {
     Run::new(&["proxy", "--csv=off", "--listen=192.0.2.1:1"])
         .fails(1, "cannot listen on 192.0.2.1:1 for the proxy: cannot assign requested address");
+}
+
+#[test]
+fn dashboard_port_names_the_port_unless_a_flag_does() {
+    let admin = |run: Run| {
+        let ended = run.file("admin = \"127.0.0.1:1\"\n").end();
+        ended.stdout.lines().find(|line| line.starts_with("admin ")).unwrap_or(&ended.stderr).to_owned()
+    };
+    let check = |flags: &[&str]| Run::new(&[&["check", "--config=tidegate.toml"], flags].concat());
+    assert_eq!(admin(check(&[])), "admin = \"127.0.0.1:1\"  # file");
+    assert_eq!(admin(check(&[]).env("DASHBOARD_PORT", "2")), "admin = \"127.0.0.1:2\"  # environment");
+    let both = check(&[]).env("DASHBOARD_PORT", "2").env("TIDEGATE_ADMIN", "[::1]:3");
+    assert_eq!(admin(both), "admin = \"[::1]:2\"  # environment");
+    let flag = check(&["--admin=127.0.0.1:4"]).env("DASHBOARD_PORT", "2");
+    assert_eq!(admin(flag), "admin = \"127.0.0.1:4\"  # flag");
+    assert_eq!(admin(check(&["--admin=off"]).env("DASHBOARD_PORT", "2")), "admin = \"off\"  # flag");
+    Run::new(&["testbed"]).env("DASHBOARD_PORT", "x").fails(
+        2,
+        "the environment variable DASHBOARD_PORT is `x`, which is not a port; a port is a number from 0 to 65535",
+    );
 }
 
 #[test]

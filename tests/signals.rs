@@ -207,6 +207,7 @@ fn a_testbed_stops_clean_and_its_rows_name_its_backends() {
         "--listen=127.0.0.1:0",
         "--backend-listen=127.0.0.1:0,127.0.0.1:0,127.0.0.1:0",
         "--classifier-listen=127.0.0.1:0",
+        "--admin=127.0.0.1:0",
         "--csv=rows.csv",
     ];
     let testbed = Launch::command(&arguments).start("the proxy");
@@ -229,7 +230,11 @@ fn a_testbed_stops_clean_and_its_rows_name_its_backends() {
 
 #[test]
 fn an_unwritable_csv_path_is_one_line_and_exit_code_1() {
-    let own = ["--backend-listen=127.0.0.1:0,127.0.0.1:0,127.0.0.1:0", "--classifier-listen=127.0.0.1:0"];
+    let own = [
+        "--backend-listen=127.0.0.1:0,127.0.0.1:0,127.0.0.1:0",
+        "--classifier-listen=127.0.0.1:0",
+        "--admin=127.0.0.1:0",
+    ];
     for (command, own) in [("proxy", &own[..0]), ("testbed", &own)] {
         let folder = tempfile::tempdir().expect("a folder");
         let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))

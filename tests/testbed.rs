@@ -5,7 +5,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use tidegate::net::{OsNet, raise_descriptor_limit};
-use tidegate::testbed::{BackendOptions, RunningServer, spawn};
+use tidegate::server::RunningServer;
+use tidegate::testbed::{BackendOptions, spawn};
 
 fn backend(id: char, profile: &str) -> RunningServer {
     let listener = OsNet::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");

@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 /// The rooms by floor. A room may use its own floor and those below.
 const FLOORS: [(u8, &[&str]); 6] = [
     (0, &["time", "wheel", "deadline", "buffer", "slots"]),
-    (1, &["h1", "balance", "batch", "codec", "record", "plotly"]),
-    (2, &["reactor", "net", "telemetry"]),
+    (1, &["h1", "balance", "batch", "codec", "record", "command", "plotly"]),
+    (2, &["reactor", "net", "server", "remote", "telemetry"]),
     (3, HANDLERS),
     (4, &["lab", "world"]),
     (5, &["config", "cli", "main", "lib"]),
 ];
 
 /// Rooms that must not know each other.
-const HANDLERS: &[&str] = &["proxy", "testbed", "load"];
+const HANDLERS: &[&str] = &["proxy", "testbed", "load", "admin"];
 
 /// The most lines of a file.
 const MOST_LINES: usize = 400;

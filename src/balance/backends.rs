@@ -6,9 +6,30 @@
 use super::RoutingMode;
 use super::estimate::{Ewma, Sma};
 
+/// Whether a backend may be chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Availability {
+    /// Like any other.
+    #[default]
+    Usable,
+    /// Somebody wants it at rest: it is not chosen, and what it has in flight ends undisturbed.
+    Draining,
+}
+
+impl Availability {
+    /// The word on pages and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Availability::Usable => "usable",
+            Availability::Draining => "draining",
+        }
+    }
+}
+
 /// What is known of one backend.
 #[derive(Debug)]
 pub struct Backend {
+    availability: Availability,
     in_flight: u32,
     answered: u64,
     failed: u64,
@@ -19,12 +40,26 @@ pub struct Backend {
 impl Backend {
     pub(super) fn new(sma_window: usize, ewma_alpha: f64) -> Backend {
         Backend {
+            availability: Availability::default(),
             in_flight: 0,
             answered: 0,
             failed: 0,
             sma: Sma::new(sma_window),
             ewma: Ewma::new(ewma_alpha),
         }
+    }
+
+    /// Whether it may be chosen.
+    pub fn availability(&self) -> Availability {
+        self.availability
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        self.availability == Availability::Usable
+    }
+
+    pub(super) fn set_availability(&mut self, availability: Availability) {
+        self.availability = availability;
     }
 
     /// Attempts that have started and not finished.

@@ -34,7 +34,7 @@ pub(super) fn lowest(scores: &[f64]) -> Option<usize> {
 /// The backends without a sample, and from when each may be probed.
 #[derive(Debug)]
 pub(super) struct Probes {
-    /// [`Instant::NEVER`] for a backend with samples.
+    /// [`Instant::NEVER`] for a backend with samples, and for one that is not to be chosen.
     from: Box<[Instant]>,
     /// The earliest of `from`. Kept so that a choice does not look through all while none is due: neither once all
     /// are measured, nor while a dead one pauses.
@@ -57,7 +57,7 @@ impl Probes {
 
     /// The one that may be probed the soonest, of equal ones the first; for when all pause.
     pub(super) fn first_to_come(&self) -> Option<usize> {
-        (0..self.from.len()).min_by_key(|&i| self.from[i])
+        (0..self.from.len()).min_by_key(|&i| self.from[i]).filter(|&i| self.from[i] != Instant::NEVER)
     }
 
     /// Not to be probed before `until`.
@@ -66,7 +66,7 @@ impl Probes {
         self.earliest = self.from.iter().copied().min().unwrap_or(Instant::NEVER);
     }
 
-    /// Measured now, so no longer to be probed.
+    /// Measured now, or not to be chosen: no longer to be probed.
     pub(super) fn end(&mut self, index: usize) {
         if self.from[index] != Instant::NEVER {
             self.pause(index, Instant::NEVER);

@@ -5,6 +5,8 @@
 //! allocation after [`Balance::new`]. Not here: connections to backends (`proxy/pool.rs`). The proxy calls it
 //! inline. Floor 1.
 
+#[cfg(test)]
+mod availability_tests;
 mod backends;
 mod choose;
 mod estimate;
@@ -19,8 +21,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-pub use self::backends::Backend;
 use self::backends::mean_of;
+pub use self::backends::{Availability, Backend};
 use self::choose::{Probes, Rotation, lowest};
 use crate::time::Instant;
 
@@ -124,9 +126,11 @@ pub struct Balance {
     backends: Box<[Backend]>,
     rotation: Rotation,
     probes: Probes,
-    /// What the current mode compares, by backend; infinite if unmeasured. Apart from the table so that a choice
-    /// reads 8 bytes per backend.
+    /// What the current mode compares, by backend; infinite if unmeasured or not to be chosen. Apart from the table
+    /// so that a choice reads 8 bytes per backend.
     scores: Box<[f64]>,
+    /// How many are not to be chosen; while none, the rotation need not look.
+    unusable: usize,
 }
 
 impl Balance {
@@ -145,6 +149,7 @@ impl Balance {
             rotation: Rotation::default(),
             probes: Probes::new(backends),
             scores: vec![f64::INFINITY; backends].into(),
+            unusable: 0,
         }
     }
 
@@ -156,18 +161,40 @@ impl Balance {
     /// Changes the mode of the next choice. The rotation goes on where it was left.
     pub fn set_mode(&mut self, mode: RoutingMode) {
         self.mode = mode;
-        for (score, backend) in self.scores.iter_mut().zip(&self.backends) {
-            *score = backend.score_ns(mode).unwrap_or(f64::INFINITY);
+        (0..self.backends.len()).for_each(|index| self.compare(index));
+    }
+
+    /// Changes whether `id` may be chosen. Its averages are kept; without a sample it is probed at once when it may
+    /// be chosen again.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such backend.
+    pub fn set_availability(&mut self, id: BackendId, availability: Availability) {
+        let index = usize::from(id.0);
+        self.backends[index].set_availability(availability);
+        self.unusable = self.backends.iter().filter(|backend| !backend.is_usable()).count();
+        self.compare(index);
+        match availability {
+            Availability::Usable if !self.backends[index].is_measured() => {
+                self.probes.pause(index, Instant::ZERO);
+            }
+            Availability::Usable | Availability::Draining => self.probes.end(index),
         }
     }
 
-    /// The backend for a request at `now`; `None` only if there are no backends. A retry is a choice of its own.
+    /// How many backends may be chosen.
+    pub fn usable(&self) -> usize {
+        self.backends.len() - self.unusable
+    }
+
+    /// The backend for a request at `now`; `None` only if no backend may be chosen. A retry is a choice of its own.
     ///
     /// The adaptive modes choose a backend without a sample first, in order of configuration, unless it failed
     /// within the last [`PROBE_PAUSE`]; then the lowest average, of equal ones the earlier.
     pub fn select(&mut self, now: Instant) -> Option<Choice> {
         let (index, reason) = match self.mode {
-            RoutingMode::RoundRobin => (self.rotation.advance(self.backends.len())?, Reason::Rotation),
+            RoutingMode::RoundRobin => (self.rotate()?, Reason::Rotation),
             RoutingMode::AdaptiveSma | RoutingMode::AdaptiveEwma => self.adapt(now)?,
         };
         Some(Choice { backend: BackendId(index as u16), reason })
@@ -204,9 +231,7 @@ impl Balance {
 
     /// The averages of a backend have changed.
     fn learned(&mut self, index: usize) {
-        if let Some(score) = self.backends[index].score_ns(self.mode) {
-            self.scores[index] = score;
-        }
+        self.compare(index);
         if self.backends[index].is_measured() {
             self.probes.end(index);
         }
@@ -238,6 +263,25 @@ impl Balance {
         &self.backends
     }
 
+    /// Takes over what the current mode compares.
+    fn compare(&mut self, index: usize) {
+        let backend = &self.backends[index];
+        let score = backend.score_ns(self.mode).filter(|_| backend.is_usable());
+        self.scores[index] = score.unwrap_or(f64::INFINITY);
+    }
+
+    fn rotate(&mut self) -> Option<usize> {
+        let count = self.backends.len();
+        let mut index = self.rotation.advance(count)?;
+        for _ in 0..self.unusable {
+            if self.backends[index].is_usable() {
+                break;
+            }
+            index = self.rotation.advance(count)?;
+        }
+        (self.unusable < count).then_some(index)
+    }
+
     fn adapt(&self, now: Instant) -> Option<(usize, Reason)> {
         if let Some(index) = self.probes.due(now) {
             return Some((index, Reason::Unmeasured));
@@ -253,7 +297,7 @@ impl Balance {
         let ewma = mean_of(self.backends.iter().filter_map(Backend::ewma_ns));
         let backend = &mut self.backends[index];
         backend.fail(elapsed_ns, sma, ewma);
-        if !backend.is_measured() {
+        if !backend.is_measured() && backend.is_usable() {
             self.probes.pause(index, now + PROBE_PAUSE);
         }
     }

@@ -37,4 +37,5 @@ pub use self::figures::{Figures, FlushFigures, Histogram};
 pub use self::job::{JobId, KeyId, Sequences};
 pub use self::options::QueueOptions;
 pub use self::queue::Queue;
+pub use self::service_time::ServiceEstimate;
 pub use self::strategy::StrategyName;

@@ -16,7 +16,7 @@ use super::halving::{Half, Halving};
 use super::in_flight::InFlight;
 use super::job::{Job, JobId, KeyId, Member, Shape};
 use super::options::QueueOptions;
-use super::service_time::ServiceTimes;
+use super::service_time::{ServiceEstimate, ServiceTimes};
 use super::strategy::{Pick, Situation, Strategy, StrategyName, empty};
 use crate::slots::Slots;
 use crate::time::Instant;
@@ -217,6 +217,11 @@ impl Queue {
     pub fn oldest_age(&self, now: Instant) -> Option<Duration> {
         let oldest = self.jobs.get(self.arrivals.oldest()?.0)?;
         Some(now - oldest.arrived)
+    }
+
+    /// What the classifier is expected to take; none before that can be relied on.
+    pub fn service_estimate(&self) -> Option<ServiceEstimate> {
+        self.service_times.estimate()
     }
 
     /// What was counted since the queue began.

@@ -41,6 +41,14 @@ enum Form {
 impl Form {
     const ALL: [Form; 3] = [Form::LongestSquared, Form::Characters, Form::Padded];
 
+    const fn name(self) -> &'static str {
+        match self {
+            Form::LongestSquared => "longest_squared",
+            Form::Characters => "characters",
+            Form::Padded => "padded",
+        }
+    }
+
     fn size(self, shape: Shape) -> f64 {
         match self {
             Form::LongestSquared => f64::from(shape.longest).powi(2),
@@ -90,6 +98,20 @@ impl Line {
             self.per_size_ms = (self.products + self.weight * self.mean_size * self.mean_ms) / squares;
         }
     }
+}
+
+/// What a batch is expected to take: `base` and so much for each unit of its size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ServiceEstimate {
+    /// What its size is: `longest_squared` (characters of the longest sequence, squared), `characters` (of all
+    /// together), `padded` (sequences times the characters of the longest).
+    pub size: &'static str,
+    /// Seconds of a batch of no size.
+    pub base_s: f64,
+    /// Seconds for each unit of size.
+    pub per_size_s: f64,
+    /// By how many seconds predictions have been wrong on average.
+    pub error_s: f64,
 }
 
 /// What is known of one key, or of all together.
@@ -168,6 +190,17 @@ impl ServiceTimes {
     /// Whether predictions can be relied on.
     pub(super) fn is_known(&self) -> bool {
         self.all.is_known()
+    }
+
+    /// What is known of all keys together; none before predictions can be relied on.
+    pub(super) fn estimate(&self) -> Option<ServiceEstimate> {
+        let (line, size) = (self.all.best(), Form::ALL[self.all.best].name());
+        self.is_known().then_some(ServiceEstimate {
+            size,
+            base_s: line.base_ms / 1e3,
+            per_size_s: line.per_size_ms / 1e3,
+            error_s: line.error_ms / 1e3,
+        })
     }
 
     /// What is known of a key; of all together until its own times can be relied on.
@@ -253,6 +286,9 @@ mod tests {
             let mut times = ServiceTimes::new();
             learn(&mut times, 40, us);
             assert_predicts(&times, us);
+            let estimate = times.estimate().unwrap();
+            let none = us(Shape::of([])) / 1e6;
+            assert!((estimate.base_s - none).abs() < 1e-6, "{estimate:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Here: what the command line looks like, which command runs, what is said and which exit code is given at its
 //! end. Not here: settings (`config/`), the work itself (the rooms below). `main.rs` calls [`main`]. Floor 5.
 
+mod admin;
 mod backend;
 mod check;
 mod classifier;
@@ -80,7 +81,9 @@ struct ServerArgs {
 
 impl ServerArgs {
     fn load(self, matches: &ArgMatches, audience: Audience) -> Result<Effective, ConfigError> {
-        load(self.settings, matches, self.config.as_deref(), audience, raise_descriptor_limit())
+        let port = std::env::var_os("DASHBOARD_PORT").map(|port| port.to_string_lossy().into_owned());
+        let descriptors = raise_descriptor_limit();
+        load(self.settings, matches, self.config.as_deref(), audience, descriptors, port.as_deref())
     }
 }
 

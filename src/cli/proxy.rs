@@ -5,10 +5,11 @@
 use clap::ArgMatches;
 
 use super::start::{Bound, bind, network_with_signals, start_log};
-use super::{CliError, Exit, ServerArgs};
+use super::{CliError, Exit, ServerArgs, admin};
+use crate::admin::{Facts, SettingFacts};
 use crate::config::{Audience, Setup};
 use crate::net::OsNet;
-use crate::proxy::{Options, Proxy, TICK_SHIFT};
+use crate::proxy::{Proxy, TICK_SHIFT};
 use crate::reactor::Reactor;
 use crate::telemetry::{Recorder, Telemetry, TelemetryOptions};
 
@@ -24,13 +25,38 @@ Exit codes: 0 clean stop, 1 failed, 2 usage or configuration, 130 second signal.
 pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliError> {
     let effective = args.load(matches, Audience::Proxy)?;
     start_log(effective.log_level.value);
+    let settings = admin::settings(&effective);
     let backends = effective.resolve_backends()?;
     let classifiers = effective.resolve_classifiers()?;
     let setup = effective.into_options(backends, classifiers)?;
     let net = network_with_signals()?;
-    let door = bind(setup.listen, "the proxy")?;
-    let telemetry = start_telemetry(&setup)?;
-    serve(net, door, setup.options, telemetry)
+    let stand = Stand::open(net, setup, settings)?;
+    let telemetry = start_telemetry(&stand.setup)?;
+    serve(stand, telemetry)
+}
+
+/// A proxy before it serves: what it listens on is bound.
+pub(super) struct Stand {
+    net: OsNet,
+    door: Bound,
+    dashboard: Option<(Bound, Facts)>,
+    pub(super) setup: Setup,
+}
+
+impl Stand {
+    /// Listens for the proxy, and for its dashboard if there is to be one.
+    pub(super) fn open(net: OsNet, setup: Setup, settings: Vec<SettingFacts>) -> Result<Stand, CliError> {
+        let door = bind(setup.listen, "the proxy")?;
+        let dashboard = match setup.admin {
+            None => None,
+            Some(addr) => {
+                let bound = bind(addr, "the dashboard")?;
+                let facts = admin::facts(&setup, settings, &door, &bound, &net);
+                Some((bound, facts))
+            }
+        };
+        Ok(Stand { net, door, dashboard, setup })
+    }
 }
 
 /// Opens the CSV file and starts what writes it: before anything is logged, so that a failure is one line.
@@ -40,14 +66,19 @@ pub(super) fn start_telemetry(setup: &Setup) -> Result<(Recorder, Telemetry), Cl
 }
 
 /// Runs the proxy until it is told to stop; every row is written then.
-pub(super) fn serve(
-    net: OsNet,
-    door: Bound,
-    options: Options,
-    (recorder, telemetry): (Recorder, Telemetry),
-) -> Result<Exit, CliError> {
+pub(super) fn serve(stand: Stand, (recorder, telemetry): (Recorder, Telemetry)) -> Result<Exit, CliError> {
+    let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
+    let Stand { net, door, dashboard, setup } = stand;
+    let mut proxy = Proxy::new(setup.options, door.listener, recorder);
+    let mut running = None;
+    if let Some((bound, facts)) = dashboard {
+        let waker = net.waker().map_err(failed)?;
+        let (server, orders) = admin::start(bound, facts, telemetry.snapshots(), waker)?;
+        proxy = proxy.commanded_by(orders);
+        running = Some(server);
+    }
     log::info!("the proxy listens on {}", door.addr);
-    let forced = run_reactor(net, door, options, recorder);
+    let ended = run_reactor(net, proxy);
     let summary = telemetry.stop();
     if summary.rows_dropped + summary.records_dropped > 0 {
         log::warn!(
@@ -57,14 +88,22 @@ pub(super) fn serve(
             summary.rows_written
         );
     }
-    Ok(if forced? { Exit::SecondSignal } else { Exit::Clean })
+    let exit = if ended? { Exit::SecondSignal } else { Exit::Clean };
+    match running {
+        Some(dashboard) if exit == Exit::SecondSignal => dashboard.abandon(),
+        Some(dashboard) => {
+            let what = |source| CliError::System { what: "keep the dashboard running".to_owned(), source };
+            dashboard.stop().map_err(what)?;
+        }
+        None => {}
+    }
+    Ok(exit)
 }
 
 /// Whether a second signal cut the run short.
-fn run_reactor(net: OsNet, door: Bound, options: Options, recorder: Recorder) -> Result<bool, CliError> {
+fn run_reactor(net: OsNet, mut proxy: Proxy<OsNet>) -> Result<bool, CliError> {
     let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
     let mut reactor = Reactor::new(net, TICK_SHIFT);
-    let mut proxy = Proxy::new(options, door.listener, recorder);
     reactor.begin(|turn| proxy.open(turn)).map_err(failed)?;
     reactor.run(&mut proxy).map_err(failed)?;
     Ok(proxy.forced())

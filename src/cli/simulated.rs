@@ -11,7 +11,8 @@ use super::{CliError, Exit};
 use crate::config::ConfigError;
 use crate::net::{OsNet, raise_descriptor_limit};
 use crate::reactor::Reactor;
-use crate::testbed::{Control, Service, SimulatedServer, TICK_SHIFT};
+use crate::server::{Control, Server, Service};
+use crate::testbed::TICK_SHIFT;
 
 /// What the environment variable PORT says, if it is set.
 pub(super) fn port() -> Option<String> {
@@ -45,7 +46,7 @@ pub(super) fn listen_address(
 pub(super) fn serve<S: Service>(
     name: &str,
     listen: SocketAddr,
-    make: impl FnOnce(mio::net::TcpListener, SocketAddr, Arc<Control>) -> SimulatedServer<OsNet, S>,
+    make: impl FnOnce(mio::net::TcpListener, SocketAddr, Arc<Control>) -> Server<OsNet, S>,
 ) -> Result<Exit, CliError> {
     let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
     raise_descriptor_limit();

@@ -1,6 +1,6 @@
 //! `tidegate testbed`: three simulated backends, a classifier, and the proxy in front of them.
 //!
-//! Here: from settings to five running servers. Not here: the servers (`proxy/`, `testbed/`). Floor 5.
+//! Here: from settings to six running servers. Not here: the servers (`proxy/`, `testbed/`). Floor 5.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,15 +8,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use clap::ArgMatches;
 
 use super::start::{Bound, bind, network_with_signals, next_signal_ends_at_once, start_log};
-use super::{CliError, Exit, ServerArgs, proxy};
+use super::{CliError, Exit, ServerArgs, admin, proxy};
 use crate::config::{Audience, BackendUrl};
 use crate::proxy::Backend;
-use crate::testbed::{BackendOptions, ClassifierOptions, Profile, RunningServer, spawn, spawn_classifier};
+use crate::server::RunningServer;
+use crate::testbed::{BackendOptions, ClassifierOptions, Profile, spawn, spawn_classifier};
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
   tidegate testbed --routing adaptive_sma --connections non-persistent
-  tidegate testbed --listen :0 --backend-listen :0,:0,:0 --classifier-listen :0 --csv off
+  tidegate testbed --listen :0 --backend-listen :0,:0,:0 --classifier-listen :0 --admin localhost:0 --csv off
 
 The backends A (10 to 400 ms), B (200 ms) and C (250 ms) and the classifier run in this process.
 Flags beat the environment, which beats the file, which beats the defaults.
@@ -26,6 +27,7 @@ Exit codes: 0 clean stop, 1 failed, 2 usage or configuration, 130 second signal.
 pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliError> {
     let effective = args.load(matches, Audience::Testbed)?;
     start_log(effective.log_level.value);
+    let settings = admin::settings(&effective);
     let net = network_with_signals()?;
     let mut sockets = Vec::new();
     for (id, addr) in ['A', 'B', 'C'].into_iter().zip(effective.backend_listen.value.0) {
@@ -34,8 +36,8 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     let classifier = bind(effective.classifier_listen.value, "the classifier")?;
     let backends = sockets.iter().map(|(_, socket)| seen_from_here(socket.addr)).collect();
     let setup = effective.into_options(backends, vec![seen_from_here(classifier.addr)])?;
-    let door = bind(setup.listen, "the proxy")?;
-    let telemetry = proxy::start_telemetry(&setup)?;
+    let stand = proxy::Stand::open(net, setup, settings)?;
+    let telemetry = proxy::start_telemetry(&stand.setup)?;
     let mut running = Vec::new();
     for (id, Bound { listener, addr }) in sockets {
         start(&mut running, format!("the backend {id}"), addr, || {
@@ -46,7 +48,7 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
     start(&mut running, "the classifier".to_owned(), addr, || {
         spawn_classifier(listener, ClassifierOptions::default())
     })?;
-    let exit = proxy::serve(net, door, setup.options, telemetry)?;
+    let exit = proxy::serve(stand, telemetry)?;
     if exit == Exit::SecondSignal {
         running.into_iter().for_each(|(_, server)| server.abandon());
         return Ok(exit);

@@ -11,11 +11,12 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use log::LevelFilter;
 
+use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::origin::{Origin, Sourced};
 use super::url::{BackendUrl, ResolveError};
 use super::values::{BackendListen, Count, CsvTarget, Grace, Period, Switch, Value, Weight};
-use super::{ConfigError, Settings};
+use super::{Audience, ConfigError, Settings};
 use crate::balance::RoutingMode;
 use crate::batch::{QueueOptions, StrategyName};
 use crate::codec::{Shape, Shapes};
@@ -32,6 +33,7 @@ pub const CLASSIFIER_PORT: u16 = 8001;
 #[allow(missing_docs, reason = "the fields are those of Settings, which says what they are")]
 pub struct Effective {
     pub listen: Sourced<SocketAddr>,
+    pub admin: Sourced<AdminTarget>,
     pub backend: Sourced<Vec<BackendUrl>>,
     pub backend_listen: Sourced<BackendListen>,
     pub classifier_listen: Sourced<SocketAddr>,
@@ -74,6 +76,8 @@ pub struct Setup {
     pub options: Options,
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Where the admin listener is, if there is to be one.
+    pub admin: Option<SocketAddr>,
     /// The file for the rows, if there is to be one.
     pub csv: Option<PathBuf>,
     /// What is told on stderr.
@@ -94,6 +98,7 @@ impl Effective {
         given: Settings,
         matches: &ArgMatches,
         file: Settings,
+        audience: Audience,
         descriptors: u64,
     ) -> Effective {
         let seconds = |n| Period(Duration::from_secs(n));
@@ -104,6 +109,7 @@ impl Effective {
         }
         Effective {
             listen: pick!(listen, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9090))),
+            admin: pick!(admin, AdminTarget::default_of(audience)),
             backend: pick!(backend, BACKEND_PORTS.map(BackendUrl::local).to_vec()),
             backend_listen: pick!(
                 backend_listen,
@@ -146,18 +152,23 @@ impl Effective {
         }
     }
 
-    /// Each setting as a line of TOML with its origin as a comment. `backend` and `classifier` exclude the testbed's
-    /// `backend-listen` and `classifier-listen`, so only those that count are among them.
+    /// Each setting as a line of TOML with its origin as a comment.
     pub fn lines(&self) -> Vec<String> {
+        let line = |(key, shown, origin): (String, String, Origin)| format!("{key} = {shown}  # {origin}");
+        self.shown().into_iter().map(line).collect()
+    }
+
+    /// Each setting by its key, as TOML, with its origin. `backend` and `classifier` exclude the testbed's
+    /// `backend-listen` and `classifier-listen`, so only those that count are among them.
+    pub fn shown(&self) -> Vec<(String, String, Origin)> {
         let mut lines = Vec::new();
-        let mut line =
-            |key: &str, shown: String, origin: Origin| lines.push(format!("{key} = {shown}  # {origin}"));
+        let mut line = |key: &str, shown: String, origin: Origin| lines.push((key.to_owned(), shown, origin));
         macro_rules! show {
             ($($key:ident),*) => {
                 $(line(&stringify!($key).replace('_', "-"), self.$key.value.to_toml(), self.$key.origin);)*
             };
         }
-        show!(listen);
+        show!(listen, admin);
         let list = |values: Vec<String>| format!("[{}]", values.join(", "));
         let own = [self.backend_listen.origin, self.classifier_listen.origin];
         if own.iter().all(|&origin| origin == Origin::Default) {
@@ -258,8 +269,13 @@ impl Effective {
             batching,
             max_connections: self.max_connections.value.0,
         };
-        let csv = self.csv.value.into_path();
-        Ok(Setup { options, listen: self.listen.value, csv, log_level: self.log_level.value })
+        Ok(Setup {
+            options,
+            listen: self.listen.value,
+            admin: self.admin.value.address(),
+            csv: self.csv.value.into_path(),
+            log_level: self.log_level.value,
+        })
     }
 }
 

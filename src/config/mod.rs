@@ -3,6 +3,7 @@
 //! Here: [`Settings`], every setting of the servers under one name for flag and file; [`load`]. Not here: what a
 //! setting does (the rooms' `Options`), the commands (`cli/`), which call this. Floor 5.
 
+mod admin;
 mod batching;
 mod customer;
 mod diagnose;
@@ -29,6 +30,7 @@ use crate::batch::StrategyName;
 use crate::codec::Shape;
 use crate::proxy::{ConnectionMode, HalfClose};
 
+pub use admin::{ADMIN_PORT, AdminTarget};
 pub use batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 pub use customer::crowd;
 pub use diagnose::{ConfigError, Place, nearest, reason};
@@ -52,6 +54,12 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR:PORT", env = "TIDEGATE_LISTEN", value_parser = parse::<SocketAddr>)]
     #[serde(deserialize_with = "read::one")]
     pub listen: Option<SocketAddr>,
+
+    /// Where the dashboard, the admin API and the metrics are, or off; DASHBOARD_PORT sets the port alone
+    /// [default: 127.0.0.1:5002 in the testbed, else off]
+    #[arg(long, value_name = "ADDR:PORT|off", env = "TIDEGATE_ADMIN", value_parser = parse::<AdminTarget>)]
+    #[serde(deserialize_with = "read::one")]
+    pub admin: Option<AdminTarget>,
 
     /// A backend, repeatable or with commas; `host:port` means http
     /// [default: http://localhost:8081,http://localhost:8082,http://localhost:8083]
@@ -257,7 +265,7 @@ impl Audience {
             (Audience::Study, "backend" | "backend-listen" | "classifier" | "classifier-listen") => {
                 Some("a study has servers of its own: [[backend]] or [classifier]")
             }
-            (Audience::Study, "listen" | "csv" | "log-level") => {
+            (Audience::Study, "listen" | "admin" | "csv" | "log-level") => {
                 Some("an experiment sees to that itself; a variant differs in what the proxy does")
             }
             _ => None,
@@ -266,7 +274,8 @@ impl Audience {
 }
 
 /// Merges what the command line and the environment say (`given`, told apart by `matches`) with a file and the
-/// defaults. `descriptors` is how many the process may open.
+/// defaults. `descriptors` is how many the process may open, `dashboard_port` what the environment variable
+/// DASHBOARD_PORT says.
 ///
 /// # Errors
 /// The first thing that is wrong, with its place if that is in the file.
@@ -276,10 +285,12 @@ pub fn load(
     file: Option<&Path>,
     audience: Audience,
     descriptors: u64,
+    dashboard_port: Option<&str>,
 ) -> Result<Effective, ConfigError> {
     refuse_foreign(&given, matches, audience)?;
     let from_file = file.map(|path| file::read(path, audience)).transpose()?.unwrap_or_default();
-    let effective = Effective::merge(given, matches, from_file, descriptors);
+    let mut effective = Effective::merge(given, matches, from_file, audience, descriptors);
+    effective.admin = admin::with_dashboard_port(effective.admin, dashboard_port)?;
     let set = |key, origin| (origin != Origin::Default).then_some(key);
     let of_proxy =
         set("backend", effective.backend.origin).or(set("classifier", effective.classifier.origin));

@@ -17,7 +17,7 @@ fn load_from(flags: &[&str], toml: Option<&str>, audience: Audience) -> Result<E
         file.write_all(text.as_bytes()).unwrap();
         file
     });
-    load(given, &matches, file.as_ref().map(tempfile::NamedTempFile::path), audience, 1000)
+    load(given, &matches, file.as_ref().map(tempfile::NamedTempFile::path), audience, 1000, None)
 }
 
 fn shown(effective: &Effective) -> String {
@@ -34,6 +34,12 @@ fn each_setting_has_the_default_that_its_help_tells() {
         let told = help.rsplit_once("[default: ").unwrap().1.trim_end_matches(']');
         let expected = match key {
             "max-connections" => "max-connections = 800  # default".to_owned(),
+            "admin" => {
+                assert_eq!(told, "127.0.0.1:5002 in the testbed, else off");
+                let testbed = load_from(&[], None, Audience::Testbed).unwrap();
+                assert_eq!(testbed.admin.value.show(), "127.0.0.1:5002");
+                "admin = \"off\"  # default".to_owned()
+            }
             "backend-listen" => {
                 assert_eq!(told, effective.backend_listen.value.show());
                 continue;
@@ -69,6 +75,7 @@ fn every_flag_has_an_environment_variable_of_its_name() {
 fn what_is_shown_is_a_file_that_says_the_same() {
     let flags = [
         "--listen=:8000",
+        "--admin=localhost:1",
         "--backend=a:1,b",
         "--backend=a:1",
         "--classifier=c:1",
@@ -186,7 +193,7 @@ fn descriptors_bound_the_connections() {
     let connections = |descriptors| {
         let matches = Settings::augment_args(Command::new("t")).get_matches_from(["t"]);
         let none = Settings::default();
-        load(none, &matches, None, Audience::Proxy, descriptors).unwrap().max_connections.value.0
+        load(none, &matches, None, Audience::Proxy, descriptors, None).unwrap().max_connections.value.0
     };
     assert_eq!((connections(0), connections(1024), connections(u64::MAX)), (1, 816, Count::MOST));
 }

@@ -1,7 +1,7 @@
 //! Responses that we ourselves originate.
 //!
 //! Here: [`Content`] (a status, a body, a few fields) and [`Reply`] (a sentence for people). Not here: when they are
-//! sent (`proxy/`, `testbed/`). Floor 1.
+//! sent (`proxy/`, `server/`). Floor 1.
 
 use super::Version;
 use super::persistence::Persistence;
@@ -28,7 +28,17 @@ pub struct Content<'a> {
 impl Content<'_> {
     /// Appends head and body to `out`.
     pub fn write(&self, date: &str, out: &mut Vec<u8>) {
-        let (mut status, mut length) = ([0; 20], [0; 20]);
+        let mut length = [0; 20];
+        self.write_as(["\r\nContent-Length: ", decimal(&mut length, self.body.len() as u64)], date, out);
+    }
+
+    /// The same of a body that goes on until the connection ends, so that `persistence` must be `Close`.
+    pub fn write_open(&self, date: &str, out: &mut Vec<u8>) {
+        self.write_as(["", ""], date, out);
+    }
+
+    fn write_as(&self, [field, length]: [&str; 2], date: &str, out: &mut Vec<u8>) {
+        let mut status = [0; 20];
         let parts = [
             "HTTP/1.1 ",
             decimal(&mut status, u64::from(self.status)),
@@ -36,8 +46,8 @@ impl Content<'_> {
             phrase(self.status),
             "\r\nContent-Type: ",
             self.content_type,
-            "\r\nContent-Length: ",
-            decimal(&mut length, self.body.len() as u64),
+            field,
+            length,
             "\r\nDate: ",
             date,
             "\r\n",
@@ -89,12 +99,17 @@ impl Reply<'_> {
     /// Appends head and body to `out`.
     pub fn write(&self, date: &str, out: &mut Vec<u8>) {
         let Reply { status, detail, to_head, version, persistence, .. } = *self;
-        let body = format!("{status} {}: {detail}\n", phrase(status));
+        let body = sentence(status, detail);
         let fields = self.reason.map(|reason| format!("X-Tidegate-Reason: {reason}\r\n")).unwrap_or_default();
         let content_type = "text/plain; charset=utf-8";
         let (body, fields) = (body.as_bytes(), fields.as_str());
         Content { status, content_type, body, fields, to_head, version, persistence }.write(date, out);
     }
+}
+
+/// The body of a response for people.
+pub fn sentence(status: u16, detail: &str) -> String {
+    format!("{status} {}: {detail}\n", phrase(status))
 }
 
 /// The reason phrase of a status that we send (RFC 9110 §15, RFC 6585).
@@ -105,9 +120,12 @@ pub const fn phrase(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
+        409 => "Conflict",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         422 => "Unprocessable Content",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",

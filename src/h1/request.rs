@@ -117,6 +117,26 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             && self.body == BodyLength::None
     }
 
+    /// The value of the first field of that name, given in any case.
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
+    /// Host and port that the request is for (RFC 9112 §3.2.2, §3.2): those of the target or of `Host`; none in
+    /// HTTP/1.0 without either.
+    pub fn authority(&self) -> Option<&'b [u8]> {
+        match self.target {
+            Target::Absolute { authority, .. } => Some(authority.as_bytes()),
+            Target::Origin(_) => self.field("host"),
+        }
+    }
+
+    /// Whether a page that came from elsewhere has sent it, as its browser tells (RFC 6454 §7.3).
+    pub fn is_of_another_origin(&self) -> bool {
+        let origin = self.field("origin").map(|origin| origin.strip_prefix(b"http://").unwrap_or(origin));
+        origin.is_some_and(|origin| Some(origin) != self.authority())
+    }
+
     /// Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 §10.1.1).
     pub fn expects_continue(&self) -> bool {
         let said = |i: usize| self.fields[i].value.eq_ignore_ascii_case(b"100-continue");

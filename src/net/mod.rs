@@ -23,7 +23,7 @@ use crate::time::{Instant, WallTime};
 pub use door::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door};
 pub use os::{OsNet, Waker, raise_descriptor_limit};
 pub use send::{Broken, flush, send};
-pub use virtual_net::{Fabric, VirtualListener, VirtualNet, VirtualStream, Weather};
+pub use virtual_net::{Fabric, VirtualListener, VirtualNet, VirtualStream, VirtualWaker, Weather};
 
 /// Names the owner of an event: a role that the handler chooses, and a generation-checked slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,12 +102,23 @@ pub trait Stream: Read + Write {
     fn reset_on_close(&self);
 }
 
+/// Lets another thread, or another actor of a world, call a reactor: its poll reports [`Wake::Waker`].
+pub trait Wakes {
+    /// Makes the poll return.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    fn wake(&self) -> io::Result<()>;
+}
+
 /// The outside world of one reactor.
 pub trait Net {
     /// A stream of bytes, open or opening.
     type Stream: Stream;
     /// A socket that accepts streams.
     type Listener;
+    /// What calls this reactor.
+    type Waker: Wakes;
 
     /// The monotonic clock, read afresh.
     fn now(&self) -> Instant;

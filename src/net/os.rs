@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mio::unix::SourceFd;
@@ -19,7 +20,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{Connect, Event, Net, Readiness, Stream, Token, Wake};
+use super::{Connect, Event, Net, Readiness, Stream, Token, Wake, Wakes};
 use crate::time::{Instant, WallTime};
 
 const WAKER: mio::Token = mio::Token(14 << 60);
@@ -53,9 +54,9 @@ struct FineTimer {
     armed: Instant,
 }
 
-/// Wakes an [`OsNet`] that waits in another thread.
-#[derive(Debug)]
-pub struct Waker(mio::Waker);
+/// Wakes an [`OsNet`] that waits in another thread. All clones wake the same.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<mio::Waker>);
 
 impl Waker {
     /// Makes the reactor's poll return with [`Wake::Waker`].
@@ -63,6 +64,12 @@ impl Waker {
     /// # Errors
     /// Those of writing to an eventfd.
     pub fn wake(&self) -> io::Result<()> {
+        self.0.wake()
+    }
+}
+
+impl Wakes for Waker {
+    fn wake(&self) -> io::Result<()> {
         self.0.wake()
     }
 }
@@ -108,12 +115,12 @@ impl OsNet {
         Ok(())
     }
 
-    /// A handle that wakes this network's poll from another thread. One per network.
+    /// A handle that wakes this network's poll from another thread. To be called once; the handle can be cloned.
     ///
     /// # Errors
     /// When the kernel gives no event descriptor.
     pub fn waker(&self) -> io::Result<Waker> {
-        mio::Waker::new(self.poll.registry(), WAKER).map(Waker)
+        mio::Waker::new(self.poll.registry(), WAKER).map(|waker| Waker(Arc::new(waker)))
     }
 
     /// A listening socket; port 0 takes a free one. What it accepts has TCP_NODELAY set (inherited).
@@ -167,6 +174,7 @@ impl FineTimer {
 impl Net for OsNet {
     type Stream = mio::net::TcpStream;
     type Listener = mio::net::TcpListener;
+    type Waker = Waker;
 
     fn now(&self) -> Instant {
         Instant::from_nanos(monotonic_ns() - self.origin_ns)

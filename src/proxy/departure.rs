@@ -93,6 +93,7 @@ impl<N: Net> Proxy<N> {
         let Some(mut client) = self.clients.remove(id) else { return };
         client.deadline.disarm(turn.timers);
         client.pending.into_iter().chain(client.unsent).for_each(|b| self.buffers.put(b));
+        self.tell_soon(turn);
         self.room_for_one(turn);
     }
 

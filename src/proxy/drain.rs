@@ -31,6 +31,7 @@ impl<N: Net> Proxy<N> {
             self.options.drain_timeout
         );
         self.phase = Phase::Draining;
+        self.flush_records(turn.now());
         // Who is in the backlog has connected before the signal.
         self.door.knocked();
         while self.door.may_accept() && self.clients.len() < self.options.max_connections {

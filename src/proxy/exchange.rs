@@ -8,6 +8,7 @@ use super::client::After;
 use super::failure::Failure;
 use super::rules::{self, Effect, Ending, Event, Progress};
 use super::tunnel::Tunnel;
+use super::upstream::Carried;
 use super::{CallId, ClientId, ExchangeId, Proxy, Timer, Turn, UpstreamId};
 use crate::balance::{BackendId, Outcome, RoutingMode};
 use crate::buffer::Buffer;
@@ -161,7 +162,7 @@ impl<N: Net> Proxy<N> {
         let latency_ns = now.nanos_since(exchange.attempted);
         self.servers.finished(exchange.backend, Outcome::Answered { latency_ns }, now);
         let keep = body.keep_upstream && exchange.request == RequestSide::Done && !surplus;
-        let reused = self.release_upstream(turn, exchange.upstream, keep, now);
+        let carried = self.release_upstream(turn, exchange.upstream, keep, now);
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
         let client = match exchange.owner {
             Owner::Client(client) => client,
@@ -171,7 +172,7 @@ impl<N: Net> Proxy<N> {
         // answers the response: at once where it is near.
         let left = self.clients.get(client).is_some_and(|c| c.read_closed && c.stream.is_lost());
         let status = if left { Failure::ClientGone.consequence().status } else { body.status };
-        self.record(turn, &exchange, status, false, reused, now);
+        self.record(turn, &exchange, status, false, carried, now);
         let after = match exchange.request {
             RequestSide::Done => body.after,
             RequestSide::Body { .. } | RequestSide::Abandoned => After::Linger,
@@ -188,7 +189,7 @@ impl<N: Net> Proxy<N> {
         self.counters.cancelled_forwarded += u64::from(failure == Failure::ClientGone);
         let outcome = if row.blames_backend { Outcome::Failed { elapsed_ns } } else { Outcome::Cancelled };
         self.servers.finished(exchange.backend, outcome, now);
-        let reused = self.release_upstream(turn, exchange.upstream, false, now);
+        let carried = self.release_upstream(turn, exchange.upstream, false, now);
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
         let client = match exchange.owner {
             Owner::Client(client) => client,
@@ -198,7 +199,7 @@ impl<N: Net> Proxy<N> {
             ResponseSide::Body(body) if failure != Failure::ClientGone => body.status,
             _ => row.status,
         };
-        self.record(turn, &exchange, status, row.blames_backend, reused, now);
+        self.record(turn, &exchange, status, row.blames_backend, carried, now);
         let (head_sent, ends_at_close) = match exchange.response {
             ResponseSide::Pending => (false, false),
             ResponseSide::Body(body) => (true, body.ends_at_close),
@@ -259,7 +260,7 @@ impl<N: Net> Proxy<N> {
         exchange: &Exchange,
         status: u16,
         failed: bool,
-        reused: bool,
+        carried: Carried,
         now: Instant,
     ) {
         self.recorder.push(Record {
@@ -269,7 +270,9 @@ impl<N: Net> Proxy<N> {
             status,
             mode: Mode::Routing(exchange.mode),
             failed,
-            reused,
+            reused: carried.reused,
+            connect_us: carried.connect_us,
+            averages: self.servers.averages(exchange.backend),
         });
         self.arm_flush(turn, now);
     }

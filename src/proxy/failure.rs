@@ -40,7 +40,9 @@ pub(super) struct Consequence {
 impl Failure {
     pub(super) const fn consequence(self) -> Consequence {
         let (status, reason, blames_backend, detail) = match self {
-            Failure::NoBackend => (503, Some("no-backend"), false, "no backend is configured"),
+            Failure::NoBackend => {
+                (503, Some("no-backend"), false, "there is no backend, or none may be chosen")
+            }
             Failure::NoSocket => (503, Some("no-backend"), false, "no socket to a backend can be had"),
             Failure::UpstreamRefused => {
                 (502, Some("upstream-refused"), true, "the backend cannot be reached")

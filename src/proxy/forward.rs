@@ -23,7 +23,7 @@ use crate::h1::request::RequestHead;
 use crate::h1::rewrite::{self, RequestContext};
 use crate::h1::{BodyLength, HeadError, Version};
 use crate::net::{Connect, Net, Token, send};
-use crate::record::{Mode, Record};
+use crate::record::{Averages, Mode, Record};
 use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
 
@@ -300,6 +300,8 @@ impl<N: Net> Proxy<N> {
             mode: Mode::Routing(self.servers.balance.mode()),
             failed: false,
             reused: false,
+            connect_us: 0,
+            averages: Averages::UNMEASURED,
         });
         self.arm_flush(turn, plan.now);
         let keep = plan.persistence == Persistence::KeepAlive && plan.body == BodyLength::None;

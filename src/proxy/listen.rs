@@ -35,8 +35,9 @@ impl<N: Net> Proxy<N> {
             return;
         }
         self.counters.clients_accepted += 1;
-        let idle = turn.now() + self.options.idle_timeout;
-        client.deadline.set(turn.timers, idle, Timer::Client(id));
+        let now = turn.net.now();
+        client.deadline.set(turn.timers, now + self.options.idle_timeout, Timer::Client(id));
+        self.arm_flush(turn, now);
     }
 
     fn pause_accepting(&mut self, turn: &mut Turn<'_, N>, error: &io::Error) {

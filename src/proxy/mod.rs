@@ -14,6 +14,7 @@ mod exchange;
 mod failure;
 mod forward;
 mod listen;
+mod obey;
 mod options;
 mod pool;
 mod response;
@@ -31,8 +32,9 @@ use crate::buffer::BufferPool;
 use crate::h1::HttpDate;
 use crate::net::{Door, Net, Readiness, Token, Wake};
 use crate::reactor::{Flow, Handler};
+use crate::remote::Orders;
 use crate::slots::{SlotId, Slots};
-use crate::telemetry::{Counters, Recorder};
+use crate::telemetry::{Conduct, Counters, Recorder};
 use crate::time::Instant;
 
 use batching::Batching;
@@ -110,6 +112,8 @@ pub struct Proxy<N: Net> {
     begun: u64,
     /// Set by another thread, which wakes the reactor then: stop.
     stop: Option<Arc<AtomicBool>>,
+    /// What another reactor asks.
+    orders: Option<Orders<N::Waker>>,
     told: failure::Told,
 }
 
@@ -133,6 +137,7 @@ impl<N: Net> Proxy<N> {
             phase: Phase::Serving,
             begun: 0,
             stop: None,
+            orders: None,
             told: failure::Told::default(),
             options,
         }
@@ -149,6 +154,7 @@ impl<N: Net> Proxy<N> {
     /// # Errors
     /// When the listener cannot be registered.
     pub fn open(&mut self, turn: &mut Turn<'_, N>) -> std::io::Result<()> {
+        self.flush_records(turn.now());
         self.door.register(turn.net, DOOR)
     }
 
@@ -164,6 +170,8 @@ impl<N: Net> Proxy<N> {
         }
         self.counters.clients_open = self.clients.len() as u64;
         self.counters.connections_open = self.upstreams.len() as u64;
+        let (routing, draining) = (self.servers.balance.mode(), self.is_draining());
+        self.recorder.note_conduct(Conduct { routing, draining });
         self.recorder.flush(self.servers.gauges(), self.counters);
     }
 
@@ -172,6 +180,14 @@ impl<N: Net> Proxy<N> {
         if !self.flush_armed {
             self.flush_armed = true;
             turn.timers.insert(now + FLUSH_INTERVAL, Timer::Flush);
+        }
+    }
+
+    /// The same where nobody needed the time.
+    fn tell_soon(&mut self, turn: &mut Turn<'_, N>) {
+        if !self.flush_armed {
+            let now = turn.now();
+            self.arm_flush(turn, now);
         }
     }
 }
@@ -224,7 +240,7 @@ impl<N: Net> Handler<N> for Proxy<N> {
             Wake::Waker if self.stop.as_ref().is_some_and(|stop| stop.swap(false, Ordering::AcqRel)) => {
                 self.stop(turn);
             }
-            Wake::Waker => {}
+            Wake::Waker => self.obey(turn),
         }
     }
 
@@ -248,9 +264,9 @@ mod tests {
         type Socket = mio::net::TcpStream;
         let sizes = [
             ("client", size_of::<Client<Socket>>(), 176),
-            ("upstream", size_of::<Upstream<Socket>>(), 152),
+            ("upstream", size_of::<Upstream<Socket>>(), 160),
             ("exchange", size_of::<Exchange>(), 128),
-            ("record", size_of::<Record>(), 32),
+            ("record", size_of::<Record>(), 40),
         ];
         for (name, size, bound) in sizes {
             assert!(size <= bound, "{name}: {size} bytes, more than {bound}");

@@ -6,7 +6,8 @@
 use super::Options;
 use super::pool::Pool;
 use super::upstream::Target;
-use crate::balance::{BackendId, Balance, Choice, Outcome, Reason};
+use crate::balance::{Availability, BackendId, Balance, Choice, Outcome, Reason};
+use crate::record::Averages;
 use crate::telemetry::{Gauge, console};
 use crate::time::Instant;
 
@@ -73,6 +74,35 @@ impl Servers {
         balance.opened(id, latency_ns);
     }
 
+    /// Whether `id` may be chosen.
+    pub(super) fn set_availability(&mut self, id: BackendId, availability: Availability) {
+        let (balance, id) = self.balance_of(id);
+        balance.set_availability(id, availability);
+    }
+
+    /// How many backends and how many classifiers may be chosen.
+    pub(super) fn usable(&self) -> (usize, usize) {
+        (self.balance.usable(), self.classifiers.usable())
+    }
+
+    /// Whether connections to it are kept for further requests.
+    pub(super) fn keeps_connections(&self, id: BackendId) -> bool {
+        let backend = match id.0.checked_sub(self.backends) {
+            None => self.balance.backend(id),
+            Some(classifier) => self.classifiers.backend(BackendId(classifier)),
+        };
+        match backend.availability() {
+            Availability::Usable => true,
+            Availability::Draining => false,
+        }
+    }
+
+    /// The averages of a backend.
+    pub(super) fn averages(&self, id: BackendId) -> Averages {
+        let backend = self.balance.backend(id);
+        Averages::new(backend.sma_ns(), backend.ewma_ns())
+    }
+
     fn balance_of(&mut self, id: BackendId) -> (&mut Balance, BackendId) {
         match id.0.checked_sub(self.backends) {
             None => (&mut self.balance, id),
@@ -97,16 +127,18 @@ impl Servers {
     pub(super) fn gauges(&self) -> impl Iterator<Item = Gauge> {
         let groups =
             [(&self.balance, self.backends), (&self.classifiers, self.urls.len() as u16 - self.backends)];
-        groups.into_iter().flat_map(|(balance, count)| {
-            (0..count).map(move |i| {
-                let backend = balance.backend(BackendId(i));
-                Gauge {
-                    in_flight: backend.in_flight(),
-                    score_ns: backend.score_ns(balance.mode()),
-                    answered: backend.answered(),
-                    failed: backend.failed(),
-                }
-            })
+        let backends = groups.into_iter().flat_map(|(balance, count)| {
+            (0..count).map(move |i| (balance.backend(BackendId(i)), balance.mode()))
+        });
+        backends.zip(&self.pools).map(|((backend, mode), pool)| Gauge {
+            in_flight: backend.in_flight(),
+            score_ns: backend.score_ns(mode),
+            sma_ns: backend.sma_ns(),
+            ewma_ns: backend.ewma_ns(),
+            availability: backend.availability(),
+            idle: pool.len() as u32,
+            answered: backend.answered(),
+            failed: backend.failed(),
         })
     }
 

@@ -77,6 +77,15 @@ pub(super) enum UpstreamState {
     Idle,
 }
 
+/// What a connection was to the exchange that it carried.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Carried {
+    /// It had served one before.
+    pub(super) reused: bool,
+    /// If not, and it was opened: how many microseconds that took, at least 1.
+    pub(super) connect_us: u32,
+}
+
 /// A connection to a backend.
 pub(super) struct Upstream<S> {
     pub(super) stream: S,
@@ -84,6 +93,8 @@ pub(super) struct Upstream<S> {
     pub(super) state: UpstreamState,
     /// It has served an exchange before.
     pub(super) reused: bool,
+    /// Microseconds from the beginning of the attempt until it took bytes; 0 before.
+    connect_us: u32,
     /// Bytes may be waiting in the socket.
     pub(super) readable: bool,
     /// The backend sends no more.
@@ -107,6 +118,7 @@ impl<S: Stream> Upstream<S> {
             backend,
             state: UpstreamState::Connecting { exchange, attempt },
             reused: false,
+            connect_us: 0,
             readable: false,
             read_closed: false,
             pending: None,
@@ -201,12 +213,14 @@ impl<N: Net> Proxy<N> {
                 return self.connect(turn, exchange, request, attempt.next());
             }
         }
+        let now = turn.net.now();
+        let begun = self.exchanges.get(exchange).map_or(now, |exchange| exchange.attempted);
+        upstream.connect_us = u32::try_from(now.nanos_since(begun) / 1_000).unwrap_or(u32::MAX).max(1);
         upstream.state = UpstreamState::Carrying(exchange);
         if upstream.readable {
             turn.again(Token::new(UPSTREAM, id));
         }
         self.servers.targets[usize::from(backend.0)].connected(attempt);
-        let now = turn.now();
         self.settle_deadlines(turn, exchange, now);
         let Some(exchange) = self.exchanges.get(exchange) else { return };
         if let (RequestSide::Body { .. }, Owner::Client(client)) = (exchange.request, exchange.owner) {
@@ -260,6 +274,7 @@ impl<N: Net> Proxy<N> {
                 let backend = upstream.backend;
                 self.servers.pool(backend).remove(id);
                 self.close_upstream(turn, id);
+                self.tell_soon(turn);
             }
         }
     }
@@ -293,19 +308,20 @@ impl<N: Net> Proxy<N> {
         turn.again(Token::new(UPSTREAM, id));
     }
 
-    /// The exchange on it is over: into the pool if it may be used again, else closed. Returns whether it had served
-    /// an exchange before.
+    /// The exchange on it is over: into the pool if it may be used again, else closed.
     pub(super) fn release_upstream(
         &mut self,
         turn: &mut Turn<'_, N>,
         id: Option<UpstreamId>,
         keep: bool,
         now: Instant,
-    ) -> bool {
+    ) -> Carried {
         let Some((id, upstream)) = id.and_then(|id| Some((id, self.upstreams.get_mut(id)?))) else {
-            return false;
+            return Carried::default();
         };
-        let reused = upstream.reused;
+        let connect_us = if upstream.reused { 0 } else { upstream.connect_us };
+        let carried = Carried { reused: upstream.reused, connect_us };
+        let keep = keep && self.servers.keeps_connections(upstream.backend);
         if keep && !upstream.read_closed && upstream.unsent.is_none() && !upstream.readable {
             upstream.state = UpstreamState::Idle;
             upstream.deadline.set(turn.timers, now + self.options.pool_idle_timeout, Timer::Upstream(id));
@@ -314,7 +330,7 @@ impl<N: Net> Proxy<N> {
         } else {
             self.close_upstream(turn, id);
         }
-        reused
+        carried
     }
 
     pub(super) fn close_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) {
@@ -348,6 +364,7 @@ impl<N: Net> Proxy<N> {
             Silence::Close => {
                 self.servers.pool(backend).remove(id);
                 self.close_upstream(turn, id);
+                self.tell_soon(turn);
             }
         }
     }

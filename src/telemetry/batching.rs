@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::batch::{CustomerFigures, Figures, StrategyName};
+use crate::batch::{CustomerFigures, Figures, ServiceEstimate, StrategyName};
 
 /// The batching queue at one moment, and what it has counted since the start.
 #[derive(Clone, Debug)]
@@ -17,10 +17,14 @@ pub struct BatchingState {
     pub depth: usize,
     /// Batches in flight.
     pub in_flight: usize,
+    /// Batches that may be in flight.
+    pub most_in_flight: usize,
     /// How long the oldest of those that wait has waited.
     pub oldest_age: Option<Duration>,
     /// Sizes, waits and service times by flush reason; wasted length; ends.
     pub figures: Figures,
+    /// What the classifier is expected to take; none before that can be relied on.
+    pub service: Option<ServiceEstimate>,
     /// What customers have received, the one with most work first; no more than a metric may have labels.
     pub customers: Vec<(String, CustomerFigures)>,
     /// What all others have received together.

@@ -87,9 +87,9 @@ impl Collector {
     }
 
     fn take(&mut self, batch: Batch) {
-        let Batch { records, mut gauges, counters, batching } = batch;
+        let Batch { records, mut gauges, counters, conduct, batching } = batch;
         self.changed = true;
-        self.figures.observe(&gauges, counters, batching);
+        self.figures.observe(&gauges, counters, conduct, batching);
         if gauges.capacity() > 0 {
             gauges.clear();
             // A full pool has enough; this one is freed.

@@ -1,7 +1,7 @@
 //! The contract's CSV file.
 //!
 //! Here: opening the file, the `csv` thread, [`Sheet`] (records to rows), [`Pen`] (blocks of rows to a writer that
-//! may refuse), [`Clock`] (timestamps). Not here: who waits for whom (`collector.rs`). Floor 2.
+//! may refuse). Not here: timestamps (`clock.rs`), who waits for whom (`collector.rs`). Floor 2.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,16 +10,15 @@ use std::sync::Arc;
 
 use ::csv::{Writer, WriterBuilder};
 use crossbeam_channel::{Receiver, Sender};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use memchr::{memchr, memchr_iter};
 
+use super::clock::CivilClock;
 use super::collector::COMPLAINT;
 use super::counts::{Counts, Pace};
 use super::give_back;
 use super::recorder::BATCH;
 use crate::record::Record;
-use crate::time::WallTime;
 
 /// The first line of a new file.
 const HEADER: &[u8] = b"timestamp,backend_url,latency_ms,status_code,routing_mode\n";
@@ -73,7 +72,7 @@ pub(super) fn run<W: Write>(mut sheet: Sheet<W>, rows: &Receiver<Vec<Record>>, b
 pub(super) struct Sheet<W: Write> {
     rows: Writer<Pen<W>>,
     urls: Arc<[Arc<str>]>,
-    clock: Clock,
+    clock: CivilClock,
     buffered: usize,
 }
 
@@ -84,7 +83,7 @@ impl<W: Write> Sheet<W> {
         // So large that a block fits with every URL quoted: the pen then gets whole rows, a block at a time.
         let capacity = BATCH * (ROW_BYTES + 2 * longest + 2);
         let rows = WriterBuilder::new().buffer_capacity(capacity).from_writer(pen);
-        Sheet { rows, urls, clock: Clock::new(TimeZone::system()), buffered: 0 }
+        Sheet { rows, urls, clock: CivilClock::new(TimeZone::system()), buffered: 0 }
     }
 
     /// Adds a row; writes a block if it is full. Never fails: the pen counts what the writer refuses.
@@ -227,52 +226,6 @@ fn write_most(out: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
         }
     }
     (taken, Ok(()))
-}
-
-/// Formats timestamps; asks the time zone once for each second, not for each row.
-struct Clock {
-    zone: TimeZone,
-    second: Option<u64>,
-    /// `2025-05-09T20:04:04.679379`
-    text: [u8; 26],
-}
-
-impl Clock {
-    fn new(zone: TimeZone) -> Clock {
-        Clock { zone, second: None, text: [b'0'; 26] }
-    }
-
-    fn format(&mut self, time: WallTime) -> &[u8; 26] {
-        if self.second != Some(time.as_secs()) {
-            self.second = Some(time.as_secs());
-            let text = self.local_second(time.as_secs());
-            self.text[..20].copy_from_slice(&text);
-        }
-        let mut micros = time.subsec_micros();
-        for digit in self.text[20..].iter_mut().rev() {
-            *digit = b'0' + (micros % 10) as u8;
-            micros /= 10;
-        }
-        &self.text
-    }
-
-    fn local_second(&self, second: u64) -> [u8; 20] {
-        // 64 bits of nanoseconds end in the year 2554, well within jiff's calendar.
-        let timestamp = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
-        let local = self.zone.to_datetime(timestamp.unwrap_or_default());
-        let mut text = [0; 20];
-        let _ = write!(
-            text.as_mut_slice(),
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.",
-            local.year(),
-            local.month(),
-            local.day(),
-            local.hour(),
-            local.minute(),
-            local.second()
-        );
-        text
-    }
 }
 
 #[cfg(test)]

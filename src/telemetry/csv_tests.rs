@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use super::*;
 use crate::balance::{BackendId, RoutingMode};
-use crate::record::Mode;
+use crate::record::{Averages, Mode};
+use crate::time::WallTime;
 
 fn record(latency_ns: u64, backend: Option<u16>) -> Record {
     Record {
@@ -18,6 +19,8 @@ fn record(latency_ns: u64, backend: Option<u16>) -> Record {
         mode: Mode::Routing(RoutingMode::AdaptiveSma),
         failed: false,
         reused: false,
+        connect_us: 0,
+        averages: Averages::UNMEASURED,
     }
 }
 
@@ -53,7 +56,7 @@ impl Write for &mut Disk {
 fn sheet<'a>(disk: &'a mut Disk, url: &str, counts: &Arc<Counts>) -> Sheet<&'a mut Disk> {
     let urls = Arc::from([Arc::from(url)]);
     let mut sheet = Sheet::new(disk, urls, PathBuf::from("proxy_log.csv"), Arc::clone(counts));
-    sheet.clock = Clock::new(TimeZone::UTC);
+    sheet.clock = CivilClock::new(TimeZone::UTC);
     sheet
 }
 
@@ -92,7 +95,7 @@ fn latency_is_rounded_half_up() {
 #[test]
 fn timestamps_follow_the_second_and_the_daylight_saving_time() {
     let zone = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
-    let mut clock = Clock::new(zone);
+    let mut clock = CivilClock::new(zone);
     // 2025-11-02 05:59:59 UTC is the last second of summer time in this zone.
     let mut at = |nanos: u64| {
         let time = WallTime::from_nanos(1_762_063_199_000_000_000 + nanos);

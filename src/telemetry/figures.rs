@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::batching::BatchingState;
+use super::choices::Choices;
 use super::counts::Counts;
 use super::histogram::Histogram;
-use super::recorder::{Counters, Gauge};
+use super::recorder::{Conduct, Counters, Gauge};
 use super::snapshot::{BackendSnapshot, LatencySummary, Snapshot};
+use super::trend::Trend;
 use crate::record::Record;
 
 /// How many of the last records a snapshot holds.
@@ -37,8 +39,13 @@ pub(super) struct Figures {
     statuses: BTreeMap<u16, u64>,
     backends: Vec<Backend>,
     counters: Counters,
+    conduct: Conduct,
     batching: Option<Arc<BatchingState>>,
     recent: VecDeque<Record>,
+    choices: Choices,
+    /// Shared with the last snapshot, copied at the first connection after it.
+    connects: Arc<Histogram>,
+    trend: Trend,
 }
 
 impl Figures {
@@ -59,8 +66,12 @@ impl Figures {
             statuses: BTreeMap::new(),
             backends: backends.collect(),
             counters: Counters::default(),
+            conduct: Conduct::default(),
             batching: None,
             recent: VecDeque::with_capacity(RECENT),
+            choices: Choices::new(urls.len()),
+            connects: Arc::default(),
+            trend: Trend::new(urls.len()),
         }
     }
 
@@ -72,6 +83,11 @@ impl Figures {
             self.recent.pop_front();
         }
         self.recent.push_back(*record);
+        self.choices.add(record);
+        self.trend.add(record);
+        if record.connect_us > 0 {
+            Arc::make_mut(&mut self.connects).record(u64::from(record.connect_us) * 1_000);
+        }
         if let Some(backend) = record.backend.and_then(|id| self.backends.get_mut(usize::from(id.0))) {
             backend.add(record);
         }
@@ -82,9 +98,11 @@ impl Figures {
         &mut self,
         gauges: &[Gauge],
         counters: Counters,
+        conduct: Conduct,
         batching: Option<Box<BatchingState>>,
     ) {
         self.counters = counters;
+        self.conduct = conduct;
         if let Some(state) = batching {
             self.batching = Some(Arc::from(state));
         }
@@ -99,6 +117,7 @@ impl Figures {
             backend.summary = LatencySummary::from(&*backend.histogram);
             backend.summary_is_old = false;
         }
+        self.choices.renew(&self.recent);
     }
 
     pub(super) fn snapshot(&self, counts: &Counts) -> Snapshot {
@@ -111,8 +130,12 @@ impl Figures {
             records_dropped: counts.records_dropped.get(),
             backends: self.backends.iter().map(Backend::snapshot).collect(),
             counters: self.counters,
+            conduct: self.conduct,
+            connects: Arc::clone(&self.connects),
             batching: self.batching.clone(),
             recent: self.recent.iter().copied().collect(),
+            latest: self.choices.latest(),
+            trend: self.trend.points(),
         }
     }
 }
@@ -137,6 +160,10 @@ impl Backend {
             statuses: self.statuses.clone(),
             in_flight: self.gauge.in_flight,
             score_ns: self.gauge.score_ns,
+            sma_ns: self.gauge.sma_ns,
+            ewma_ns: self.gauge.ewma_ns,
+            availability: self.gauge.availability,
+            idle: self.gauge.idle,
             attempts_answered: self.gauge.answered,
             attempts_failed: self.gauge.failed,
             latency: self.summary,

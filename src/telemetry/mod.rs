@@ -24,20 +24,27 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::record::Record;
 
 mod batching;
+mod choices;
+mod clock;
 mod collector;
 pub mod console;
 mod counts;
 mod csv;
 mod figures;
 pub mod histogram;
+pub mod process;
 mod recorder;
 mod snapshot;
 mod tap;
+mod trend;
 
 pub use batching::{BatchingState, CUSTOMERS_TOLD};
-pub use recorder::{BATCH, Counters, Gauge, Recorder};
+pub use choices::Latest;
+pub use clock::CivilClock;
+pub use recorder::{BATCH, Conduct, Counters, Gauge, Recorder};
 pub use snapshot::{BackendSnapshot, LatencySummary, Snapshot, Snapshots};
 pub use tap::{Tap, tap};
+pub use trend::{TREND_STEP, TrendPoint, TrendValue};
 
 use collector::{Collector, CsvLane};
 use counts::Counts;

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::batching::BatchingState;
 use super::counts::Counts;
+use crate::balance::{Availability, RoutingMode};
 use crate::record::Record;
 
 /// Records in a full batch.
@@ -24,6 +25,14 @@ pub struct Gauge {
     /// The estimate, in nanoseconds, by which the routing mode in force compares it; none if unmeasured or if the
     /// mode compares nothing.
     pub score_ns: Option<f64>,
+    /// Mean of the last latencies in nanoseconds; none if unmeasured.
+    pub sma_ns: Option<f64>,
+    /// Exponentially weighted mean latency in nanoseconds; none if unmeasured.
+    pub ewma_ns: Option<f64>,
+    /// Whether it may be chosen.
+    pub availability: Availability,
+    /// Connections to it that rest in the pool.
+    pub idle: u32,
     /// Attempts it answered since the start, retries included.
     pub answered: u64,
     /// Attempts that failed on its side since the start, retries included.
@@ -59,6 +68,15 @@ pub struct Counters {
     pub tunnels_open: u64,
 }
 
+/// How the proxy goes about its work at the time of a flush.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conduct {
+    /// How backends are chosen.
+    pub routing: RoutingMode,
+    /// It was told to stop, and finishes what is in flight.
+    pub draining: bool,
+}
+
 /// What one flush hands over; more than one if records have piled up.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -66,6 +84,7 @@ pub(super) struct Batch {
     /// In order of `BackendId`; empty if nothing is to be said of them.
     pub(super) gauges: Vec<Gauge>,
     pub(super) counters: Counters,
+    pub(super) conduct: Conduct,
     pub(super) batching: Option<Box<BatchingState>>,
 }
 
@@ -82,6 +101,7 @@ pub struct Recorder {
     spare_gauges: Receiver<Vec<Gauge>>,
     backends: usize,
     counters: Counters,
+    conduct: Conduct,
     batching: Option<Box<BatchingState>>,
     counts: Arc<Counts>,
     pool_misses: u64,
@@ -105,6 +125,7 @@ impl Recorder {
             spare_gauges,
             backends,
             counters: Counters::default(),
+            conduct: Conduct::default(),
             batching: None,
             counts,
             pool_misses: 0,
@@ -123,6 +144,11 @@ impl Recorder {
             self.full.push_back(block);
         }
         self.current.push(record);
+    }
+
+    /// How the proxy goes about its work, for the flushes from now on.
+    pub fn note_conduct(&mut self, conduct: Conduct) {
+        self.conduct = conduct;
     }
 
     /// The state of batching, for the next flush.
@@ -159,7 +185,7 @@ impl Recorder {
         loop {
             let records = self.take_oldest();
             let (gauges, batching) = (mem::take(&mut state), self.batching.take());
-            let batch = Batch { records, gauges, counters, batching };
+            let batch = Batch { records, gauges, counters, conduct: self.conduct, batching };
             // Nobody else sends, so the room seen before is still there: an error means that the thread is gone.
             if let Err(refused) = self.batches.try_send(batch) {
                 self.counts.records_dropped.add(refused.into_inner().records.len());
@@ -198,7 +224,7 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         while self.pending() {
             let (records, counters, batching) = (self.take_oldest(), self.counters, self.batching.take());
-            let batch = Batch { records, gauges: Vec::new(), counters, batching };
+            let batch = Batch { records, gauges: Vec::new(), counters, conduct: self.conduct, batching };
             if let Err(refused) = self.batches.send(batch) {
                 self.counts.records_dropped.add(refused.into_inner().records.len());
             }

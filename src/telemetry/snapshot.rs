@@ -8,8 +8,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::batching::BatchingState;
+use super::choices::Latest;
 use super::histogram::Histogram;
-use super::recorder::Counters;
+use super::recorder::{Conduct, Counters};
+use super::trend::TrendPoint;
+use crate::balance::Availability;
 use crate::record::Record;
 
 /// The figures at one moment, since the start.
@@ -31,10 +34,18 @@ pub struct Snapshot {
     pub backends: Vec<BackendSnapshot>,
     /// What the proxy counts as a whole, as of the last flush.
     pub counters: Counters,
+    /// How the proxy goes about its work, as of the last flush.
+    pub conduct: Conduct,
+    /// How long new connections to backends took.
+    pub connects: Arc<Histogram>,
     /// The batching queue as of the last flush; none without a classifier.
     pub batching: Option<Arc<BatchingState>>,
     /// The last 1,000 records, oldest first.
     pub recent: Vec<Record>,
+    /// The last 200 of them with what their choice was made on, oldest first.
+    pub latest: Arc<[Latest]>,
+    /// Latencies over the last minutes, oldest first.
+    pub trend: Vec<Arc<TrendPoint>>,
 }
 
 /// One backend's figures.
@@ -52,6 +63,14 @@ pub struct BackendSnapshot {
     pub in_flight: u32,
     /// The estimate in nanoseconds at the last flush; none if unmeasured or not used by the routing mode.
     pub score_ns: Option<f64>,
+    /// Mean of the last latencies in nanoseconds at the last flush; none if unmeasured.
+    pub sma_ns: Option<f64>,
+    /// Exponentially weighted mean latency in nanoseconds at the last flush; none if unmeasured.
+    pub ewma_ns: Option<f64>,
+    /// Whether it could be chosen at the last flush.
+    pub availability: Availability,
+    /// Connections to it that rested in the pool at the last flush.
+    pub idle: u32,
     /// Attempts it answered, as of the last flush; with retries there are more attempts than requests.
     pub attempts_answered: u64,
     /// Attempts that failed on its side, as of the last flush.

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::balance::{BackendId, RoutingMode};
-use crate::record::Mode;
+use crate::balance::{Availability, BackendId, RoutingMode};
+use crate::record::{Averages, Mode};
 use crate::time::WallTime;
 
 /// More than any of these tests takes; only a hang reaches it.
@@ -33,6 +33,8 @@ fn record(i: u64) -> Record {
         mode: Mode::Routing(RoutingMode::AdaptiveSma),
         failed: hash % 5 % 3 == 2,
         reused: true,
+        connect_us: 0,
+        averages: Averages::UNMEASURED,
     }
 }
 
@@ -160,7 +162,15 @@ fn figures_equal_a_naive_computation() {
     for record in &records {
         recorder.push(*record);
     }
-    let gauge = |i: u32| Gauge { in_flight: i, score_ns: Some(f64::from(i) * 1e6), answered: 7, failed: 2 };
+    let gauge = |i: u32| Gauge {
+        in_flight: i,
+        score_ns: Some(f64::from(i) * 1e6),
+        availability: Availability::Draining,
+        idle: 10 + i,
+        answered: 7,
+        failed: 2,
+        ..Gauge::default()
+    };
     let counters = Counters { clients_open: 5, connections_reused: 9, ..Counters::default() };
     recorder.flush((0..3).map(gauge), counters);
     let snapshots = telemetry.snapshots();

@@ -8,11 +8,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::fault::{Fate, Fault, Faults};
+use super::outage::Outages;
 use super::profile::{Draws, Millis, Profile};
-use super::service::{Response, Service};
 use super::workers::Workers;
 use crate::h1::request::RequestHead;
-use crate::time::Instant;
+use crate::server::{Presence, Response, Service};
+use crate::time::{Instant, WallTime};
 
 /// What a backend is like.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,7 @@ pub struct Greetings {
     profile: Profile,
     draws: Draws,
     faults: Faults,
+    outages: Outages,
     workers: Workers,
     started: Instant,
     /// How many requests have arrived.
@@ -60,12 +62,20 @@ impl Greetings {
             id,
             profile,
             draws,
+            outages: Outages::among(&faults),
             faults: Faults::new(faults, draws),
             workers: Workers::new(capacity),
             started: Instant::ZERO,
             arrived: 0,
             text: Vec::with_capacity(64),
         }
+    }
+}
+
+impl Greetings {
+    /// Whether it is away at times.
+    pub(super) fn vanishes(&self) -> bool {
+        !self.outages.is_empty()
     }
 }
 
@@ -111,7 +121,11 @@ impl Service for Greetings {
         (asked, due)
     }
 
-    fn response<'a>(&'a mut self, answer: &'a Greeting) -> Option<Response<'a>> {
+    fn presence(&self, now: Instant) -> Presence {
+        self.outages.presence(self.started, now)
+    }
+
+    fn response<'a>(&'a mut self, answer: &'a Greeting, _wall: WallTime) -> Option<Response<'a>> {
         self.text.clear();
         // Writing to a Vec cannot fail.
         let status = match answer.fate {
@@ -126,6 +140,7 @@ impl Service for Greetings {
                 200
             }
         };
-        Some(Response { status, content_type: "text/plain; charset=utf-8", fields: "", body: &self.text })
+        let content_type = "text/plain; charset=utf-8";
+        Some(Response { status, content_type, fields: "", body: &self.text, every: None })
     }
 }

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::rig::{Rig, address, received, sip};
 use super::*;
 use crate::net::{Stream, VirtualNet, Weather};
+use crate::server::rig::{Rig, address, received, sip};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: b\r\n\r\n";
 const CLOSING: &[u8] = b"GET / HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n";
@@ -39,12 +39,12 @@ fn who_resets_while_it_waits_is_removed_with_its_timer() {
     let mut rig = backend("60000", Weather::CALM);
     let client = rig.client(GET);
     rig.run(1);
-    assert_eq!((rig.reactor.timers(), rig.server.connections.len()), (1, 1));
+    assert_eq!((rig.reactor.timers(), rig.server.held().0), (1, 1));
     client.reset_on_close();
     drop(client);
     rig.run(1);
-    assert_eq!((rig.reactor.timers(), rig.server.connections.len()), (0, 0));
-    assert_eq!(rig.server.buffers.lent(), 0);
+    assert_eq!((rig.reactor.timers(), rig.server.held().0), (0, 0));
+    assert_eq!(rig.server.held().1, 0);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn ten_thousand_wait_at_once() {
     rig.run(1);
     clients.iter_mut().for_each(|client| client.write_all(GET).unwrap());
     rig.run(100);
-    assert_eq!((rig.reactor.timers(), rig.answered(), rig.server.buffers.lent()), (10_000, 0, 0));
+    assert_eq!((rig.reactor.timers(), rig.answered(), rig.server.held().1), (10_000, 0, 0));
     rig.run(400);
     assert_eq!((rig.reactor.timers(), rig.answered()), (0, 10_000));
 }
@@ -121,10 +121,7 @@ fn a_last_answer_reaches_a_slow_reader_whole() {
         assert!(end && text.ends_with('\n'), "{text}");
         assert!(rig.fabric.now() - read_from < Duration::from_millis(500), "the end came late");
         rig.run(2_000);
-        assert_eq!(
-            (rig.server.connections.len(), rig.reactor.timers(), rig.server.buffers.lent()),
-            (0, 0, 0)
-        );
+        assert_eq!((rig.server.held().0, rig.reactor.timers(), rig.server.held().1), (0, 0, 0));
     }
 }
 

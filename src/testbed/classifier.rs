@@ -11,10 +11,10 @@ use rand_pcg::Pcg64Mcg;
 use serde::Deserialize;
 
 use super::ServiceTime;
-use super::service::{Response, Service};
 use super::workers::Workers;
 use crate::h1::request::{RequestHead, Target};
-use crate::time::Instant;
+use crate::server::{Response, Service};
+use crate::time::{Instant, WallTime};
 
 /// The page at `/docs`.
 const DOCS: &str = include_str!("classifier_docs.html");
@@ -190,9 +190,9 @@ impl Service for Classifications {
         }
     }
 
-    fn response<'a>(&'a mut self, answer: &'a Ready) -> Option<Response<'a>> {
+    fn response<'a>(&'a mut self, answer: &'a Ready, _wall: WallTime) -> Option<Response<'a>> {
         let Ready { status, content_type, fields, ref body } = *answer;
-        Some(Response { status, content_type, fields, body: body.as_bytes() })
+        Some(Response { status, content_type, fields, body: body.as_bytes(), every: None })
     }
 }
 

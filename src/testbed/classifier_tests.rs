@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::rig::{Rig, received, sip};
 use super::*;
 use crate::net::{Stream, VirtualNet, VirtualStream, Weather};
+use crate::server::rig::{Rig, received, sip};
 
 /// From end to end of a calm link.
 const LINK: Duration = Duration::from_micros(50);
@@ -80,7 +80,7 @@ fn the_time_starts_when_the_request_has_been_read_whole() {
         on_time(until_answered(&mut rig, 1), LINK + Duration::from_millis(10));
         rig.run(1);
         assert!(received(&mut client).0.ends_with("{\"results\":[\"not code\"]}"));
-        assert_eq!(rig.server.buffers.lent(), 0);
+        assert_eq!(rig.server.held().1, 0);
         rig.run(300_000);
         assert_eq!(received(&mut client), (String::new(), false), "who has sent a whole request may rest");
     }
@@ -149,7 +149,7 @@ fn the_work_for_a_client_that_has_left_is_done_all_the_same() {
     leaver.reset_on_close();
     drop(leaver);
     rig.run(1);
-    assert_eq!((rig.reactor.timers(), rig.server.connections.len()), (0, 0));
+    assert_eq!((rig.reactor.timers(), rig.server.held().0), (0, 0));
     let mut next = rig.client(&classify(&["b"]));
     rig.run(10);
     assert_eq!(received(&mut next).0, "", "it found the place free");
@@ -165,13 +165,13 @@ fn a_client_that_leaves_in_mid_body_leaves_nothing_behind() {
         let request = classify(&["some text"]);
         let leaver = rig.client(&request[..request.len() - 5]);
         rig.run(1);
-        assert_eq!(rig.server.buffers.lent(), 1);
+        assert_eq!(rig.server.held().1, 1);
         if reset {
             leaver.reset_on_close();
         }
         drop(leaver);
         rig.run(1);
-        let left = (rig.server.connections.len(), rig.reactor.timers(), rig.server.buffers.lent());
+        let left = (rig.server.held().0, rig.reactor.timers(), rig.server.held().1);
         assert_eq!(left, (0, 0, 0), "reset: {reset}");
     }
 }
@@ -205,10 +205,7 @@ fn a_body_beyond_a_mebibyte_is_refused_before_it_is_kept() {
         assert!(text.ends_with("at most 1048576 bytes here\n"), "{text}");
         drop(client);
         rig.run(2_000);
-        assert_eq!(
-            (rig.server.connections.len(), rig.server.buffers.lent(), rig.reactor.timers()),
-            (0, 0, 0)
-        );
+        assert_eq!((rig.server.held().0, rig.server.held().1, rig.reactor.timers()), (0, 0, 0));
     }
 }
 
@@ -219,7 +216,7 @@ fn a_body_that_nobody_wants_may_be_of_any_size() {
     for _ in 0..300 {
         client.write_all(&[b'x'; 10_000]).unwrap();
         rig.run(1);
-        assert_eq!(rig.server.buffers.lent(), 0);
+        assert_eq!(rig.server.held().1, 0);
     }
     let (text, end) = received(&mut client);
     assert!(text.starts_with("HTTP/1.1 405 ") && text.contains("\r\nAllow: GET, HEAD\r\n") && !end, "{text}");
@@ -250,7 +247,7 @@ fn who_has_closed_its_sending_side_is_answered_still() {
     client.shutdown(std::net::Shutdown::Write).unwrap();
     let (text, end) = sip(&mut rig, &mut client, 100);
     assert!(text.starts_with("HTTP/1.1 200 ") && end, "{text}");
-    assert_eq!(rig.server.connections.len(), 0);
+    assert_eq!(rig.server.held().0, 0);
 }
 
 #[test]

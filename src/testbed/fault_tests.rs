@@ -3,9 +3,9 @@
 use std::io::{ErrorKind, Read, Write};
 use std::num::NonZeroUsize;
 
-use super::rig::{Rig, address, received};
 use super::*;
 use crate::net::{VirtualNet, VirtualStream, Weather};
+use crate::server::rig::{Rig, address, received};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: b\r\n\r\n";
 
@@ -16,7 +16,7 @@ fn backend(profile: &str, capacity: usize, faults: &[&str]) -> Rig<Greetings> {
             faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(),
             ..BackendOptions::plain('A', profile.parse().unwrap())
         };
-        SimulatedBackend::<VirtualNet>::vanishing(options, listener, address(), control)
+        SimulatedBackend::<VirtualNet>::vanishing_at(options, listener, address(), control)
     })
 }
 
@@ -91,7 +91,7 @@ fn who_refuses_resets_everybody_and_comes_back() {
     assert!(received(&mut idle).0.contains(" 200 "));
     let mut waiting = rig.client(GET);
     rig.run(100);
-    assert_eq!(rig.server.connections.len(), 0);
+    assert_eq!(rig.server.held().0, 0);
     for stream in [&mut idle, &mut waiting] {
         let mut block = [0; 10];
         assert_eq!(stream.read(&mut block).unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -105,7 +105,7 @@ fn who_refuses_resets_everybody_and_comes_back() {
     assert!(received(&mut back).0.contains(" 200 "));
     // And again.
     rig.run(800);
-    assert_eq!((rig.server.connections.len(), rig.server.door.is_shut()), (0, true));
+    assert_eq!((rig.server.held().0, rig.server.is_away()), (0, true));
     rig.stop();
     rig.run(1000);
     assert!(rig.stopped);

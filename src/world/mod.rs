@@ -22,8 +22,9 @@ use crate::h1::request::Target;
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
 use crate::proxy::{self, Backend, ConnectionMode, HalfClose, Options, Proxy};
 use crate::record::Record;
+use crate::server::Control;
 use crate::telemetry::{Counters, Tap, tap};
-use crate::testbed::{self, BackendOptions, Control, Profile, SimulatedBackend};
+use crate::testbed::{self, BackendOptions, Profile, SimulatedBackend};
 use crate::time::Instant;
 
 use actor::{Actor, Acts, close_down, wait};

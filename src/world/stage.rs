@@ -13,10 +13,9 @@ use crate::load::{self, Generator, Tally, Workload};
 use crate::net::{Fabric, Net, VirtualNet, Weather};
 use crate::proxy::{self, Backend, Proxy};
 use crate::record::Record;
+use crate::server::{Server, Service};
 use crate::telemetry::{BatchingState, Tap, tap};
-use crate::testbed::{
-    self, BackendOptions, ClassifierOptions, Service, SimulatedBackend, SimulatedClassifier, SimulatedServer,
-};
+use crate::testbed::{self, BackendOptions, ClassifierOptions, SimulatedBackend, SimulatedClassifier};
 use crate::time::Instant;
 
 /// What is behind the proxy.
@@ -191,7 +190,8 @@ fn serve(fabric: &Fabric, servers: Servers) -> (Vec<Box<dyn Acts>>, Vec<Backend>
             .zip(backends)
             .map(|(port, (name, options))| {
                 let (net, listener) = listen(fabric, port);
-                let backend = SimulatedBackend::vanishing(options, listener, address(port), Arc::default());
+                let backend =
+                    SimulatedBackend::vanishing_at(options, listener, address(port), Arc::default());
                 (started(net, backend), known(name, port))
             })
             .unzip(),
@@ -209,7 +209,7 @@ fn listen(fabric: &Fabric, port: u16) -> (VirtualNet, <VirtualNet as Net>::Liste
     (net, listener)
 }
 
-fn started<S: Service + 'static>(net: VirtualNet, server: SimulatedServer<VirtualNet, S>) -> Box<dyn Acts>
+fn started<S: Service + 'static>(net: VirtualNet, server: Server<VirtualNet, S>) -> Box<dyn Acts>
 where
     S::Asked: 'static,
     S::Answer: 'static,

@@ -108,6 +108,11 @@ impl Client {
         std::mem::take(&mut self.0.held)
     }
 
+    /// What comes next, in pieces as they come; none at the end.
+    pub fn piece(&mut self) -> Option<Vec<u8>> {
+        (!self.0.held.is_empty() || self.0.more()).then(|| std::mem::take(&mut self.0.held))
+    }
+
     pub fn finish_sending(&self) {
         self.0.stream.shutdown(Shutdown::Write).expect("shut down");
     }

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part of it")]
 
+pub mod admin;
 pub mod classifier;
 mod client;
 mod message;
@@ -15,7 +16,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tidegate::net::OsNet;
-use tidegate::testbed::{BackendOptions, RunningServer, spawn};
+use tidegate::server::RunningServer;
+use tidegate::testbed::{BackendOptions, spawn};
 
 pub use client::Client;
 pub use message::{Response, chunked, head_end, pattern};

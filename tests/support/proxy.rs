@@ -82,7 +82,7 @@ impl Launch {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_")) {
             command.env_remove(name);
         }
-        for name in ["PORT", "SERVER_ID", "PROXY_STRATEGY"] {
+        for name in ["PORT", "SERVER_ID", "PROXY_STRATEGY", "DASHBOARD_PORT"] {
             command.env_remove(name);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -319,7 +319,8 @@ impl Reader<'_> {
 
     fn options(&self, settings: Settings, servers: &Servers) -> Result<Options, ConfigError> {
         let none = ArgMatches::default();
-        let effective = Effective::merge(Settings::default(), &none, settings, self.descriptors);
+        let effective =
+            Effective::merge(Settings::default(), &none, settings, Audience::Study, self.descriptors);
         // Those that play the study know the real ones.
         let classifier = Backend { url: String::new(), authority: String::new(), addresses: Vec::new() };
         let classifiers = match servers {

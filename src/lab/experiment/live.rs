@@ -19,8 +19,9 @@ use crate::lab::log;
 use crate::load::{self, RunningLoad, Summary, Tally};
 use crate::net::{OsNet, Waker};
 use crate::proxy::{self, Backend, RunningProxy};
+use crate::server::RunningServer;
 use crate::telemetry::{Telemetry, TelemetryOptions};
-use crate::testbed::{self, BackendOptions, ClassifierOptions, RunningServer};
+use crate::testbed::{self, BackendOptions, ClassifierOptions};
 
 /// Who puts the load on.
 #[derive(Clone, Debug, PartialEq, Eq)]

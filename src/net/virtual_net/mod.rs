@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
-use super::{Connect, Event, Net, Readiness, Stream, Token, Wake};
+use super::{Connect, Event, Net, Readiness, Stream, Token, Wake, Wakes};
 use crate::slots::SlotId;
 use crate::time::{Instant, WallTime};
 
@@ -103,14 +103,34 @@ impl VirtualNet {
         self.kernel().wake(self.poller, wake);
     }
 
+    /// A handle that wakes this network's poll.
+    pub fn waker(&self) -> VirtualWaker {
+        VirtualWaker { fabric: self.fabric.clone(), poller: self.poller }
+    }
+
     fn kernel(&self) -> std::cell::RefMut<'_, Kernel> {
         self.fabric.0.borrow_mut()
+    }
+}
+
+/// Wakes a [`VirtualNet`].
+#[derive(Clone)]
+pub struct VirtualWaker {
+    fabric: Fabric,
+    poller: usize,
+}
+
+impl Wakes for VirtualWaker {
+    fn wake(&self) -> io::Result<()> {
+        self.fabric.0.borrow_mut().wake(self.poller, Wake::Waker);
+        Ok(())
     }
 }
 
 impl Net for VirtualNet {
     type Stream = VirtualStream;
     type Listener = VirtualListener;
+    type Waker = VirtualWaker;
 
     fn now(&self) -> Instant {
         self.fabric.now()

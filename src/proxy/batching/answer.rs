@@ -11,7 +11,7 @@ use crate::h1::reply::Content;
 use crate::net::{Net, send};
 use crate::proxy::client::After;
 use crate::proxy::{Proxy, TicketId, Turn};
-use crate::record::{Mode, Record};
+use crate::record::{Averages, Mode, Record};
 use crate::time::Instant;
 
 /// What a client is told.
@@ -161,6 +161,8 @@ impl<N: Net> Proxy<N> {
             mode: Mode::Strategy(batching.queue.strategy()),
             failed,
             reused: false,
+            connect_us: 0,
+            averages: Averages::UNMEASURED,
         });
         self.arm_flush(turn, now);
     }

@@ -40,11 +40,8 @@ impl<N: Net> Proxy<N> {
             let detail = "the strategy is changed from this machine only; see --strategy-from";
             return Ask::Refused(403, detail.to_owned(), "");
         }
-        let field =
-            |name: &str| head.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value);
         // A page of another site that runs in a browser here must not reach what only this machine may do.
-        let origin = field("origin").map(|o| o.strip_prefix(b"http://").unwrap_or(o));
-        if origin.is_some_and(|origin| Some(origin) != field("host")) {
+        if head.is_of_another_origin() {
             return Ask::Refused(403, "a page of another origin may not change the strategy".to_owned(), "");
         }
         let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
@@ -52,8 +49,8 @@ impl<N: Net> Proxy<N> {
         Ask::SetStrategy(named)
     }
 
-    /// `POST /strategy`: every job stays, with its age.
-    pub(super) fn set_strategy(
+    /// `POST /strategy`.
+    pub(super) fn take_strategy(
         &mut self,
         turn: &mut Turn<'_, N>,
         id: TicketId,
@@ -71,12 +68,7 @@ impl<N: Net> Proxy<N> {
         });
         match wanted.and_then(|name| name.parse::<StrategyName>()) {
             Ok(strategy) => {
-                let now = turn.now();
-                let Some(batching) = &mut self.batching else { return };
-                let before = batching.queue.strategy();
-                batching.queue.set_strategy(strategy, now);
-                batching.stirred = true;
-                log::info!("strategy: {before} until now, {strategy} from now on");
+                self.set_strategy(turn, strategy);
                 self.tell_strategy(turn, id);
             }
             Err(detail) => self.answer(turn, id, Answer::refusal(422, &detail)),

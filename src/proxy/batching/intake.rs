@@ -161,7 +161,7 @@ impl<N: Net> Proxy<N> {
         };
         match ask {
             Ask::Classify(classify) => return self.enqueue(turn, id, classify, body),
-            Ask::SetStrategy(named) => self.set_strategy(turn, id, named, body.as_slice()),
+            Ask::SetStrategy(named) => self.take_strategy(turn, id, named, body.as_slice()),
             Ask::GetStrategy => self.tell_strategy(turn, id),
             Ask::Docs => self.tell_docs(turn, id),
             Ask::Refused(status, detail, fields) => {

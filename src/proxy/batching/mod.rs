@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::{Backend, CallId, ClientId, Proxy, TicketId};
 use crate::balance::BackendId;
-use crate::batch::{Batch, JobId, KeyId, Queue, QueueOptions, Sequences};
+use crate::batch::{Batch, JobId, KeyId, Queue, QueueOptions, Sequences, StrategyName};
 use crate::buffer::Buffer;
 use crate::codec::{Element, HeadKey, Shape, Shapes, Span};
 use crate::deadline::Deadline;
@@ -84,6 +84,19 @@ impl Batching {
         }
     }
 
+    /// Something has changed that may let a batch go.
+    pub(super) fn stir(&mut self) {
+        self.stirred = true;
+    }
+
+    /// Returns the strategy before.
+    pub(super) fn set_strategy(&mut self, strategy: StrategyName, now: Instant) -> StrategyName {
+        let before = self.queue.strategy();
+        self.queue.set_strategy(strategy, now);
+        self.stir();
+        before
+    }
+
     /// Nothing is waited for any more.
     pub(super) fn drain(&mut self) {
         self.queue.drain();
@@ -101,8 +114,10 @@ impl Batching {
             strategy: queue.strategy(),
             depth: queue.depth(),
             in_flight: queue.in_flight(),
+            most_in_flight: queue.most_in_flight(),
             oldest_age: queue.oldest_age(now),
             figures: queue.figures().clone(),
+            service: queue.service_estimate(),
             customers: all.into_iter().map(|(name, figures)| (name.to_owned(), figures)).collect(),
             other_customers,
             rejections: self.rejections.clone(),

@@ -1,4 +1,4 @@
-//! A simulated server in virtual time, for the tests of this room. Floor 3.
+//! A server in virtual time, for tests of servers and of what they serve. Floor 2.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,26 +6,29 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Control, Service, SimulatedServer, TICK_SHIFT, Timer};
+use super::{Control, Server, Service, Timer};
 use crate::net::{Fabric, Net, VirtualListener, VirtualNet, VirtualStream, Wake, Weather};
 use crate::reactor::{Flow, Reactor};
 
+/// The grain of its deadlines, that of the testbed.
+const TICK_SHIFT: u32 = 16;
+
 /// A server with its reactor, and a network for its clients.
-pub(super) struct Rig<S: Service> {
-    pub(super) fabric: Fabric,
-    pub(super) clients: VirtualNet,
-    pub(super) reactor: Reactor<VirtualNet, Timer>,
-    pub(super) server: SimulatedServer<VirtualNet, S>,
+pub(crate) struct Rig<S: Service> {
+    pub(crate) fabric: Fabric,
+    pub(crate) clients: VirtualNet,
+    pub(crate) reactor: Reactor<VirtualNet, Timer>,
+    pub(crate) server: Server<VirtualNet, S>,
     control: Arc<Control>,
-    pub(super) turns: usize,
-    pub(super) stopped: bool,
+    pub(crate) turns: usize,
+    pub(crate) stopped: bool,
 }
 
 impl<S: Service> Rig<S> {
     /// The server that `make` makes, behind its listener.
-    pub(super) fn new(
+    pub(crate) fn new(
         weather: Weather,
-        make: impl FnOnce(VirtualListener, Arc<Control>) -> SimulatedServer<VirtualNet, S>,
+        make: impl FnOnce(VirtualListener, Arc<Control>) -> Server<VirtualNet, S>,
     ) -> Rig<S> {
         let fabric = Fabric::new(1, weather);
         let net = fabric.net();
@@ -38,7 +41,7 @@ impl<S: Service> Rig<S> {
     }
 
     /// Lets happen what happens in `ms` of virtual time, or until `done`.
-    pub(super) fn run_until(&mut self, ms: u64, done: impl Fn(&Rig<S>) -> bool) {
+    pub(crate) fn run_until(&mut self, ms: u64, done: impl Fn(&Rig<S>) -> bool) {
         let end = self.fabric.now() + Duration::from_millis(ms);
         while !done(self) {
             let now = self.fabric.now();
@@ -56,33 +59,33 @@ impl<S: Service> Rig<S> {
         }
     }
 
-    pub(super) fn run(&mut self, ms: u64) {
+    pub(crate) fn run(&mut self, ms: u64) {
         self.run_until(ms, |_| false);
     }
 
     /// A connection that has sent `bytes`.
-    pub(super) fn client(&mut self, bytes: &[u8]) -> VirtualStream {
+    pub(crate) fn client(&mut self, bytes: &[u8]) -> VirtualStream {
         let (mut stream, _) = self.clients.connect(address()).unwrap();
         self.run(1);
         stream.write_all(bytes).unwrap();
         stream
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.reactor.net().wake(Wake::StopSignal);
     }
 
-    pub(super) fn answered(&self) -> u64 {
+    pub(crate) fn answered(&self) -> u64 {
         self.control.answered.load(Ordering::Relaxed)
     }
 }
 
-pub(super) fn address() -> SocketAddr {
+pub(crate) fn address() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 81))
 }
 
 /// What has come, and whether the end has.
-pub(super) fn received(stream: &mut VirtualStream) -> (String, bool) {
+pub(crate) fn received(stream: &mut VirtualStream) -> (String, bool) {
     let (mut all, mut block) = (Vec::new(), [0; 4096]);
     let end = loop {
         match stream.read(&mut block) {
@@ -96,7 +99,7 @@ pub(super) fn received(stream: &mut VirtualStream) -> (String, bool) {
 }
 
 /// Reads in small bites until `ms` have passed.
-pub(super) fn sip<S: Service>(rig: &mut Rig<S>, stream: &mut VirtualStream, ms: u64) -> (String, bool) {
+pub(crate) fn sip<S: Service>(rig: &mut Rig<S>, stream: &mut VirtualStream, ms: u64) -> (String, bool) {
     let mut all = String::new();
     for _ in 0..ms {
         let (text, end) = received(stream);

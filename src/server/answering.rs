@@ -1,17 +1,17 @@
-//! Answers on a connection of a simulated server, and its end.
+//! Answers on a connection, and its end.
 //!
 //! Here: from the whole request to its answer, refusals, the last word and the close. Not here: reading
-//! (`connection.rs`), what is answered and when (`service.rs`). Floor 3.
+//! (`connection.rs`), what is answered and when (`service.rs`). Floor 2.
 
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::connection::{Body, Form, MOST_BODY_BYTES, State, Waiting};
-use super::{CONNECTION, Phase, Response, Service, SimulatedServer, Timer, Turn};
+use super::connection::{Body, Connection, Form, State, Streaming, Waiting};
+use super::{CONNECTION, DOOR, Phase, Response, Server, Service, Timer, Turn};
 use crate::h1::Version;
 use crate::h1::persistence::Persistence;
-use crate::h1::reply::{Content, Reply};
+use crate::h1::reply::Content;
 use crate::net::{Net, Stream, Token, send};
 use crate::slots::SlotId;
 
@@ -21,7 +21,7 @@ const SEND_LIMIT: Duration = Duration::from_secs(60);
 /// How long a peer may take to notice that we have said our last.
 const LINGER: Duration = Duration::from_secs(1);
 
-impl<N: Net, S: Service> SimulatedServer<N, S> {
+impl<N: Net, S: Service> Server<N, S> {
     /// The request has come whole, `last` being the rest of its body.
     pub(super) fn arrived(&mut self, turn: &mut Turn<'_, N>, id: SlotId, last: &[u8]) {
         let now = turn.now();
@@ -50,50 +50,106 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
         let Some(connection) = self.connections.get_mut(id) else { return };
         match std::mem::replace(&mut connection.state, State::Idle) {
             State::Waiting(waiting) => self.answer(turn, id, waiting.form, &waiting.answer),
+            State::Streaming(streaming) => self.go_on(turn, id, streaming.every),
             other => connection.state = other,
         }
     }
 
+    /// Another thread has called: some of those that wait may have their answer now.
+    pub(super) fn settle(&mut self, turn: &mut Turn<'_, N>) {
+        let waiting = |(id, connection): (SlotId, &Connection<N::Stream, S>)| {
+            matches!(connection.state, State::Waiting(_)).then_some(id)
+        };
+        let ids: Vec<_> = self.connections.iter().filter_map(waiting).collect();
+        for id in ids {
+            let Some(connection) = self.connections.get_mut(id) else { continue };
+            let State::Waiting(waiting) = &mut connection.state else { continue };
+            if self.service.settles(&mut waiting.answer) {
+                turn.timers.remove(waiting.timer);
+                self.due(turn, id);
+            }
+        }
+    }
+
+    /// The next piece of an answer that goes on. Who has not taken the last one yet does not get this one.
+    fn go_on(&mut self, turn: &mut Turn<'_, N>, id: SlotId, every: Duration) {
+        let now = turn.now();
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.unsent.is_none() {
+            self.output.clear();
+            self.service.more(turn.net.wall(now), &mut self.output);
+            let parts = [&self.output[..], &[], &[], &[]];
+            if send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts).is_err() {
+                return self.close(turn, id);
+            }
+            match connection.unsent {
+                None => connection.deadline.clear(),
+                Some(_) => connection.deadline.set(turn.timers, now + SEND_LIMIT, Timer::Connection(id)),
+            }
+        }
+        let timer = turn.timers.insert(now + every, Timer::Due(id));
+        connection.state = State::Streaming(Streaming { every, timer });
+    }
+
     fn answer(&mut self, turn: &mut Turn<'_, N>, id: SlotId, form: Form, answer: &S::Answer) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let keep = form.persistence == Persistence::KeepAlive && self.phase == Phase::Serving;
-        let persistence = if keep { Persistence::KeepAlive } else { Persistence::Close };
         let Form { to_head, version, .. } = form;
-        let Some(Response { status, content_type, fields, body }) = self.service.response(answer) else {
+        let now = turn.net.now();
+        let wall = turn.net.wall(now);
+        let Some(Response { status, content_type, fields, body, every }) =
+            self.service.response(answer, wall)
+        else {
             connection.stream.reset_on_close();
             return self.close(turn, id);
         };
+        let keep =
+            form.persistence == Persistence::KeepAlive && self.phase == Phase::Serving && every.is_none();
+        let persistence = if keep { Persistence::KeepAlive } else { Persistence::Close };
         let content = Content { status, content_type, body, fields, to_head, version, persistence };
+        let date = self.date.at(wall);
         self.output.clear();
-        content.write(self.date.at(turn.net.wall(turn.net.now())), &mut self.output);
+        match every {
+            None => content.write(date, &mut self.output),
+            Some(_) => content.write_open(date, &mut self.output),
+        }
         self.control.answered.fetch_add(1, Ordering::Relaxed);
         let parts = [&self.output[..], &[], &[], &[]];
         if send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts).is_err() {
             return self.close(turn, id);
         }
-        if !keep {
-            self.finish(turn, id);
-        } else if connection.readable || connection.pending.is_some() {
+        match every {
+            Some(every) if !to_head && self.phase == Phase::Serving => {
+                let timer = turn.timers.insert(now + every, Timer::Due(id));
+                connection.state = State::Streaming(Streaming { every, timer });
+                connection.deadline.clear();
+            }
+            _ if !keep => return self.finish(turn, id),
+            _ => connection.deadline.set(turn.timers, now + self.limits.idle, Timer::Connection(id)),
+        }
+        if connection.readable || connection.pending.is_some() {
             turn.again(Token::new(CONNECTION, id));
         }
     }
 
     pub(super) fn refuse_body(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
-        self.refuse(turn, id, 413, &format!("a body has at most {MOST_BODY_BYTES} bytes here"));
+        let most = self.limits.body_bytes;
+        self.refuse(turn, id, 413, &format!("a body has at most {most} bytes here"));
     }
 
     /// Answers at once, and for the last time: where the next request begins is not known.
     pub(super) fn refuse(&mut self, turn: &mut Turn<'_, N>, id: SlotId, status: u16, detail: &str) {
-        let reply = Reply {
+        let (content_type, body) = self.service.refusal(status, detail);
+        let content = Content {
             status,
-            reason: None,
-            detail,
+            content_type,
+            body: body.as_bytes(),
+            fields: "",
             to_head: false,
             version: Version::Http11,
             persistence: Persistence::Close,
         };
         self.output.clear();
-        reply.write(self.date.at(turn.net.wall(turn.net.now())), &mut self.output);
+        content.write(self.date.at(turn.net.wall(turn.net.now())), &mut self.output);
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.readable = true;
         let parts = [&self.output[..], &[], &[], &[]];
@@ -139,12 +195,19 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
 
     pub(super) fn close(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
         let Some(mut connection) = self.connections.remove(id) else { return };
-        if let State::Waiting(waiting) = &connection.state {
-            turn.timers.remove(waiting.timer);
+        match &connection.state {
+            State::Waiting(Waiting { timer, .. }) | State::Streaming(Streaming { timer, .. }) => {
+                turn.timers.remove(*timer);
+            }
+            State::Idle | State::Head | State::Body(_) | State::Lingering => {}
         }
         connection.deadline.disarm(turn.timers);
         let buffers =
             connection.pending.into_iter().chain(connection.unsent).chain(connection.state.into_kept());
         buffers.for_each(|b| self.buffers.put(b));
+        // If others wait in the backlog, there is room for one.
+        if self.door.may_accept() && self.connections.len() + 1 == self.limits.connections {
+            turn.again(DOOR);
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! A simulated server on a thread of its own.
+//! A server on a thread of its own.
 //!
-//! Here: starting and stopping it. Not here: what it does (`mod.rs`). Floor 3.
+//! Here: starting and stopping it. Not here: what it does (`mod.rs`). Floor 2.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,10 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use super::{
-    BackendOptions, ClassifierOptions, Control, Service, SimulatedBackend, SimulatedClassifier,
-    SimulatedServer, TICK_SHIFT,
-};
+use super::{Control, Server, Service};
 use crate::net::{OsNet, Waker};
 use crate::reactor::Reactor;
 
@@ -59,34 +56,21 @@ impl RunningServer {
 impl Drop for RunningServer {
     fn drop(&mut self) {
         if let Err(e) = self.join() {
-            log::error!("the simulated server on {} failed: {e}", self.address);
+            log::error!("the server on {} failed: {e}", self.address);
         }
     }
 }
 
-/// Starts a backend on a thread, behind `listener`.
+/// Starts on a thread the server that `make` makes, behind `listener`. `waker` wakes `net`, and `tick_shift` is the
+/// grain of its deadlines, as for [`Reactor::new`].
 ///
 /// # Errors
 /// When the system gives no event loop or no thread.
-pub fn spawn(listener: mio::net::TcpListener, options: BackendOptions) -> io::Result<RunningServer> {
-    let address = listener.local_addr()?;
-    start(listener, |listener, control| SimulatedBackend::vanishing(options, listener, address, control))
-}
-
-/// Starts a classifier on a thread, behind `listener`.
-///
-/// # Errors
-/// When the system gives no event loop or no thread.
-pub fn spawn_classifier(
+pub fn spawn<S: Service + Send + 'static>(
+    (net, waker): (OsNet, Waker),
+    tick_shift: u32,
     listener: mio::net::TcpListener,
-    options: ClassifierOptions,
-) -> io::Result<RunningServer> {
-    start(listener, |listener, control| SimulatedClassifier::new(options, listener, control))
-}
-
-fn start<S: Service + Send + 'static>(
-    listener: mio::net::TcpListener,
-    make: impl FnOnce(mio::net::TcpListener, Arc<Control>) -> SimulatedServer<OsNet, S>,
+    make: impl FnOnce(mio::net::TcpListener, Arc<Control>) -> Server<OsNet, S>,
 ) -> io::Result<RunningServer>
 where
     S::Asked: Send,
@@ -94,10 +78,8 @@ where
 {
     let address = listener.local_addr()?;
     let control = Arc::new(Control::default());
-    let net = OsNet::new()?.with_fine_timer()?;
-    let waker = net.waker()?;
     let mut server = make(listener, Arc::clone(&control));
-    let mut reactor = Reactor::new(net, TICK_SHIFT);
+    let mut reactor = Reactor::new(net, tick_shift);
     reactor.begin(|turn| server.open(turn))?;
     let builder = std::thread::Builder::new().name(server.service.name());
     let thread = builder.spawn(move || reactor.run(&mut server))?;

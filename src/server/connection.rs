@@ -1,12 +1,12 @@
-//! One connection of a simulated server.
+//! One connection of a server.
 //!
 //! Here: its states, and reading requests in order. Not here: answers and the end (`answering.rs`), the table of
-//! connections (`mod.rs`). Floor 3.
+//! connections (`mod.rs`). Floor 2.
 
 use std::io::{self, Read};
 use std::time::Duration;
 
-use super::{CONNECTION, Phase, Service, SimulatedServer, Timer, Turn};
+use super::{CONNECTION, Phase, Server, Service, Timer, Turn};
 use crate::buffer::Buffer;
 use crate::deadline::Deadline;
 use crate::h1::body::BodyReader;
@@ -21,12 +21,6 @@ use crate::wheel::TimerId;
 /// How many reads or pipelined requests one connection gets before the others have their turn.
 const STEPS_PER_TURN: usize = 8;
 
-/// How long a request may take to come: its head, and then its body.
-const REQUEST_LIMIT: Duration = Duration::from_secs(60);
-
-/// The largest body that is kept for a service.
-pub(super) const MOST_BODY_BYTES: usize = 1024 * 1024;
-
 pub(super) enum State<S: Service> {
     /// Between requests; what is pending has not been looked at.
     Idle,
@@ -35,6 +29,8 @@ pub(super) enum State<S: Service> {
     /// The head has come, the body is coming.
     Body(Body<S::Asked>),
     Waiting(Waiting<S::Answer>),
+    /// The answer goes on.
+    Streaming(Streaming),
     /// We have said all and pass over what still comes.
     Lingering,
 }
@@ -44,7 +40,7 @@ impl<S: Service> State<S> {
     pub(super) fn into_kept(self) -> Option<Buffer> {
         match self {
             State::Body(body) => body.kept,
-            State::Idle | State::Head | State::Waiting(_) | State::Lingering => None,
+            State::Idle | State::Head | State::Waiting(_) | State::Streaming(_) | State::Lingering => None,
         }
     }
 }
@@ -62,6 +58,14 @@ pub(super) struct Body<A> {
 pub(super) struct Waiting<A> {
     pub(super) answer: A,
     pub(super) form: Form,
+    pub(super) timer: TimerId,
+}
+
+/// An answer that goes on.
+#[derive(Clone, Copy)]
+pub(super) struct Streaming {
+    pub(super) every: Duration,
+    /// Of the next piece.
     pub(super) timer: TimerId,
 }
 
@@ -101,13 +105,18 @@ impl<T, S: Service> Connection<T, S> {
         let between = match self.state {
             State::Idle => self.pending.is_none(),
             State::Head => true,
-            State::Body(_) | State::Waiting(_) | State::Lingering => false,
+            State::Body(_) | State::Waiting(_) | State::Streaming(_) | State::Lingering => false,
         };
         between && self.unsent.is_none() && !self.readable
     }
+
+    /// Whether what it is owed has no end.
+    pub(super) fn streams(&self) -> bool {
+        matches!(self.state, State::Streaming(_))
+    }
 }
 
-impl<N: Net, S: Service> SimulatedServer<N, S> {
+impl<N: Net, S: Service> Server<N, S> {
     pub(super) fn connection_ready(
         &mut self,
         turn: &mut Turn<'_, N>,
@@ -137,7 +146,7 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
     fn progress(&mut self, turn: &mut Turn<'_, N>, id: SlotId, input: &mut [u8]) {
         for _ in 0..STEPS_PER_TURN {
             let Some(connection) = self.connections.get_mut(id) else { return };
-            if connection.unsent.is_some() {
+            if connection.unsent.is_some() && !connection.streams() {
                 return;
             }
             let wants = match &connection.state {
@@ -148,7 +157,7 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
                     }
                     None => true,
                 },
-                State::Head | State::Body(_) | State::Lingering => true,
+                State::Head | State::Body(_) | State::Streaming(_) | State::Lingering => true,
                 State::Waiting(_) => false,
             };
             if !wants || !connection.readable {
@@ -172,7 +181,7 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
     fn take(&mut self, turn: &mut Turn<'_, N>, id: SlotId, bytes: &mut [u8]) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let consumed = match &connection.state {
-            State::Lingering => return,
+            State::Streaming(_) | State::Lingering => return,
             State::Body(_) => Some(self.body(turn, id, bytes)),
             // Nothing is read in this state.
             State::Waiting(_) => None,
@@ -212,7 +221,7 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
                 let connection = self.connections.get_mut(id)?;
                 if matches!(connection.state, State::Idle) {
                     connection.state = State::Head;
-                    connection.deadline.set(turn.timers, now + REQUEST_LIMIT, Timer::Connection(id));
+                    connection.deadline.set(turn.timers, now + self.limits.request, Timer::Connection(id));
                 }
                 return None;
             }
@@ -224,7 +233,9 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
         let asked = self.service.head(&head, now);
         let (len, length, expects_continue) = (head.len, head.body, head.expects_continue());
         let form = Form { to_head: head.is_head(), version: head.version, persistence: head.persistence };
-        if S::wants_body(&asked) && matches!(length, BodyLength::Exact(n) if n > MOST_BODY_BYTES as u64) {
+        if S::wants_body(&asked)
+            && matches!(length, BodyLength::Exact(n) if n > self.limits.body_bytes as u64)
+        {
             self.refuse_body(turn, id);
             return Some(bytes.len());
         }
@@ -241,7 +252,7 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
         if !matches!(connection.state, State::Body(_)) {
             return;
         }
-        connection.deadline.set(turn.timers, turn.net.now() + REQUEST_LIMIT, Timer::Connection(id));
+        connection.deadline.set(turn.timers, turn.net.now() + self.limits.request, Timer::Connection(id));
         if expects_continue {
             let parts = [CONTINUE, &[], &[], &[]];
             if send(&mut connection.stream, &mut connection.unsent, &mut self.buffers, parts).is_err() {
@@ -260,7 +271,7 @@ impl<N: Net, S: Service> SimulatedServer<N, S> {
             return bytes.len();
         };
         let data = if S::wants_body(&body.asked) { &bytes[piece.data] } else { &[] };
-        if body.kept.as_ref().map_or(0, Buffer::len) + data.len() > MOST_BODY_BYTES {
+        if body.kept.as_ref().map_or(0, Buffer::len) + data.len() > self.limits.body_bytes {
             self.refuse_body(turn, id);
             return bytes.len();
         }

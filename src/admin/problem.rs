@@ -1,0 +1,39 @@
+//! Errors as `application/problem+json` (RFC 9457).
+//!
+//! Here: [`Problem`]. Not here: when there is one (`route.rs`, `guard.rs`, `control.rs`). Floor 3.
+
+use serde_json::json;
+
+use crate::h1::reply::phrase;
+
+/// What a [`Problem`] is sent as.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Why a request is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The status code.
+    pub(super) status: u16,
+    /// What is wrong with this request, and what to do.
+    detail: String,
+    /// Further lines of the head, each with its CR LF.
+    pub(super) fields: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: u16, detail: impl Into<String>) -> Problem {
+        Problem { status, detail: detail.into(), fields: String::new() }
+    }
+
+    /// The same with a further field.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Problem {
+        self.fields.push_str(&format!("{name}: {value}\r\n"));
+        self
+    }
+
+    /// The document. Its type is `about:blank`, so that its title is the status's phrase (RFC 9457 §4.2.1).
+    pub(super) fn body(&self) -> String {
+        let Problem { status, detail, .. } = self;
+        json!({ "title": phrase(*status), "status": status, "detail": detail }).to_string()
+    }
+}

@@ -1,0 +1,76 @@
+//! Commands from another thread.
+//!
+//! Here: what each does. Not here: how they come (`remote.rs`), who may send them (`admin/`). Floor 3.
+
+use super::{Proxy, Turn};
+use crate::balance::{Availability, BackendId, RoutingMode};
+use crate::batch::StrategyName;
+use crate::command::{Answer, Command, Standing};
+use crate::net::Net;
+use crate::remote::Orders;
+
+impl<N: Net> Proxy<N> {
+    /// The same, which another reactor commands: it wakes this one when a command waits.
+    pub fn commanded_by(mut self, orders: Orders<N::Waker>) -> Proxy<N> {
+        self.orders = Some(orders);
+        self
+    }
+
+    /// Does what was asked for.
+    pub(super) fn obey(&mut self, turn: &mut Turn<'_, N>) {
+        let Some(orders) = self.orders.take() else { return };
+        orders.each(|command| {
+            let changes = command != Command::Stand;
+            let answer = self.obey_one(turn, command);
+            if changes {
+                self.flush_records(turn.now());
+            }
+            answer
+        });
+        self.orders = Some(orders);
+    }
+
+    fn obey_one(&mut self, turn: &mut Turn<'_, N>, command: Command) -> Answer {
+        match command {
+            Command::SetRouting(mode) => self.set_routing(mode),
+            Command::SetStrategy(strategy) if self.set_strategy(turn, strategy) => {}
+            Command::SetStrategy(_) => return Answer::NoBatching,
+            Command::SetAvailability(ids, availability) => {
+                ids.iter().for_each(|&id| self.set_availability(turn, id, availability));
+            }
+            Command::Stand => {
+                let (backends, classifiers) = self.servers.usable();
+                return Answer::Standing(Standing { draining: self.is_draining(), backends, classifiers });
+            }
+        }
+        Answer::Done
+    }
+
+    fn set_routing(&mut self, mode: RoutingMode) {
+        let before = self.servers.balance.mode();
+        self.servers.balance.set_mode(mode);
+        log::info!("routing: {before} until now, {mode} from now on");
+    }
+
+    /// Changes the strategy of the batching queue, in which every job stays with its age; `false` without a classifier.
+    pub(super) fn set_strategy(&mut self, turn: &mut Turn<'_, N>, strategy: StrategyName) -> bool {
+        let Some(batching) = &mut self.batching else { return false };
+        let before = batching.set_strategy(strategy, turn.net.now());
+        log::info!("strategy: {before} until now, {strategy} from now on");
+        true
+    }
+
+    /// What is in flight on a server that is drained ends undisturbed; what rests is closed.
+    fn set_availability(&mut self, turn: &mut Turn<'_, N>, id: BackendId, availability: Availability) {
+        self.servers.set_availability(id, availability);
+        log::info!("{}: {} from now on", self.servers.url(id), availability.name());
+        if availability == Availability::Draining {
+            while let Some(idle) = self.servers.pool(id).take() {
+                self.close_upstream(turn, idle);
+            }
+        }
+        if let Some(batching) = &mut self.batching {
+            batching.stir();
+        }
+    }
+}
