@@ -191,6 +191,7 @@ impl Lab {
             let backend = SimulatedBackend::new(
                 BackendOptions::plain('A', profile),
                 listener,
+                at(port),
                 Arc::new(Control::default()),
             );
             let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);

@@ -46,10 +46,10 @@ impl<N: Net, S: Service> Server<N, S> {
                 turn.timers.insert(until, Timer::Presence);
             }
             Presence::Here { until } => {
-                if let Some(until) = until {
-                    turn.timers.insert(until, Timer::Presence);
+                let again = if self.reappear(turn, address) { until } else { Some(turn.now() + RETRY) };
+                if let Some(again) = again {
+                    turn.timers.insert(again, Timer::Presence);
                 }
-                self.reappear(turn, address);
             }
         }
     }
@@ -57,6 +57,7 @@ impl<N: Net, S: Service> Server<N, S> {
     /// No connection survives, and none comes.
     fn vanish(&mut self, turn: &mut Turn<'_, N>) {
         self.door.shut();
+        self.service.vanished();
         let all: Vec<_> = self.connections.iter().map(|(id, _)| id).collect();
         for id in all {
             if let Some(connection) = self.connections.get_mut(id) {
@@ -66,9 +67,10 @@ impl<N: Net, S: Service> Server<N, S> {
         }
     }
 
-    fn reappear(&mut self, turn: &mut Turn<'_, N>, address: SocketAddr) {
+    /// Opens the door, if it is shut; whether it is open.
+    fn reappear(&mut self, turn: &mut Turn<'_, N>, address: SocketAddr) -> bool {
         if !self.door.is_shut() {
-            return;
+            return true;
         }
         let opened = turn.net.listen_at(address).and_then(|listener| {
             self.door = Door::new(listener);
@@ -79,9 +81,8 @@ impl<N: Net, S: Service> Server<N, S> {
             Err(e) => {
                 log::error!("{}: cannot listen on {address} again: {e}; trying on", self.service.name());
                 self.door.shut();
-                let again = turn.now() + RETRY;
-                turn.timers.insert(again, Timer::Presence);
             }
         }
+        !self.door.is_shut()
     }
 }

@@ -29,6 +29,9 @@ pub trait Service {
         Presence::Here { until: None }
     }
 
+    /// It has vanished: nothing is left of what it was doing.
+    fn vanished(&mut self) {}
+
     /// The head of a request has come.
     fn head(&mut self, head: &RequestHead<'_, '_>, now: Instant) -> Self::Asked;
 

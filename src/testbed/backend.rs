@@ -47,6 +47,7 @@ pub struct Greetings {
     draws: Draws,
     faults: Faults,
     outages: Outages,
+    capacity: Option<NonZeroUsize>,
     workers: Workers,
     started: Instant,
     /// How many requests have arrived.
@@ -64,6 +65,7 @@ impl Greetings {
             draws,
             outages: Outages::among(&faults),
             faults: Faults::new(faults, draws),
+            capacity,
             workers: Workers::new(capacity),
             started: Instant::ZERO,
             arrived: 0,
@@ -96,6 +98,10 @@ impl Service for Greetings {
 
     fn begun(&mut self, now: Instant) {
         self.started = now;
+    }
+
+    fn vanished(&mut self) {
+        self.workers = Workers::new(self.capacity);
     }
 
     /// The latency counts from here, however long the body takes.

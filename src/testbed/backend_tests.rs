@@ -16,7 +16,7 @@ const NARROW: Weather = Weather { capacity: 100, ..Weather::CALM };
 fn backend(profile: &str, weather: Weather) -> Rig<Greetings> {
     Rig::new(weather, |listener, control| {
         let options = BackendOptions::plain('A', profile.parse().unwrap());
-        SimulatedBackend::<VirtualNet>::new(options, listener, control)
+        SimulatedBackend::<VirtualNet>::new(options, listener, address(), control)
     })
 }
 

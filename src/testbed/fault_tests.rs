@@ -16,7 +16,7 @@ fn backend(profile: &str, capacity: usize, faults: &[&str]) -> Rig<Greetings> {
             faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(),
             ..BackendOptions::plain('A', profile.parse().unwrap())
         };
-        SimulatedBackend::<VirtualNet>::vanishing_at(options, listener, address(), control)
+        SimulatedBackend::<VirtualNet>::new(options, listener, address(), control)
     })
 }
 
@@ -109,4 +109,13 @@ fn who_refuses_resets_everybody_and_comes_back() {
     rig.stop();
     rig.run(1000);
     assert!(rig.stopped);
+}
+
+#[test]
+fn nothing_is_left_of_the_work_of_one_that_was_killed() {
+    let mut rig = backend("1000", 1, &["refuse,from=100ms,for=100ms"]);
+    let _killed = [rig.client(GET), rig.client(GET), rig.client(GET)];
+    rig.run(250);
+    let mut back = [rig.client(GET)];
+    assert_eq!(times(&fates(&mut rig, &mut back, 2000)), [1001]);
 }

@@ -42,14 +42,9 @@ pub type SimulatedBackend<N> = Server<N, Greetings>;
 pub type SimulatedClassifier<N> = Server<N, Classifications>;
 
 impl<N: Net> SimulatedBackend<N> {
-    /// A backend that will accept from `listener`.
-    pub fn new(options: BackendOptions, listener: N::Listener, control: Arc<Control>) -> SimulatedBackend<N> {
-        Server::serving(Greetings::new(options), Limits::default(), listener, control)
-    }
-
-    /// A backend that may also vanish, when its faults say so: it will accept from `listener`, which listens on `address`, where it
-    /// comes back.
-    pub fn vanishing_at(
+    /// A backend that will accept from `listener`, which listens on `address`: one that vanishes, as its faults may say, comes back
+    /// there.
+    pub fn new(
         options: BackendOptions,
         listener: N::Listener,
         address: SocketAddr,
@@ -79,7 +74,7 @@ impl<N: Net> SimulatedClassifier<N> {
 /// When the system gives no event loop or no thread.
 pub fn spawn(listener: mio::net::TcpListener, options: BackendOptions) -> io::Result<RunningServer> {
     let address = listener.local_addr()?;
-    start(listener, |listener, control| SimulatedBackend::vanishing_at(options, listener, address, control))
+    start(listener, |listener, control| SimulatedBackend::new(options, listener, address, control))
 }
 
 /// Starts a classifier on a thread, behind `listener`.

@@ -106,6 +106,7 @@ impl World {
                 let backend = SimulatedBackend::new(
                     BackendOptions::plain(id, profile.clone()),
                     listener,
+                    address(81 + i),
                     Arc::new(Control::default()),
                 );
                 let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);

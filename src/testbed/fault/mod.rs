@@ -27,7 +27,7 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FaultKind {
     /// Time stands still for all work, as when a garbage collector stops the world: what would be done by then takes so much
-    /// longer, and nothing is answered.
+    /// longer, and nothing is answered but what is done at the very moment at which it begins.
     Stall,
     /// What begins takes so many times as long.
     Slow {
