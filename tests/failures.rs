@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Client, Gate, Launch, Origin, Proxy, Refusing, Response, simulated, url};
+use support::{Client, Gate, Launch, Origin, PATIENCE, Proxy, Refusing, Response, simulated, url};
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -292,8 +292,9 @@ fn a_client_that_closes_while_it_waits_is_499() {
         conn.read_request();
         was_asked.open();
         may_answer.pass();
-        conn.send(HELLO);
-        conn.wait_for_end();
+        // More than the sockets on the way hold: the reset that answers the first bytes comes before the last.
+        conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+        conn.push(100_000_000, PATIENCE);
     });
     let proxy = Proxy::start(&[&origin.url()], &[]);
     let mut client = Client::connect(proxy.address);
