@@ -1,7 +1,9 @@
 //! What is known of a finished exchange.
 //!
-//! Here: [`Record`], plain and of fixed size, copied by value from the reactor to telemetry. Not here: its
-//! rendering (`telemetry/csv.rs`) and the meaning of failure codes (`proxy/failure.rs`). Floor 1.
+//! Here: [`Record`], plain and of fixed size, copied by value from the reactor to telemetry; `trace.rs` has the long
+//! form. Not here: its rendering (`telemetry/csv.rs`) and the meaning of failure codes (`proxy/failure.rs`). Floor 1.
+
+pub mod trace;
 
 use crate::balance::{BackendId, RoutingMode};
 use crate::batch::StrategyName;

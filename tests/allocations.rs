@@ -153,7 +153,7 @@ fn at(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn options(connections: ConnectionMode) -> Options {
+fn options(connections: ConnectionMode, traced: bool) -> Options {
     let backend = |port| Backend {
         url: format!("http://backend:{port}"),
         authority: format!("backend:{port}"),
@@ -177,12 +177,16 @@ fn options(connections: ConnectionMode) -> Options {
         client_keepalive: true,
         half_close: HalfClose::Answer,
         batching: None,
+        request_ids: true,
+        run: 0,
+        explain: traced,
+        trace: traced,
         max_connections: 100,
     }
 }
 
 impl Lab {
-    fn new(connections: ConnectionMode) -> Lab {
+    fn new(connections: ConnectionMode, traced: bool) -> Lab {
         let fabric = Fabric::new(1, Weather::CALM);
         let backends = [81, 82, 83].map(|port| {
             let net = fabric.net();
@@ -202,7 +206,7 @@ impl Lab {
         let listener = net.listen(at(80)).expect("free");
         let (recorder, tap) = tap(3);
         let mut proxy =
-            Actor::new(net, proxy::TICK_SHIFT, Proxy::new(options(connections), listener, recorder));
+            Actor::new(net, proxy::TICK_SHIFT, Proxy::new(options(connections, traced), listener, recorder));
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect("open");
         let mut outside = fabric.net();
         let clients = (0..10).map(|_| outside.connect(at(80)).expect("room").0).collect();
@@ -264,9 +268,12 @@ fn exchanges_allocate_nothing_in_steady_state() {
             1,
         ),
     ];
-    for connections in ConnectionMode::ALL {
-        let mut lab = Lab::new(connections);
+    for (connections, traced) in
+        ConnectionMode::ALL.into_iter().flat_map(|mode| [(mode, false), (mode, true)])
+    {
+        let mut lab = Lab::new(connections, traced);
         assert!(lab.proxy.allocations > 0, "a cold start allocates, and that is counted");
+        let mode = format!("{connections}, traced and explained: {traced}");
         for (kind, request, answers) in kinds {
             (0..500).for_each(|_| lab.round(request, answers));
             let before = (lab.proxy.allocations, lab.proxy.handler.begun());
@@ -276,12 +283,11 @@ fn exchanges_allocate_nothing_in_steady_state() {
             let exchanges = lab.proxy.handler.begun() - before.1;
             assert_eq!(exchanges, 1000 * answers as u64);
             let allocations = lab.proxy.allocations - before.0;
-            assert_eq!(
-                allocations, 0,
-                "{connections}, {kind}: allocations of the proxy in {exchanges} exchanges"
-            );
+            assert_eq!(allocations, 0, "{mode}, {kind}: allocations of the proxy in {exchanges} exchanges");
             let allocations = of_backends(&lab) - backends;
-            assert_eq!(allocations, 0, "{connections}, {kind}: allocations of the backends");
+            assert_eq!(allocations, 0, "{mode}, {kind}: allocations of the backends");
         }
+        lab.run_for(Duration::from_secs(1));
+        assert_eq!(lab.tap.traces(), if traced { lab.proxy.handler.begun() } else { 0 }, "{mode}");
     }
 }

@@ -41,7 +41,12 @@ fn head(c: &mut Criterion) {
             });
         });
         group.bench_function("parse and rewrite", |b| {
-            let context = RequestContext { client: b"127.0.0.1", authority: "localhost:8081", close: false };
+            let context = RequestContext {
+                client: b"127.0.0.1",
+                authority: "localhost:8081",
+                close: false,
+                request_id: None,
+            };
             b.iter(|| {
                 let mut space = field_space();
                 let head =
@@ -60,6 +65,7 @@ fn head(c: &mut Criterion) {
             coding: Coding::Identity,
             persistence: Persistence::KeepAlive,
             date: "Sun, 06 Nov 1994 08:49:37 GMT",
+            told: None,
         };
         b.iter(|| {
             let mut space = field_space();

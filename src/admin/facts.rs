@@ -20,6 +20,8 @@ pub struct Facts {
     pub connections: &'static str,
     /// The file that gets a row for each request, if there is one.
     pub csv: Option<String>,
+    /// The trace file, if lines are written.
+    pub trace: Option<String>,
     /// All servers, in the order of their ids: backends, then classifiers.
     pub servers: Vec<ServerFacts>,
     /// The settings in force.

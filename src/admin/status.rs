@@ -72,6 +72,11 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
             "rows_written": snapshot.rows_written,
             "rows_dropped": snapshot.rows_dropped,
         },
+        "trace": {
+            "path": facts.trace,
+            "lines_written": snapshot.traces_written,
+            "lines_dropped": snapshot.traces_dropped,
+        },
         "records_dropped": snapshot.records_dropped,
     })
 }

@@ -33,11 +33,12 @@ fn house() -> House {
         listen: "127.0.0.1:9090".parse().unwrap(),
         connections: "persistent",
         csv: None,
+        trace: None,
         servers: vec![server],
         settings: Vec::new(),
         started: WallTime::default(),
     };
-    let options = TelemetryOptions { backends: vec![url], csv: None };
+    let options = TelemetryOptions { backends: vec![url], csv: None, trace: None };
     let (recorder, telemetry) = Telemetry::start(options).unwrap();
     // The proxy is played by the test, which rings by hand.
     let elsewhere = Fabric::new(1, Weather::CALM).net();

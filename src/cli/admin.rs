@@ -3,6 +3,8 @@
 //! Here: its network, its facts and its thread. Not here: what it answers (`admin/`). `proxy` and `testbed` start it.
 //! Floor 5.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::CliError;
@@ -46,11 +48,13 @@ pub(super) fn facts(
         label,
         kind: if i < backends { Kind::Backend } else { Kind::Classifier },
     });
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     Facts {
         admin: bound.addr,
         listen: proxy.addr,
         connections: setup.options.connections.name(),
-        csv: setup.csv.as_ref().map(|path| path.display().to_string()),
+        csv: path(&setup.csv),
+        trace: path(&setup.trace),
         servers: servers.collect(),
         settings,
         started: net.wall(net.now()),

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use crate::config::{ConfigError, ResolveError};
 use crate::lab::experiment::ExperimentError;
 use crate::lab::log::LogError;
-use crate::telemetry::TelemetryError;
+use crate::telemetry::{Output, TelemetryError};
 
 /// The program's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +49,10 @@ pub enum CliError {
         /// Why not.
         source: io::Error,
     },
-    /// The file for the rows cannot be written.
-    Csv {
+    /// A file for rows or traces cannot be written.
+    File {
+        /// Which one.
+        kind: Output,
         /// The file.
         path: PathBuf,
         /// Why not.
@@ -72,7 +74,7 @@ pub enum CliError {
 impl From<TelemetryError> for CliError {
     fn from(error: TelemetryError) -> CliError {
         match error {
-            TelemetryError::Csv { path, source } => CliError::Csv { path, source },
+            TelemetryError::File { kind, path, source } => CliError::File { kind, path, source },
             TelemetryError::Thread { name, source } => {
                 CliError::System { what: format!("start the thread `{name}`"), source }
             }
@@ -87,7 +89,7 @@ impl CliError {
             CliError::Config(_) => Exit::Usage,
             CliError::Resolve(_)
             | CliError::Listen { .. }
-            | CliError::Csv { .. }
+            | CliError::File { .. }
             | CliError::Log(_)
             | CliError::Experiment(_)
             | CliError::System { .. } => Exit::Failed,
@@ -107,11 +109,13 @@ impl fmt::Display for CliError {
                 }
                 Ok(())
             }
-            CliError::Csv { path, source } => write!(
+            CliError::File { kind, path, source } => write!(
                 f,
-                "cannot write the CSV file {}: {} (--csv PATH names another, --csv off writes none)",
+                "cannot write {} {}: {} (--{option} PATH names another, --{option} off writes none)",
+                kind.name(),
                 path.display(),
-                crate::config::reason(source)
+                crate::config::reason(source),
+                option = kind.option()
             ),
             CliError::Log(e) => e.fmt(f),
             CliError::Experiment(e) => e.fmt(f),
@@ -130,7 +134,7 @@ impl std::error::Error for CliError {
             CliError::Log(e) => Some(e),
             CliError::Experiment(e) => Some(e),
             CliError::Listen { source, .. }
-            | CliError::Csv { source, .. }
+            | CliError::File { source, .. }
             | CliError::System { source, .. } => Some(source),
         }
     }
@@ -170,7 +174,7 @@ mod tests {
     #[test]
     fn the_csv_file_is_named() {
         let source = io::Error::from_raw_os_error(13);
-        let error = CliError::Csv { path: "/x/log.csv".into(), source }.to_string();
+        let error = CliError::File { kind: Output::Csv, path: "/x/log.csv".into(), source }.to_string();
         assert!(error.starts_with("cannot write the CSV file /x/log.csv: permission denied ("), "{error}");
     }
 }

@@ -4,12 +4,12 @@
 
 use clap::ArgMatches;
 
-use super::start::{Bound, bind, network_with_signals, start_log};
+use super::start::{Bound, bind, draw_run, network_with_signals, start_log};
 use super::{CliError, Exit, ServerArgs, admin};
 use crate::admin::{Facts, SettingFacts};
 use crate::config::{Audience, Setup};
 use crate::net::OsNet;
-use crate::proxy::{Proxy, TICK_SHIFT};
+use crate::proxy::{Options, Proxy, TICK_SHIFT};
 use crate::reactor::Reactor;
 use crate::telemetry::{Recorder, Telemetry, TelemetryOptions};
 
@@ -59,17 +59,19 @@ impl Stand {
     }
 }
 
-/// Opens the CSV file and starts what writes it: before anything is logged, so that a failure is one line.
+/// Opens the files and starts what writes them: before anything is logged, so that a failure is one line.
 pub(super) fn start_telemetry(setup: &Setup) -> Result<(Recorder, Telemetry), CliError> {
     let backends = setup.options.servers().map(|b| b.url.clone()).collect();
-    Ok(Telemetry::start(TelemetryOptions { backends, csv: setup.csv.clone() })?)
+    let (csv, trace) = (setup.csv.clone(), setup.trace.clone());
+    Ok(Telemetry::start(TelemetryOptions { backends, csv, trace })?)
 }
 
 /// Runs the proxy until it is told to stop; every row is written then.
 pub(super) fn serve(stand: Stand, (recorder, telemetry): (Recorder, Telemetry)) -> Result<Exit, CliError> {
     let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
     let Stand { net, door, dashboard, setup } = stand;
-    let mut proxy = Proxy::new(setup.options, door.listener, recorder);
+    let options = Options { run: draw_run()?, ..setup.options };
+    let mut proxy = Proxy::new(options, door.listener, recorder);
     let mut running = None;
     if let Some((bound, facts)) = dashboard {
         let waker = net.waker().map_err(failed)?;
@@ -86,6 +88,13 @@ pub(super) fn serve(stand: Stand, (recorder, telemetry): (Recorder, Telemetry)) 
             summary.rows_dropped,
             summary.records_dropped,
             summary.rows_written
+        );
+    }
+    if summary.traces_dropped > 0 {
+        log::warn!(
+            "{} lines are missing in the trace file, which could not keep up; {} were written",
+            summary.traces_dropped,
+            summary.traces_written
         );
     }
     let exit = if ended? { Exit::SecondSignal } else { Exit::Clean };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use log::LevelFilter;
+use rustix::rand::{GetRandomFlags, getrandom};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::register_conditional_shutdown;
 use simple_logger::SimpleLogger;
@@ -37,6 +38,17 @@ pub(super) fn network_with_signals() -> Result<OsNet, CliError> {
     let mut net = OsNet::new().map_err(failed)?;
     net.watch_signals().map_err(failed)?;
     Ok(net)
+}
+
+/// A number that tells this run from all others.
+pub(super) fn draw_run() -> Result<u64, CliError> {
+    let mut bytes = [0; 8];
+    // Eight bytes come whole or not at all (getrandom(2)).
+    getrandom(&mut bytes, GetRandomFlags::empty()).map_err(|errno| CliError::System {
+        what: "draw a random number".to_owned(),
+        source: errno.into(),
+    })?;
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 /// Lets a further signal end the process with 130 while nothing reads signals as readiness any more.

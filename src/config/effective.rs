@@ -15,7 +15,7 @@ use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::origin::{Origin, Sourced};
 use super::url::{BackendUrl, ResolveError};
-use super::values::{BackendListen, Count, CsvTarget, Grace, Period, Switch, Value, Weight};
+use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Value, Weight};
 use super::{Audience, ConfigError, Settings};
 use crate::balance::RoutingMode;
 use crate::batch::{QueueOptions, StrategyName};
@@ -65,7 +65,10 @@ pub struct Effective {
     pub client_keepalive: Sourced<Switch>,
     pub half_close: Sourced<HalfClose>,
     pub max_connections: Sourced<Count>,
-    pub csv: Sourced<CsvTarget>,
+    pub csv: Sourced<FileTarget>,
+    pub trace: Sourced<FileTarget>,
+    pub explain: Sourced<Switch>,
+    pub request_id: Sourced<Switch>,
     pub log_level: Sourced<LevelFilter>,
 }
 
@@ -80,6 +83,8 @@ pub struct Setup {
     pub admin: Option<SocketAddr>,
     /// The file for the rows, if there is to be one.
     pub csv: Option<PathBuf>,
+    /// The file for the traces, if there is to be one.
+    pub trace: Option<PathBuf>,
     /// What is told on stderr.
     pub log_level: LevelFilter,
 }
@@ -107,6 +112,8 @@ impl Effective {
                 pick(matches, stringify!($key), given.$key, file.$key, || $default)
             };
         }
+        let (trace, explain) = (pick!(trace, FileTarget::Off), pick!(explain, Switch(false)));
+        let needs_ids = explain.value.0 || trace.value != FileTarget::Off;
         Effective {
             listen: pick!(listen, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9090))),
             admin: pick!(admin, AdminTarget::default_of(audience)),
@@ -147,7 +154,10 @@ impl Effective {
             client_keepalive: pick!(client_keepalive, Switch(true)),
             half_close: pick!(half_close, HalfClose::Answer),
             max_connections: pick!(max_connections, most_connections(descriptors)),
-            csv: pick!(csv, CsvTarget::Path("proxy_log.csv".into())),
+            csv: pick!(csv, FileTarget::Path("proxy_log.csv".into())),
+            request_id: pick!(request_id, Switch(needs_ids)),
+            trace,
+            explain,
             log_level: pick!(log_level, LevelFilter::Info),
         }
     }
@@ -184,7 +194,8 @@ impl Effective {
         show!(queue_limit, queue_timeout, sjf_max_wait);
         show!(connections, routing, sma_window, ewma_alpha, upstream_timeout, connect_timeout);
         show!(header_timeout, body_timeout, idle_timeout, pool_idle_timeout, tunnel_idle_timeout);
-        show!(drain_timeout, client_keepalive, half_close, max_connections, csv, log_level);
+        show!(drain_timeout, client_keepalive, half_close, max_connections);
+        show!(csv, trace, explain, request_id, log_level);
         lines
     }
 
@@ -239,7 +250,8 @@ impl Effective {
     /// them. Without a classifier nothing is batched.
     ///
     /// # Errors
-    /// When there are more servers than a backend's id can count, or two shapes for one path.
+    /// When there are more servers than a backend's id can count, two shapes for one path, or settings that exclude each
+    /// other.
     pub fn into_options(
         self,
         backends: Vec<Backend>,
@@ -250,6 +262,12 @@ impl Effective {
             return Err(ConfigError::new(format!("{servers} backends are too many")));
         }
         let batching = self.batching(classifiers)?;
+        let trace = self.trace.value.into_path();
+        let needs_ids = self.explain.value.0 || trace.is_some();
+        if needs_ids && !self.request_id.value.0 {
+            return Err(ConfigError::new("`explain` and `trace` need `request-id`, which is off")
+                .hint("leave request-id out, or say on"));
+        }
         let options = Options {
             backends,
             connections: self.connections.value,
@@ -267,6 +285,10 @@ impl Effective {
             client_keepalive: self.client_keepalive.value.0,
             half_close: self.half_close.value,
             batching,
+            request_ids: self.request_id.value.0,
+            run: 0,
+            explain: self.explain.value.0,
+            trace: trace.is_some(),
             max_connections: self.max_connections.value.0,
         };
         Ok(Setup {
@@ -274,6 +296,7 @@ impl Effective {
             listen: self.listen.value,
             admin: self.admin.value.address(),
             csv: self.csv.value.into_path(),
+            trace,
             log_level: self.log_level.value,
         })
     }

@@ -42,7 +42,9 @@ pub use study::{
 };
 pub use target::TargetUrl;
 pub use url::{BackendUrl, ResolveError};
-pub use values::{BackendListen, Count, CsvTarget, Form, Grace, Period, Share, Switch, Value, Weight, parse};
+pub use values::{
+    BackendListen, Count, FileTarget, Form, Grace, Period, Share, Switch, Value, Weight, parse,
+};
 
 /// What one origin says; `None` where it is silent. Each key has one name: `sma-window` in a file, `--sma-window`
 /// as a flag, `TIDEGATE_SMA_WINDOW` in the environment.
@@ -218,9 +220,25 @@ pub struct Settings {
     pub max_connections: Option<Count>,
 
     /// The file that gets a row for each request, or off [default: proxy_log.csv]
-    #[arg(long, value_name = "PATH|off", env = "TIDEGATE_CSV", value_parser = parse::<CsvTarget>)]
+    #[arg(long, value_name = "PATH|off", env = "TIDEGATE_CSV", value_parser = parse::<FileTarget>)]
     #[serde(deserialize_with = "read::one")]
-    pub csv: Option<CsvTarget>,
+    pub csv: Option<FileTarget>,
+
+    /// The file that gets all that is known of each request as a line of JSON, or off [default: off]
+    #[arg(long, value_name = "PATH|off", env = "TIDEGATE_TRACE", value_parser = parse::<FileTarget>)]
+    #[serde(deserialize_with = "read::one")]
+    pub trace: Option<FileTarget>,
+
+    /// Say in each response which backend answered and where the time went: on, off [default: off]
+    #[arg(long, value_name = "ON|OFF", env = "TIDEGATE_EXPLAIN", value_parser = parse::<Switch>)]
+    #[serde(deserialize_with = "read::one")]
+    pub explain: Option<Switch>,
+
+    /// Name each request in X-Request-Id, for its backend and its client: on, off; on with --trace or --explain
+    /// [default: off]
+    #[arg(long, value_name = "ON|OFF", env = "TIDEGATE_REQUEST_ID", value_parser = parse::<Switch>)]
+    #[serde(deserialize_with = "read::one")]
+    pub request_id: Option<Switch>,
 
     /// What is told on stderr: error, warn, info, debug, trace, off [default: info]
     #[arg(long, value_name = "LEVEL", env = "TIDEGATE_LOG_LEVEL", value_parser = parse::<LevelFilter>)]

@@ -106,6 +106,9 @@ fn what_is_shown_is_a_file_that_says_the_same() {
         "--half-close=cancel",
         "--max-connections=7",
         "--csv=a \"b\"\\.csv",
+        "--trace=trace.jsonl",
+        "--explain=off",
+        "--request-id=on",
         "--log-level=off",
     ];
     let by_flags = load_from(&flags, None, Audience::Proxy).unwrap();

@@ -247,40 +247,40 @@ impl Value for BackendListen {
     }
 }
 
-/// Where the rows go.
+/// Where lines of a kind go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CsvTarget {
+pub enum FileTarget {
     /// Nowhere.
     Off,
     /// To the end of this file.
     Path(PathBuf),
 }
 
-impl CsvTarget {
+impl FileTarget {
     /// The file, if there is to be one.
     pub fn into_path(self) -> Option<PathBuf> {
         match self {
-            CsvTarget::Off => None,
-            CsvTarget::Path(path) => Some(path),
+            FileTarget::Off => None,
+            FileTarget::Path(path) => Some(path),
         }
     }
 }
 
-impl Value for CsvTarget {
+impl Value for FileTarget {
     const EXPECTED: &'static str = "a path or \"off\"";
 
     fn parse(text: &str) -> Result<Self, String> {
         match text {
-            "" => Err("the path is empty; write off for no CSV file".to_owned()),
-            "off" => Ok(CsvTarget::Off),
-            path => Ok(CsvTarget::Path(path.into())),
+            "" => Err("the path is empty; write off for no file".to_owned()),
+            "off" => Ok(FileTarget::Off),
+            path => Ok(FileTarget::Path(path.into())),
         }
     }
 
     fn show(&self) -> String {
         match self {
-            CsvTarget::Off => "off".to_owned(),
-            CsvTarget::Path(path) => path.display().to_string(),
+            FileTarget::Off => "off".to_owned(),
+            FileTarget::Path(path) => path.display().to_string(),
         }
     }
 }

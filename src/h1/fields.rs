@@ -97,6 +97,18 @@ fn same<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     name.iter().zip(known).fold(0, |differing, (byte, known)| differing | ((byte | 0x20) ^ known)) == 0
 }
 
+/// The fields called `known`, which is lower-case, of letters and hyphens. A pass of its own, for names that are looked for
+/// only at times.
+pub(super) fn named<const N: usize>(fields: &[httparse::Header<'_>], known: &[u8; N]) -> FieldSet {
+    let mut found = FieldSet::default();
+    for (i, header) in fields.iter().enumerate() {
+        if header.name.len() == N && same(header.name.as_bytes(), known) {
+            found.insert(i);
+        }
+    }
+    found
+}
+
 /// What one pass over the fields of a head finds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Scan {

@@ -11,8 +11,10 @@ pub mod framing;
 pub mod persistence;
 pub mod reply;
 pub mod request;
+pub mod request_id;
 pub mod response;
 pub mod rewrite;
+pub mod timing;
 
 use std::fmt;
 

@@ -85,6 +85,8 @@ pub struct Reply<'a> {
     pub status: u16,
     /// A word for programs, sent as `X-Tidegate-Reason`.
     pub reason: Option<&'a str>,
+    /// Further lines of the head, each with its CR LF.
+    pub fields: &'a str,
     /// A sentence for people; the body is `status phrase: detail`.
     pub detail: &'a str,
     /// Whether the request was HEAD: the body is only described.
@@ -100,7 +102,10 @@ impl Reply<'_> {
     pub fn write(&self, date: &str, out: &mut Vec<u8>) {
         let Reply { status, detail, to_head, version, persistence, .. } = *self;
         let body = sentence(status, detail);
-        let fields = self.reason.map(|reason| format!("X-Tidegate-Reason: {reason}\r\n")).unwrap_or_default();
+        let fields = match self.reason {
+            Some(reason) => format!("X-Tidegate-Reason: {reason}\r\n{}", self.fields),
+            None => self.fields.to_owned(),
+        };
         let content_type = "text/plain; charset=utf-8";
         let (body, fields) = (body.as_bytes(), fields.as_str());
         Content { status, content_type, body, fields, to_head, version, persistence }.write(date, out);
@@ -154,6 +159,7 @@ mod tests {
         let mut reply = Reply {
             status: 504,
             reason: Some("upstream-timeout"),
+            fields: "X-Further: yes\r\n",
             detail: "no answer within 10s",
             to_head: false,
             version: Version::Http11,
@@ -168,6 +174,7 @@ mod tests {
         assert_eq!((head.status, head.body), (504, BodyLength::Exact(body.len() as u64)));
         assert_eq!(head.persistence, Persistence::KeepAlive);
         assert!(head.fields.iter().any(|f| f.name == "X-Tidegate-Reason" && f.value == b"upstream-timeout"));
+        assert!(head.fields.iter().any(|f| f.name == "X-Further" && f.value == b"yes"));
 
         (reply.to_head, reply.persistence) = (true, Persistence::Close);
         out.clear();

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
-use super::fields::Scan;
+use super::fields::{FieldSet, Scan, named};
 use super::persistence::Persistence;
 use super::{BodyLength, HeadError, MAX_FIELDS, MAX_HEAD_BYTES, Version, lines_end_in_crlf, offset};
 
@@ -135,6 +135,17 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     pub fn is_of_another_origin(&self) -> bool {
         let origin = self.field("origin").map(|origin| origin.strip_prefix(b"http://").unwrap_or(origin));
         origin.is_some_and(|origin| Some(origin) != self.authority())
+    }
+
+    /// Where `X-Request-Id` stands, and its value if there is exactly one that is not for this hop alone.
+    pub fn request_id(&self) -> (FieldSet, Option<&'b [u8]>) {
+        let all = named(self.fields, b"x-request-id");
+        let mut positions = all.positions();
+        let only = match (positions.next(), positions.next()) {
+            (Some(only), None) if !self.scan.dropped.contains(only) => Some(self.fields[only].value),
+            _ => None,
+        };
+        (all, only)
     }
 
     /// Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 §10.1.1).

@@ -1,11 +1,11 @@
 //! A head as it is forwarded (RFC 9110 §7.6).
 //!
-//! Here: hop-by-hop fields out, `Via`, `X-Forwarded-*`, `Host`, `Date` and `Connection` in. What stays is copied in
+//! Here: hop-by-hop fields out, `Via`, `X-Forwarded-*`, `Host`, `Date`, `Connection` and what we were given in. What stays is copied in
 //! runs of whole lines, as it came: the parser has made sure that they are well-formed. Not here: heads of our own
 //! (`reply.rs`). Floor 1.
 
 use super::coding::Coding;
-use super::fields::FieldSet;
+use super::fields::{FieldSet, named};
 use super::persistence::Persistence;
 use super::request::{RequestHead, Target};
 use super::response::ResponseHead;
@@ -20,6 +20,8 @@ pub struct RequestContext<'a> {
     pub authority: &'a str,
     /// Whether the upstream connection ends with this exchange.
     pub close: bool,
+    /// The line that takes the place of these fields, every `X-Request-Id`; without one they stay as they came.
+    pub request_id: Option<(FieldSet, &'a [u8])>,
 }
 
 /// Appends the request head to be sent upstream to `out`.
@@ -32,6 +34,9 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
     if head.version == Version::Http10 {
         // An HTTP/1.0 client cannot wait for a 100 (RFC 9110 §10.1.1).
         skipped = skipped.union(scan.expect);
+    }
+    if let Some((replaced, _)) = context.request_id {
+        skipped = skipped.union(replaced);
     }
     let host = match head.target {
         Target::Absolute { authority, .. } => {
@@ -56,6 +61,9 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
     put(out, &[context.client, b"\r\nX-Forwarded-Proto: http\r\n"]);
     if let Some(host) = host {
         put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);
+    }
+    if let Some((_, line)) = context.request_id {
+        out.extend_from_slice(line);
     }
     out.extend_from_slice(match (context.close, head.asks_for_websocket()) {
         (false, false) => b"\r\n",
@@ -93,6 +101,32 @@ pub struct ResponseContext<'a> {
     pub persistence: Persistence,
     /// The time of receipt, in case the backend gave none (RFC 9110 §6.6.1).
     pub date: &'a str,
+    /// What we say of the exchange; without it what the backend says of it stays as it came.
+    pub told: Option<Told<'a>>,
+}
+
+/// What a response says of its exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// The line that takes the place of every `X-Request-Id`; without one they stay as they came.
+    pub request_id: Option<&'a [u8]>,
+    /// Lines that explain it; with them none says `X-Tidegate-Backend` but we.
+    pub explanation: Option<&'a [u8]>,
+}
+
+impl Told<'_> {
+    /// The fields whose place it takes.
+    #[inline(never)]
+    fn replaces(&self, fields: &[httparse::Header<'_>]) -> FieldSet {
+        let ids = self.request_id.map(|_| named(fields, b"x-request-id"));
+        let backends = self.explanation.map(|_| named(fields, b"x-tidegate-backend"));
+        ids.unwrap_or_default().union(backends.unwrap_or_default())
+    }
+
+    #[inline(never)]
+    fn write(&self, out: &mut Vec<u8>) {
+        put(out, &[self.request_id.unwrap_or_default(), self.explanation.unwrap_or_default()]);
+    }
 }
 
 /// Appends the final response head to be sent to the client to `out`.
@@ -105,6 +139,9 @@ pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out:
     if head.status == 204 {
         skipped = skipped.union(scan.content_length);
     }
+    if let Some(told) = &context.told {
+        skipped = skipped.union(told.replaces(head.fields));
+    }
     let from = status_line(head, out);
     copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
     if context.coding == Coding::Chunked && head.body != BodyLength::Chunked {
@@ -112,6 +149,9 @@ pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out:
     }
     if !scan.date {
         put(out, &[b"Date: ", context.date.as_bytes(), b"\r\n"]);
+    }
+    if let Some(told) = &context.told {
+        told.write(out);
     }
     out.extend_from_slice(match (context.persistence, context.version) {
         (Persistence::Close, _) => b"Connection: close\r\n\r\n",
@@ -122,20 +162,26 @@ pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out:
 
 /// Appends an interim response head (1xx) to be sent to the client to `out` (RFC 9110 §15.2).
 pub fn interim(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
-    one_hundred(head, out);
+    one_hundred(head, None, out);
     out.extend_from_slice(b"\r\n");
 }
 
 /// Appends a head to be sent to the client to `out`, after which its connection speaks WebSocket: the exception to the
 /// rule that hop-by-hop fields go (RFC 9110 §7.8).
-pub fn switching(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
-    one_hundred(head, out);
+pub fn switching(head: &ResponseHead<'_, '_>, told: Option<&Told<'_>>, out: &mut Vec<u8>) {
+    one_hundred(head, told, out);
+    if let Some(told) = told {
+        told.write(out);
+    }
     out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 }
 
 /// Appends an interim head without its end. It has no body, whatever its fields say.
-fn one_hundred(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
-    let skipped = head.scan.dropped.union(head.scan.transfer_encoding).union(head.scan.content_length);
+fn one_hundred(head: &ResponseHead<'_, '_>, told: Option<&Told<'_>>, out: &mut Vec<u8>) {
+    let mut skipped = head.scan.dropped.union(head.scan.transfer_encoding).union(head.scan.content_length);
+    if let Some(told) = told {
+        skipped = skipped.union(told.replaces(head.fields));
+    }
     let from = status_line(head, out);
     copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
 }

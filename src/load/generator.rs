@@ -237,7 +237,7 @@ impl<N: Net, W: Workload> Handler<N> for Generator<N, W> {
         match wake {
             Wake::StopSignal => self.interrupt(turn),
             Wake::Waker if self.control.stop.load(Ordering::Acquire) => self.interrupt(turn),
-            Wake::Waker => {}
+            Wake::ReopenSignal | Wake::Waker => {}
         }
     }
 

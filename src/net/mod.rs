@@ -69,6 +69,8 @@ pub struct Readiness {
 pub enum Wake {
     /// SIGINT or SIGTERM: finish and stop.
     StopSignal,
+    /// SIGUSR1: open files again under their names.
+    ReopenSignal,
     /// Another thread used the [`Waker`].
     Waker,
 }

@@ -16,7 +16,7 @@ use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
 };
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -104,12 +104,13 @@ impl OsNet {
         Ok(self)
     }
 
-    /// Reports SIGINT and SIGTERM as [`Wake::StopSignal`] from now on instead of ending the process.
+    /// Reports SIGINT and SIGTERM as [`Wake::StopSignal`], SIGUSR1 as [`Wake::ReopenSignal`] from now on instead of
+    /// ending the process.
     ///
     /// # Errors
     /// When the signal handlers cannot be installed.
     pub fn watch_signals(&mut self) -> io::Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
         self.poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         self.signals = Some(signals);
         Ok(())
@@ -199,7 +200,9 @@ impl Net for OsNet {
                 WAKER => events.push(Event::Woken(Wake::Waker)),
                 SIGNALS => {
                     let pending = self.signals.iter_mut().flat_map(|s| s.pending());
-                    events.extend(pending.map(|_| Event::Woken(Wake::StopSignal)));
+                    events.extend(pending.map(|signal| {
+                        Event::Woken(if signal == SIGUSR1 { Wake::ReopenSignal } else { Wake::StopSignal })
+                    }));
                 }
                 FINE_TIMER => self.fine_timer.iter_mut().for_each(|t| t.armed = Instant::NEVER),
                 mio::Token(bits) => {

@@ -229,6 +229,7 @@ impl<N: Net> Proxy<N> {
         let Some(client) = self.clients.get_mut(id) else { return };
         if client.state == ClientState::Idle {
             client.state = ClientState::Head;
+            self.tracer.head_begins(id, turn.net.now());
             let limit = turn.net.now() + self.options.header_timeout;
             client.deadline.set(turn.timers, limit, Timer::Client(id));
         }
@@ -249,7 +250,7 @@ impl<N: Net> Proxy<N> {
                 self.refuse(turn, id, HeadError::Malformed("the chunked body is malformed"));
                 return Some(bytes.len());
             }
-            Ok(Some(head)) => match self.take_in(id, &head) {
+            Ok(Some(head)) => match self.take_in(turn, id, &head) {
                 Some(intake) => {
                     let (head, rest) = bytes.split_at_mut(intake.len);
                     return Some(head.len() + self.gather(turn, id, *intake, rest));
@@ -281,6 +282,7 @@ impl<N: Net> Proxy<N> {
         let reply = Reply {
             status: error.status(),
             reason: None,
+            fields: "",
             detail: &detail,
             to_head: false,
             version: Version::Http11,

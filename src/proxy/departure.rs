@@ -78,6 +78,7 @@ impl<N: Net> Proxy<N> {
                 let reply = Reply {
                     status: 408,
                     reason: None,
+                    fields: "",
                     detail: "the request head did not arrive in time",
                     to_head: false,
                     version: Version::Http11,

@@ -7,6 +7,7 @@
 use super::client::After;
 use super::failure::Failure;
 use super::rules::{self, Effect, Ending, Event, Progress};
+use super::trace::reach;
 use super::tunnel::Tunnel;
 use super::upstream::Carried;
 use super::{CallId, ClientId, ExchangeId, Proxy, Timer, Turn, UpstreamId};
@@ -131,6 +132,9 @@ impl<N: Net> Proxy<N> {
         if !upstream.is_connected() {
             return;
         }
+        if self.tracer.is_on() && exchange.request == RequestSide::Done && upstream.unsent.is_none() {
+            self.tracer.note(id, |trace| reach(&mut trace.phases.sent, turn.now()));
+        }
         let client_id = match exchange.owner {
             Owner::Client(id) => id,
             Owner::Batch(_) => {
@@ -166,13 +170,19 @@ impl<N: Net> Proxy<N> {
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
         let client = match exchange.owner {
             Owner::Client(client) => client,
-            Owner::Batch(call) => return self.batch_answered(turn, call, body.status, now),
+            Owner::Batch(call) => {
+                self.trace_members(call, id, Some(now));
+                return self.batch_answered(turn, call, body.status, now);
+            }
         };
         // A FIN alone may be a half-close, and its sender still gets the response. If it has left altogether, a reset
         // answers the response: at once where it is near.
         let left = self.clients.get(client).is_some_and(|c| c.read_closed && c.stream.is_lost());
         let status = if left { Failure::ClientGone.consequence().status } else { body.status };
-        self.record(turn, &exchange, status, false, carried, now);
+        let record = self.record(turn, &exchange, status, false, carried, now);
+        if self.tracer.logs() {
+            self.trace_answered(turn, id, record, left, now);
+        }
         let after = match exchange.request {
             RequestSide::Done => body.after,
             RequestSide::Body { .. } | RequestSide::Abandoned => After::Linger,
@@ -193,22 +203,30 @@ impl<N: Net> Proxy<N> {
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
         let client = match exchange.owner {
             Owner::Client(client) => client,
-            Owner::Batch(call) => return self.batch_failed(turn, call, failure, now),
+            Owner::Batch(call) => {
+                self.trace_members(call, id, None);
+                return self.batch_failed(turn, call, failure, now);
+            }
         };
         let status = match exchange.response {
             ResponseSide::Body(body) if failure != Failure::ClientGone => body.status,
             _ => row.status,
         };
-        self.record(turn, &exchange, status, row.blames_backend, carried, now);
+        let record = self.record(turn, &exchange, status, row.blames_backend, carried, now);
         let (head_sent, ends_at_close) = match exchange.response {
             ResponseSide::Pending => (false, false),
             ResponseSide::Body(body) => (true, body.ends_at_close),
             ResponseSide::Tunnel(_) => (true, false),
         };
         let keep = exchange.persistence == Persistence::KeepAlive && !self.is_draining();
+        let mut told = 0;
         match rules::ending(failure, exchange.request, head_sent, ends_at_close, keep) {
             Ending::Silence => {}
-            Ending::Reply(after) => self.reply_failure(turn, client, &exchange, failure, after),
+            Ending::Reply(after) => {
+                let fields = self.failure_lines(turn, id, exchange.backend);
+                self.reply_failure(turn, client, (&exchange, &fields), failure, after);
+                told = self.head.len();
+            }
             Ending::Close => self.conclude(turn, client, After::Close),
             Ending::Reset => {
                 if let Some(client) = self.clients.get_mut(client) {
@@ -216,6 +234,9 @@ impl<N: Net> Proxy<N> {
                 }
                 self.close_client(turn, client);
             }
+        }
+        if self.tracer.logs() {
+            self.trace_end(turn, id, record, told, Some(failure.name()));
         }
     }
 
@@ -226,8 +247,11 @@ impl<N: Net> Proxy<N> {
         let now = turn.now();
         self.counters.tunnels_open -= 1;
         self.servers.finished(exchange.backend, Outcome::Cancelled, now);
-        let reused = self.release_upstream(turn, exchange.upstream, false, now);
-        self.record(turn, &exchange, 101, false, reused, now);
+        let carried = self.release_upstream(turn, exchange.upstream, false, now);
+        let record = self.record(turn, &exchange, 101, false, carried, now);
+        if self.tracer.logs() {
+            self.trace_end(turn, id, record, 0, None);
+        }
         if let Owner::Client(client) = exchange.owner {
             self.conclude(turn, client, After::Close);
         }
@@ -237,7 +261,7 @@ impl<N: Net> Proxy<N> {
         &mut self,
         turn: &mut Turn<'_, N>,
         client: ClientId,
-        exchange: &Exchange,
+        (exchange, fields): (&Exchange, &str),
         failure: Failure,
         after: After,
     ) {
@@ -245,6 +269,7 @@ impl<N: Net> Proxy<N> {
         let reply = Reply {
             status: row.status,
             reason: row.reason,
+            fields,
             detail: row.detail,
             to_head: exchange.to_head,
             version: exchange.version,
@@ -253,7 +278,7 @@ impl<N: Net> Proxy<N> {
         self.reply(turn, client, &reply, after);
     }
 
-    /// Notes the end of an exchange.
+    /// Notes the end of an exchange; returns what is noted.
     pub(super) fn record(
         &mut self,
         turn: &mut Turn<'_, N>,
@@ -262,8 +287,8 @@ impl<N: Net> Proxy<N> {
         failed: bool,
         carried: Carried,
         now: Instant,
-    ) {
-        self.recorder.push(Record {
+    ) -> Record {
+        let record = Record {
             ended: turn.net.wall(now),
             latency_ns: exchange.latency_ns(now).max(1),
             backend: Some(exchange.backend),
@@ -273,7 +298,9 @@ impl<N: Net> Proxy<N> {
             reused: carried.reused,
             connect_us: carried.connect_us,
             averages: self.servers.averages(exchange.backend),
-        });
+        };
+        self.recorder.push(record);
         self.arm_flush(turn, now);
+        record
     }
 }

@@ -38,6 +38,25 @@ pub(super) struct Consequence {
 }
 
 impl Failure {
+    /// Its name in a trace.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Failure::NoBackend => "no-backend",
+            Failure::NoSocket => "no-socket",
+            Failure::UpstreamRefused => "upstream-refused",
+            Failure::ConnectTimeout => "connect-timeout",
+            Failure::UpstreamResetBeforeHead => "upstream-reset",
+            Failure::UpstreamHeadMalformed => "upstream-head-malformed",
+            Failure::UpstreamTimeout => "upstream-timeout",
+            Failure::UpstreamTruncatedBody => "upstream-truncated-body",
+            Failure::UpstreamBodyMalformed => "upstream-body-malformed",
+            Failure::ClientBodyMalformed => "client-body-malformed",
+            Failure::ClientBodyTimeout => "client-body-timeout",
+            Failure::ClientGone => "client-gone",
+            Failure::DrainLimit => "draining",
+        }
+    }
+
     pub(super) const fn consequence(self) -> Consequence {
         let (status, reason, blames_backend, detail) = match self {
             Failure::NoBackend => {

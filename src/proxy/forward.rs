@@ -11,6 +11,7 @@ use super::client::{After, ClientState};
 use super::exchange::{Exchange, Owner, RequestSide, ResponseSide};
 use super::failure::Failure;
 use super::rules::Event;
+use super::trace::reach;
 use super::upstream::{Attempt, Upstream, UpstreamState};
 use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::{BackendId, Choice};
@@ -51,14 +52,19 @@ impl<N: Net> Proxy<N> {
         let now = turn.now();
         let choice = self.servers.balance.select(now);
         self.head.clear();
+        let request_id = self.tracer.identify(head);
         if let (Some(choice), Some(client)) = (choice, self.clients.get(id)) {
             self.servers.tell(choice);
             let context = RequestContext {
                 client: client.address.as_bytes(),
                 authority: &self.servers.target(choice.backend).authority,
                 close: self.options.connections == ConnectionMode::NonPersistent,
+                request_id,
             };
             rewrite::request(head, &context, &mut self.head);
+        }
+        if self.tracer.is_on() {
+            self.trace_choice(turn, id, head, choice, now);
         }
         let keep = self.options.client_keepalive && !self.is_draining();
         Plan {
@@ -96,6 +102,7 @@ impl<N: Net> Proxy<N> {
         let coding = if plan.body == BodyLength::Chunked { Coding::Chunked } else { Coding::Identity };
         let done = reader.is_done();
         let exchange = self.begin(turn, client, &plan, choice.backend);
+        self.tracer.took_in(exchange, piece.consumed);
         if !done {
             self.set_request(exchange, RequestSide::Body { reader, coding });
         }
@@ -140,6 +147,7 @@ impl<N: Net> Proxy<N> {
             awaits_continue: plan.expects_continue,
             replay: None,
         });
+        self.tracer.begin(id);
         self.servers.started(backend);
         self.begun += 1;
         self.arm_flush(turn, plan.now);
@@ -174,12 +182,17 @@ impl<N: Net> Proxy<N> {
                     self.happened(turn, id, Event::UpstreamReset);
                     return true;
                 }
+                self.trace_retry(turn, id, backend);
                 continue;
             }
             self.counters.connections_reused += 1;
             console::connection(ConnectionEvent::Reused, self.servers.url(backend));
             upstream.state = UpstreamState::Carrying(id);
             upstream.reused = true;
+            self.tracer.note(id, |trace| {
+                trace.reused = true;
+                reach(&mut trace.phases.connected, turn.now());
+            });
             let Some(exchange) = self.exchanges.get_mut(id) else { return true };
             exchange.upstream = Some(upstream_id);
             if idempotent {
@@ -264,6 +277,7 @@ impl<N: Net> Proxy<N> {
         };
         let (done, coding) = (reader.is_done(), *coding);
         exchange.awaits_continue = false;
+        self.tracer.took_in(id, piece.consumed);
         let Some(upstream_id) = exchange.upstream else { return bytes.len() };
         let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return bytes.len() };
         let data = &bytes[piece.data];
@@ -292,7 +306,7 @@ impl<N: Net> Proxy<N> {
     /// There is nothing to choose from.
     fn no_backend(&mut self, turn: &mut Turn<'_, N>, client: ClientId, plan: &Plan) {
         let row = Failure::NoBackend.consequence();
-        self.recorder.push(Record {
+        let record = Record {
             ended: turn.net.wall(plan.now),
             latency_ns: 1,
             backend: None,
@@ -302,18 +316,23 @@ impl<N: Net> Proxy<N> {
             reused: false,
             connect_us: 0,
             averages: Averages::UNMEASURED,
-        });
+        };
+        self.recorder.push(record);
         self.arm_flush(turn, plan.now);
+        let (id, trace) = (self.tracer.id(), self.tracer.draft().copied());
+        let fields = self.tracer.reply_lines(id.as_ref(), trace.as_ref(), None, turn.now());
         let keep = plan.persistence == Persistence::KeepAlive && plan.body == BodyLength::None;
         let reply = Reply {
             status: row.status,
             reason: row.reason,
+            fields: &fields,
             detail: row.detail,
             to_head: plan.to_head,
             version: plan.version,
             persistence: if keep { Persistence::KeepAlive } else { Persistence::Close },
         };
         self.reply(turn, client, &reply, if keep { After::KeepAlive } else { After::Linger });
+        self.trace_unsent(turn, record, Failure::NoBackend.name());
     }
 }
 

@@ -21,6 +21,7 @@ mod response;
 mod rules;
 mod run;
 mod servers;
+mod trace;
 mod tunnel;
 mod upstream;
 
@@ -42,6 +43,7 @@ use client::Client;
 use drain::Phase;
 use exchange::Exchange;
 use servers::Servers;
+use trace::Tracer;
 use upstream::Upstream;
 
 pub use batching::BatchOptions;
@@ -115,6 +117,7 @@ pub struct Proxy<N: Net> {
     /// What another reactor asks.
     orders: Option<Orders<N::Waker>>,
     told: failure::Told,
+    tracer: Tracer,
 }
 
 impl<N: Net> Proxy<N> {
@@ -139,6 +142,7 @@ impl<N: Net> Proxy<N> {
             stop: None,
             orders: None,
             told: failure::Told::default(),
+            tracer: Tracer::new(&options),
             options,
         }
     }
@@ -240,6 +244,7 @@ impl<N: Net> Handler<N> for Proxy<N> {
             Wake::Waker if self.stop.as_ref().is_some_and(|stop| stop.swap(false, Ordering::AcqRel)) => {
                 self.stop(turn);
             }
+            Wake::ReopenSignal => self.recorder.reopen(),
             Wake::Waker => self.obey(turn),
         }
     }

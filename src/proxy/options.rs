@@ -120,6 +120,14 @@ pub struct Options {
     pub half_close: HalfClose,
     /// Batching, with a classifier.
     pub batching: Option<BatchOptions>,
+    /// Whether requests have names: `X-Request-Id`, taken over or made, sent to the backend and returned.
+    pub request_ids: bool,
+    /// What names made here begin with: a number drawn at random for this run.
+    pub run: u64,
+    /// Whether responses say which backend answered and where the time went.
+    pub explain: bool,
+    /// Whether a trace of each exchange is recorded.
+    pub trace: bool,
     /// How many client connections may be open at once; further ones wait in the listen backlog. At least 1.
     pub max_connections: usize,
 }

@@ -6,6 +6,7 @@
 use super::client::After;
 use super::exchange::{Owner, RequestSide, ResponseBody, ResponseSide};
 use super::rules::Event;
+use super::trace::reach;
 use super::{ConnectionMode, ExchangeId, Proxy, Turn, UpstreamId};
 use crate::h1::body::BodyReader;
 use crate::h1::coding::{ChunkLine, Coding, parts};
@@ -37,6 +38,7 @@ impl<N: Net> Proxy<N> {
         now: Instant,
     ) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        self.tracer.note(exchange, |trace| reach(&mut trace.phases.first_byte, now));
         let (fed, buffer) = match upstream.pending.take() {
             Some(mut head) => {
                 head.push(bytes);
@@ -113,6 +115,7 @@ impl<N: Net> Proxy<N> {
         self.head.clear();
         rewrite::interim(head, &mut self.head);
         let parts = [&self.head[..], &[], &[], &[]];
+        self.tracer.gave_out(id, || self.head.len());
         let sent = send(&mut client.stream, &mut client.unsent, &mut self.buffers, parts);
         if sent.is_err() {
             self.client_gone(turn, client_id);
@@ -142,7 +145,8 @@ impl<N: Net> Proxy<N> {
         let keep = exchange.persistence == Persistence::KeepAlive && request_done && !unframed && !draining;
         let persistence = if keep { Persistence::KeepAlive } else { Persistence::Close };
         let date = self.date.at(turn.net.wall(now));
-        let context = ResponseContext { version: exchange.version, coding, persistence, date };
+        let told = self.tracer.told(id, self.servers.target(exchange.backend), now);
+        let context = ResponseContext { version: exchange.version, coding, persistence, date, told };
         self.head.clear();
         rewrite::response(head, &context, &mut self.head);
         Some(ResponseBody {
@@ -207,6 +211,7 @@ impl<N: Net> Proxy<N> {
         let Some(client) = self.clients.get_mut(client_id) else { return Fed::Over };
         let line = ChunkLine::new(body.coding, data.len());
         let message = parts(&self.head, body.coding, &line, data, body.reader.is_done());
+        self.tracer.gave_out(id, || message.iter().map(|part| part.len()).sum());
         if send(&mut client.stream, &mut client.unsent, &mut self.buffers, message).is_err() {
             self.client_gone(turn, client_id);
             return Fed::Over;
@@ -240,6 +245,7 @@ impl<N: Net> Proxy<N> {
         exchange.attempted = now;
         let (stale, backend) = (exchange.upstream.take(), exchange.backend);
         stale.into_iter().for_each(|upstream| self.close_upstream(turn, upstream));
+        self.trace_retry(turn, id, backend);
         let attempt = self.servers.target(backend).attempt();
         self.connect(turn, id, request, attempt);
     }

@@ -110,14 +110,24 @@ impl Servers {
         }
     }
 
+    /// How many backends there are, classifiers apart.
+    pub(super) const fn backends(&self) -> u16 {
+        self.backends
+    }
+
+    /// What the routing mode compares, in nanoseconds, for each backend; none if unmeasured or not compared.
+    pub(super) fn scores(&self) -> impl Iterator<Item = Option<f64>> {
+        let mode = self.balance.mode();
+        (0..self.backends).map(move |i| self.balance.backend(BackendId(i)).score_ns(mode))
+    }
+
     /// The contract's console lines for the choice of a backend.
     pub(super) fn tell(&self, choice: Choice) {
         let (mode, url) = (self.balance.mode(), self.url(choice.backend));
-        let scores = || (0..self.backends).map(|i| self.balance.backend(BackendId(i)).score_ns(mode));
         match choice.reason {
             Reason::Unmeasured => console::probing(mode, url),
             Reason::Rotation | Reason::LowestMean => {
-                console::scores(mode, &self.labels, scores);
+                console::scores(mode, &self.labels, || self.scores());
                 console::chosen(mode, url);
             }
         }

@@ -146,7 +146,9 @@ impl<N: Net> Proxy<N> {
         let Some(client) = self.clients.get_mut(client_id) else { return };
         let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return };
         self.head.clear();
-        rewrite::switching(head, &mut self.head);
+        let told = self.tracer.told(id, self.servers.target(exchange.backend), now);
+        rewrite::switching(head, told.as_ref(), &mut self.head);
+        self.tracer.gave_out(id, || self.head.len() + rest.len());
         let sent =
             send(&mut client.stream, &mut client.unsent, &mut self.buffers, [&self.head, rest, &[], &[]]);
         if sent.is_err() {
@@ -160,6 +162,7 @@ impl<N: Net> Proxy<N> {
         // A client should wait for the 101 (RFC 6455 §4.1). What it sent too early was kept back until now: had the
         // backend declined, it would have been the next request.
         if let Some(early) = client.pending.take() {
+            self.tracer.took_in(id, early.len());
             upstream.half().send(early.as_slice(), &mut tunnel.to_upstream, &mut self.buffers);
             self.buffers.put(early);
         }
@@ -205,6 +208,8 @@ impl<N: Net> Proxy<N> {
         if let Some(exchange) = self.exchanges.get_mut(id) {
             exchange.response = ResponseSide::Tunnel(tunnel);
         }
+        self.tracer.took_in(id, sent as usize);
+        self.tracer.gave_out(id, || received as usize);
         if sent + received > 0 || changed {
             self.settle_tunnel(turn, client_id, upstream_id, tunnel);
         }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use super::exchange::{Owner, RequestSide};
 use super::rules::{self, Event, Silence, UpstreamStep};
+use super::trace::reach;
 use super::tunnel::Side;
 use super::{Backend, CLIENT, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::BackendId;
@@ -217,6 +218,7 @@ impl<N: Net> Proxy<N> {
         let begun = self.exchanges.get(exchange).map_or(now, |exchange| exchange.attempted);
         upstream.connect_us = u32::try_from(now.nanos_since(begun) / 1_000).unwrap_or(u32::MAX).max(1);
         upstream.state = UpstreamState::Carrying(exchange);
+        self.tracer.note(exchange, |trace| reach(&mut trace.phases.connected, turn.now()));
         if upstream.readable {
             turn.again(Token::new(UPSTREAM, id));
         }

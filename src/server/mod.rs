@@ -249,6 +249,7 @@ impl<N: Net, S: Service> Handler<N> for Server<N, S> {
             Wake::StopSignal => self.stop(turn),
             Wake::Waker if self.control.stop.load(Ordering::Acquire) => self.stop(turn),
             Wake::Waker => self.settle(turn),
+            Wake::ReopenSignal => {}
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
-use super::counts::{Counts, Pace};
+use super::counts::{Counts, Pace, Total};
 use super::figures::Figures;
 use super::give_back;
 use super::recorder::{BATCH, Batch, Gauge};
@@ -35,7 +35,7 @@ pub(super) struct Collector {
     /// Whether batches arrived since the last snapshot.
     changed: bool,
     /// What [`Counts`] said in the last snapshot; the `csv` thread goes on when no batch arrives.
-    seen: [u64; 3],
+    seen: [u64; 5],
     pace: Pace,
     /// Whether nothing is left to publish or to pass on before the next batch.
     resting: bool,
@@ -60,7 +60,7 @@ impl Collector {
             counts,
             csv,
             changed: false,
-            seen: [0; 3],
+            seen: [0; 5],
             pace: Pace::new(INTERVAL),
             resting: true,
         }
@@ -124,9 +124,9 @@ impl Collector {
         self.published.publish(self.figures.snapshot(&self.counts));
     }
 
-    fn totals(&self) -> [u64; 3] {
-        let Counts { rows_written, rows_dropped, records_dropped } = &*self.counts;
-        [rows_written.get(), rows_dropped.get(), records_dropped.get()]
+    fn totals(&self) -> [u64; 5] {
+        let Counts { rows, traces, records_dropped } = &*self.counts;
+        [&rows.written, &rows.dropped, &traces.written, &traces.dropped, records_dropped].map(Total::get)
     }
 }
 
@@ -172,7 +172,7 @@ impl CsvLane {
 
     /// Whether it is known of every row what became of it.
     fn is_settled(&self) -> bool {
-        self.offered == self.counts.rows_written.get() + self.counts.rows_dropped.get()
+        self.offered == self.counts.rows.written.get() + self.counts.rows.dropped.get()
     }
 
     fn send_waiting(&mut self) {
@@ -205,12 +205,12 @@ impl CsvLane {
     }
 
     fn drop_rows(&mut self, records: Vec<Record>) {
-        self.counts.rows_dropped.add(records.len());
+        self.counts.rows.dropped.add(records.len());
         give_back(&self.back, records);
         if self.complaint.pass() {
             log::warn!(
                 "the CSV file cannot be written as fast as requests finish: {} rows dropped so far",
-                self.counts.rows_dropped.get()
+                self.counts.rows.dropped.get()
             );
         }
     }

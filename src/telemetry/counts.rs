@@ -3,6 +3,7 @@
 //! Here: [`Counts`], the totals that several threads add to; [`Pace`]. Not here: figures of the traffic, which one
 //! thread owns (`figures.rs`). Everyone in this room uses it. Floor 2.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -23,11 +24,20 @@ impl Total {
     }
 }
 
-/// Rows and records by what became of them.
+/// Lines for a file by what became of them.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pub(super) written: Total,
+    pub(super) dropped: Total,
+}
+
+/// Lines and records by what became of them.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) rows_written: Total,
-    pub(super) rows_dropped: Total,
+    /// Of the CSV file.
+    pub(super) rows: Arc<Lines>,
+    /// Of the trace.
+    pub(super) traces: Arc<Lines>,
     pub(super) records_dropped: Total,
 }
 

@@ -2,11 +2,15 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::*;
 use crate::balance::{BackendId, RoutingMode};
 use crate::record::{Averages, Mode};
+use crate::telemetry::Output;
+use crate::telemetry::pen::open;
 use crate::time::WallTime;
 
 fn record(latency_ns: u64, backend: Option<u16>) -> Record {
@@ -53,9 +57,12 @@ impl Write for &mut Disk {
     }
 }
 
-fn sheet<'a>(disk: &'a mut Disk, url: &str, counts: &Arc<Counts>) -> Sheet<&'a mut Disk> {
+fn sheet<'a>(disk: &'a mut Disk, url: &str, lines: &Arc<Lines>) -> Sheet<&'a mut Disk> {
     let urls = Arc::from([Arc::from(url)]);
-    let mut sheet = Sheet::new(disk, urls, PathBuf::from("proxy_log.csv"), Arc::clone(counts));
+    let open: fn(&Path, Output) -> io::Result<&'a mut Disk> = |_, _| Err(io::ErrorKind::Unsupported.into());
+    let path = PathBuf::from("proxy_log.csv");
+    let target = Target { kind: Output::Csv, path, out: disk, open };
+    let mut sheet = Sheet::new(target, urls, Arc::clone(lines));
     sheet.clock = CivilClock::new(TimeZone::UTC);
     sheet
 }
@@ -112,10 +119,10 @@ fn timestamps_follow_the_second_and_the_daylight_saving_time() {
 fn a_new_or_empty_file_gets_the_header_and_an_existing_one_does_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log.csv");
-    open(&path).unwrap();
+    open(&path, Output::Csv).unwrap();
     assert_eq!(fs::read(&path).unwrap(), HEADER);
-    open(&path).unwrap().write_all(b"row\n").unwrap();
-    open(&path).unwrap();
+    open(&path, Output::Csv).unwrap().write_all(b"row\n").unwrap();
+    open(&path, Output::Csv).unwrap();
     assert_eq!(fs::read(&path).unwrap(), [HEADER, b"row\n"].concat());
 }
 
@@ -124,22 +131,22 @@ fn an_unfinished_last_line_is_finished_first() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log.csv");
     fs::write(&path, "header\nhalf a ro").unwrap();
-    open(&path).unwrap().write_all(b"row\n").unwrap();
+    open(&path, Output::Csv).unwrap().write_all(b"row\n").unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "header\nhalf a ro\nrow\n");
 }
 
 #[test]
 fn a_block_is_one_write_even_if_every_url_is_quoted() {
     let url = format!("http://localhost:8081/{}", "\",".repeat(100));
-    let counts = Arc::default();
+    let lines = Arc::default();
     let mut disk = Disk::with_room(usize::MAX);
-    let mut sheet = sheet(&mut disk, &url, &counts);
+    let mut sheet = sheet(&mut disk, &url, &lines);
     for _ in 0..2 * BATCH {
         sheet.write(&record(u64::MAX, Some(0)));
     }
     drop(sheet);
     assert_eq!(disk.writes, 2);
-    assert_eq!(counts.rows_written.get(), 2 * BATCH as u64);
+    assert_eq!(lines.written.get(), 2 * BATCH as u64);
     let row = ::csv::ReaderBuilder::new().has_headers(false).from_reader(&*disk.bytes).records().next();
     assert_eq!(&row.unwrap().unwrap()[1], url);
 }
@@ -151,10 +158,10 @@ fn a_full_disk_costs_counted_rows_and_tears_none() {
     let row = rows_of(&[record(1_000_000, Some(0))]);
     for first in 0..=3 * row.len() {
         for second in [0, 1, row.len(), 4 * row.len()] {
-            let counts = Arc::new(Counts::default());
+            let lines = Arc::new(Lines::default());
             let mut disk = Disk::with_room(first);
             let room = Rc::clone(&disk.room);
-            let mut sheet = sheet(&mut disk, "http://localhost:8081", &counts);
+            let mut sheet = sheet(&mut disk, "http://localhost:8081", &lines);
             for more in [0, second, 10 * row.len()] {
                 room.set(room.get() + more);
                 for _ in 0..3 {
@@ -165,8 +172,8 @@ fn a_full_disk_costs_counted_rows_and_tears_none() {
             drop(sheet);
             let text = String::from_utf8(disk.bytes).unwrap();
             assert!(text.split_inclusive('\n').all(|line| line == row), "{first} {second}:\n{text}");
-            assert_eq!(counts.rows_written.get(), text.lines().count() as u64, "{first} {second}");
-            assert_eq!(counts.rows_written.get() + counts.rows_dropped.get(), 9, "{first} {second}");
+            assert_eq!(lines.written.get(), text.lines().count() as u64, "{first} {second}");
+            assert_eq!(lines.written.get() + lines.dropped.get(), 9, "{first} {second}");
         }
     }
 }

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Every queue is bounded. A stalled disk costs rows, never figures; a stalled `telemetry` thread costs records,
-//! never a request; both are counted.
+//! never a request; both are counted. Traces, if they are asked for, go from the reactor straight to a thread of their
+//! own, `trace`, and come back as emptied Vecs likewise.
 
 use std::fs::File;
 use std::io;
@@ -32,10 +33,13 @@ mod counts;
 mod csv;
 mod figures;
 pub mod histogram;
+mod lane;
+mod pen;
 pub mod process;
 mod recorder;
 mod snapshot;
 mod tap;
+mod trace;
 mod trend;
 
 pub use batching::{BatchingState, CUSTOMERS_TOLD};
@@ -49,7 +53,10 @@ pub use trend::{TREND_STEP, TrendPoint, TrendValue};
 use collector::{Collector, CsvLane};
 use counts::Counts;
 use figures::Figures;
+use lane::TraceLane;
+use pen::{Target, write_down};
 use snapshot::Published;
+use trace::TraceSheet;
 
 /// What to keep and where.
 #[derive(Clone, Debug, Default)]
@@ -58,13 +65,52 @@ pub struct TelemetryOptions {
     pub backends: Vec<String>,
     /// The CSV file, created or appended to; none writes no rows.
     pub csv: Option<PathBuf>,
+    /// The trace file, created or appended to; none writes no traces.
+    pub trace: Option<PathBuf>,
+}
+
+/// A file that telemetry writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Rows.
+    Csv,
+    /// Traces.
+    Trace,
+}
+
+impl Output {
+    /// What it is called in the middle of a sentence.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Output::Csv => "the CSV file",
+            Output::Trace => "the trace file",
+        }
+    }
+
+    /// The option that names it.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Output::Csv => "csv",
+            Output::Trace => "trace",
+        }
+    }
+
+    /// What a new file begins with.
+    const fn header(self) -> &'static [u8] {
+        match self {
+            Output::Csv => csv::HEADER,
+            Output::Trace => b"",
+        }
+    }
 }
 
 /// Why telemetry did not start.
 #[derive(Debug)]
 pub enum TelemetryError {
-    /// The CSV file cannot be opened or its header not be written.
-    Csv {
+    /// A file cannot be opened or its header not be written.
+    File {
+        /// Which one.
+        kind: Output,
         /// The path as configured.
         path: PathBuf,
         /// What the kernel said.
@@ -82,7 +128,9 @@ pub enum TelemetryError {
 impl std::fmt::Display for TelemetryError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Csv { path, source } => write!(f, "cannot write the CSV file {}: {source}", path.display()),
+            Self::File { kind, path, source } => {
+                write!(f, "cannot write {} {}: {source}", kind.name(), path.display())
+            }
             Self::Thread { name, source } => write!(f, "cannot start the thread `{name}`: {source}"),
         }
     }
@@ -91,7 +139,7 @@ impl std::fmt::Display for TelemetryError {
 impl std::error::Error for TelemetryError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Csv { source, .. } | Self::Thread { source, .. } => Some(source),
+            Self::File { source, .. } | Self::Thread { source, .. } => Some(source),
         }
     }
 }
@@ -103,6 +151,10 @@ pub struct Summary {
     pub rows_written: u64,
     /// Rows that are missing there: the disk was too slow or refused them.
     pub rows_dropped: u64,
+    /// Lines in the trace file that this run wrote.
+    pub traces_written: u64,
+    /// Lines that are missing there.
+    pub traces_dropped: u64,
     /// Records that not even the figures have seen.
     pub records_dropped: u64,
 }
@@ -118,9 +170,12 @@ struct Limits {
     csv_batches: usize,
     /// Blocks of rows that pile up in the `telemetry` thread when that queue is full.
     csv_blocks: usize,
+    /// Blocks of traces between the reactor and the `trace` thread.
+    trace_blocks: usize,
 }
 
-const LIMITS: Limits = Limits { batches: 64, recorder_blocks: 64, csv_batches: 256, csv_blocks: 64 };
+const LIMITS: Limits =
+    Limits { batches: 64, recorder_blocks: 64, csv_batches: 256, csv_blocks: 64, trace_blocks: 256 };
 
 /// Emptied Vecs that wait for reuse; what an overload made beyond them is freed.
 const SPARE_BLOCKS: usize = 128;
@@ -131,32 +186,36 @@ pub struct Telemetry {
     published: Arc<Published>,
     counts: Arc<Counts>,
     thread: JoinHandle<()>,
+    trace: Option<JoinHandle<()>>,
 }
 
 impl Telemetry {
-    /// Opens the CSV file, if one is asked for, and starts the threads. Returns the reactor's side and the
+    /// Opens the files that are asked for, and starts the threads. Returns the reactor's side and the
     /// handle of everyone else.
     ///
     /// # Errors
     ///
-    /// The file cannot be opened for writing, its header cannot be written, or there is no thread to be had.
+    /// A file cannot be opened for writing, its header cannot be written, or there is no thread to be had.
     pub fn start(options: TelemetryOptions) -> Result<(Recorder, Telemetry), TelemetryError> {
-        let file = match &options.csv {
-            None => None,
-            Some(path) => {
-                Some(csv::open(path).map_err(|source| TelemetryError::Csv { path: path.clone(), source })?)
-            }
+        let open = |path: &Option<PathBuf>, kind| {
+            let open = |path: &PathBuf| {
+                let failed = |source| TelemetryError::File { kind, path: path.clone(), source };
+                Target::open(path, kind).map_err(failed)
+            };
+            path.as_ref().map(open).transpose()
         };
-        Self::start_with::<File>(options, file, LIMITS)
+        let (csv, trace) = (open(&options.csv, Output::Csv)?, open(&options.trace, Output::Trace)?);
+        Self::start_with::<File>(&options.backends, csv, trace, LIMITS)
     }
 
-    /// As [`Telemetry::start`], with any writer in the file's place.
+    /// As [`Telemetry::start`], with any writers in the files' places.
     fn start_with<W: io::Write + Send + 'static>(
-        options: TelemetryOptions,
-        sink: Option<W>,
+        backends: &[String],
+        csv: Option<Target<W>>,
+        trace: Option<Target<W>>,
         limits: Limits,
     ) -> Result<(Recorder, Telemetry), TelemetryError> {
-        let urls: Arc<[Arc<str>]> = options.backends.iter().map(|url| Arc::from(url.as_str())).collect();
+        let urls: Arc<[Arc<str>]> = backends.iter().map(|url| Arc::from(url.as_str())).collect();
         let counts = Arc::new(Counts::default());
         let (batches, incoming) = bounded(limits.batches);
         let (records_back, spare_records) = bounded(SPARE_BLOCKS.max(limits.batches));
@@ -168,12 +227,23 @@ impl Telemetry {
         }
         let figures = Figures::new(&urls);
         let published = Arc::new(Published::new(figures.snapshot(&counts)));
-        let csv = match sink {
+        let mut reopen = Vec::new();
+        let csv = match csv {
             None => None,
-            Some(sink) => {
-                let path = options.csv.unwrap_or_default();
-                let sheet = csv::Sheet::new(sink, urls, path, Arc::clone(&counts));
-                Some(start_csv(sheet, limits, records_back.clone(), Arc::clone(&counts))?)
+            Some(target) => {
+                let sheet = csv::Sheet::new(target, Arc::clone(&urls), Arc::clone(&counts.rows));
+                let asked = ask(&mut reopen);
+                Some(start_csv(sheet, limits, records_back.clone(), asked, Arc::clone(&counts))?)
+            }
+        };
+        let (trace, lane) = match trace {
+            None => (None, None),
+            Some(target) => {
+                let (lane, end) = TraceLane::new(limits.trace_blocks, Arc::clone(&counts.traces));
+                let sheet = TraceSheet::new(target, urls, Arc::clone(&counts.traces));
+                let asked = ask(&mut reopen);
+                let thread = spawn("trace", move || write_down(sheet, &end.blocks, asked, &end.back))?;
+                (Some(thread), Some(lane))
             }
         };
         let collector = Collector::new(
@@ -190,11 +260,11 @@ impl Telemetry {
             batches,
             spare_records,
             spare_gauges,
-            options.backends.len(),
+            backends.len(),
             limits.recorder_blocks,
             Arc::clone(&counts),
         );
-        Ok((recorder, Telemetry { published, counts, thread }))
+        Ok((recorder.with_files(lane, reopen), Telemetry { published, counts, thread, trace }))
     }
 
     /// The latest figures, at most about 100 ms behind what was flushed. Costs a lock held for one pointer's copy
@@ -215,9 +285,14 @@ impl Telemetry {
         if self.thread.join().is_err() {
             log::error!("the thread `telemetry` panicked; figures and rows may be missing");
         }
+        if self.trace.is_some_and(|thread| thread.join().is_err()) {
+            log::error!("the thread `trace` panicked; lines are missing in the trace file");
+        }
         Summary {
-            rows_written: self.counts.rows_written.get(),
-            rows_dropped: self.counts.rows_dropped.get(),
+            rows_written: self.counts.rows.written.get(),
+            rows_dropped: self.counts.rows.dropped.get(),
+            traces_written: self.counts.traces.written.get(),
+            traces_dropped: self.counts.traces.dropped.get(),
             records_dropped: self.counts.records_dropped.get(),
         }
     }
@@ -227,12 +302,20 @@ fn start_csv<W: io::Write + Send + 'static>(
     sheet: csv::Sheet<W>,
     limits: Limits,
     records_back: Sender<Vec<Record>>,
+    reopen: Receiver<()>,
     counts: Arc<Counts>,
 ) -> Result<CsvLane, TelemetryError> {
     let (rows, incoming): (_, Receiver<Vec<Record>>) = bounded(limits.csv_batches);
     let back = records_back.clone();
-    let thread = spawn("csv", move || csv::run(sheet, &incoming, &back))?;
+    let thread = spawn("csv", move || write_down(sheet, &incoming, reopen, &back))?;
     Ok(CsvLane::new(rows, records_back, limits.csv_blocks, counts, thread))
+}
+
+/// A way to ask for a file to be opened again; a second asking before the first is heard is the same.
+fn ask(all: &mut Vec<Sender<()>>) -> Receiver<()> {
+    let (ask, asked) = bounded(1);
+    all.push(ask);
+    asked
 }
 
 fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, TelemetryError> {
@@ -240,7 +323,7 @@ fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<Joi
 }
 
 /// Gives an emptied Vec back for reuse; one without a block (a batch of gauges only) or too many are freed.
-fn give_back(pool: &Sender<Vec<Record>>, mut records: Vec<Record>) {
+fn give_back<T>(pool: &Sender<Vec<T>>, mut records: Vec<T>) {
     if records.capacity() > 0 {
         records.clear();
         let _ = pool.try_send(records);

@@ -11,8 +11,10 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::batching::BatchingState;
 use super::counts::Counts;
+use super::lane::TraceLane;
 use crate::balance::{Availability, RoutingMode};
 use crate::record::Record;
+use crate::record::trace::Trace;
 
 /// Records in a full batch.
 pub const BATCH: usize = 1024;
@@ -89,7 +91,6 @@ pub(super) struct Batch {
 }
 
 /// Takes records from the reactor. One per reactor; dropping it ends telemetry.
-#[derive(Debug)]
 pub struct Recorder {
     current: Vec<Record>,
     /// Blocks that were full before the queue had room, oldest first.
@@ -105,6 +106,9 @@ pub struct Recorder {
     batching: Option<Box<BatchingState>>,
     counts: Arc<Counts>,
     pool_misses: u64,
+    trace: Option<TraceLane>,
+    /// One for each file.
+    reopen: Vec<Sender<()>>,
 }
 
 impl Recorder {
@@ -129,7 +133,15 @@ impl Recorder {
             batching: None,
             counts,
             pool_misses: 0,
+            trace: None,
+            reopen: Vec::new(),
         }
+    }
+
+    /// With the way to the trace file, and the ways to ask for files to be opened again.
+    pub(super) fn with_files(mut self, trace: Option<TraceLane>, reopen: Vec<Sender<()>>) -> Recorder {
+        (self.trace, self.reopen) = (trace, reopen);
+        self
     }
 
     /// Keeps a record for the next flush. If 65,536 of them wait already, telemetry is far behind: this one is
@@ -149,6 +161,22 @@ impl Recorder {
     /// How the proxy goes about its work, for the flushes from now on.
     pub fn note_conduct(&mut self, conduct: Conduct) {
         self.conduct = conduct;
+    }
+
+    /// Keeps an exchange's trace for the next flush, if traces are written. What has no room is dropped and counted.
+    pub fn push_trace(&mut self, record: Record, trace: &Trace) {
+        if let Some(lane) = &mut self.trace {
+            lane.push(record, trace);
+        }
+    }
+
+    /// Asks for every file to be opened again under its name, as after it was renamed. It happens soon, on the threads
+    /// that write them.
+    pub fn reopen(&self) {
+        for ask in &self.reopen {
+            // One that is full has been asked already.
+            let _ = ask.try_send(());
+        }
     }
 
     /// The state of batching, for the next flush.
@@ -174,6 +202,9 @@ impl Recorder {
     /// than one per turn.
     pub fn flush(&mut self, gauges: impl Iterator<Item = Gauge>, counters: Counters) {
         self.counters = counters;
+        if let Some(lane) = &mut self.trace {
+            lane.send();
+        }
         if self.batches.is_full() {
             return;
         }

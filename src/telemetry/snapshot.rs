@@ -28,6 +28,10 @@ pub struct Snapshot {
     pub rows_written: u64,
     /// Rows that are not, because the disk was too slow or refused them.
     pub rows_dropped: u64,
+    /// Lines that are in the trace file.
+    pub traces_written: u64,
+    /// Lines that are not, because the disk was too slow or refused them.
+    pub traces_dropped: u64,
     /// Records that telemetry was too slow to take; they are in no figure.
     pub records_dropped: u64,
     /// In order of `BackendId`.

@@ -8,6 +8,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::batching::BatchingState;
 use super::counts::Counts;
+use super::give_back;
+use super::lane::{LaneEnd, TraceLane};
 use super::recorder::{BATCH, Batch, Counters, Gauge, Recorder};
 use crate::record::Record;
 
@@ -18,6 +20,8 @@ pub struct Tap {
     counters: Counters,
     records_back: Sender<Vec<Record>>,
     gauges_back: Sender<Vec<Gauge>>,
+    lane: LaneEnd,
+    traces: u64,
 }
 
 /// How many batches may wait to be taken.
@@ -33,9 +37,12 @@ pub fn tap(backends: usize) -> (Recorder, Tap) {
         let _ = records_back.send(Vec::with_capacity(BATCH));
         let _ = gauges_back.send(Vec::with_capacity(backends));
     }
+    let (traces, lane) = TraceLane::new(WAITING, Arc::default());
     let recorder =
         Recorder::new(sender, spare_records, spare_gauges, backends, WAITING, Arc::new(Counts::default()));
-    (recorder, Tap { batches, batching: None, counters: Counters::default(), records_back, gauges_back })
+    let recorder = recorder.with_files(Some(traces), Vec::new());
+    let counters = Counters::default();
+    (recorder, Tap { batches, batching: None, counters, records_back, gauges_back, lane, traces: 0 })
 }
 
 impl Tap {
@@ -47,6 +54,11 @@ impl Tap {
     /// The proxy's counters as of the flush that was taken last.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// How many traces have come out with the records.
+    pub const fn traces(&self) -> u64 {
+        self.traces
     }
 
     /// Calls `each` with every record that was flushed since the last call.
@@ -61,6 +73,10 @@ impl Tap {
             // One that does not fit is one too many.
             let _ = self.records_back.try_send(batch.records);
             let _ = self.gauges_back.try_send(batch.gauges);
+        }
+        for block in self.lane.blocks.try_iter() {
+            self.traces += block.len() as u64;
+            give_back(&self.lane.back, block);
         }
     }
 }

@@ -14,11 +14,12 @@ use crate::time::WallTime;
 /// More than any of these tests takes; only a hang reaches it.
 const LIMIT: Duration = Duration::from_secs(60);
 /// So small that a few thousand records fill everything.
-const SMALL: Limits = Limits { batches: 2, recorder_blocks: 2, csv_batches: 2, csv_blocks: 2 };
+const SMALL: Limits =
+    Limits { batches: 2, recorder_blocks: 2, csv_batches: 2, csv_blocks: 2, trace_blocks: 2 };
 
 fn options(csv: Option<&Path>) -> TelemetryOptions {
     let backends = (8081..8084).map(|port| format!("http://localhost:{port}")).collect();
-    TelemetryOptions { backends, csv: csv.map(Path::to_owned) }
+    TelemetryOptions { backends, csv: csv.map(Path::to_owned), trace: None }
 }
 
 /// The `i`-th of a varied but fixed sequence of records.
@@ -55,11 +56,16 @@ impl Write for Stalled {
     }
 }
 
+fn stalled(until: Receiver<()>) -> Target<Stalled> {
+    let open = |_: &Path, _| Err(io::ErrorKind::Unsupported.into());
+    Target { kind: Output::Csv, path: PathBuf::new(), out: Stalled(until), open }
+}
+
 #[test]
 fn an_unwritable_path_is_one_clear_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("missing").join("log.csv");
-    let error = Telemetry::start(options(Some(&path))).unwrap_err().to_string();
+    let error = Telemetry::start(options(Some(&path))).err().expect("no such folder").to_string();
     assert!(error.starts_with(&format!("cannot write the CSV file {}: ", path.display())), "{error}");
     assert!(error.contains("No such file") && error.lines().count() == 1, "{error}");
 }
@@ -79,7 +85,16 @@ fn everything_pushed_is_in_the_file_after_stop() {
         }
         assert!(recorder.pending());
         drop(recorder);
-        assert_eq!(telemetry.stop(), Summary { rows_written: 50_000, rows_dropped: 0, records_dropped: 0 });
+        assert_eq!(
+            telemetry.stop(),
+            Summary {
+                rows_written: 50_000,
+                rows_dropped: 0,
+                traces_written: 0,
+                traces_dropped: 0,
+                records_dropped: 0
+            }
+        );
 
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 1 + run * 50_000);
@@ -96,7 +111,7 @@ fn everything_pushed_is_in_the_file_after_stop() {
 fn a_stalled_disk_stops_neither_pushes_nor_figures_and_every_row_is_accounted_for() {
     let (release, stall) = bounded(0);
     let (mut recorder, telemetry) =
-        Telemetry::start_with(options(None), Some(Stalled(stall)), SMALL).unwrap();
+        Telemetry::start_with(&options(None).backends, Some(stalled(stall)), None, SMALL).unwrap();
     let snapshots = telemetry.snapshots();
     let mut pushed = 0;
     // Queue, backlog and the block in the writer's hands hold six batches at the most.
@@ -124,7 +139,7 @@ fn a_stalled_disk_stops_neither_pushes_nor_figures_and_every_row_is_accounted_fo
 fn small_batches_do_not_exhaust_the_rows_that_may_wait() {
     let (release, stall) = bounded(0);
     let (mut recorder, telemetry) =
-        Telemetry::start_with(options(None), Some(Stalled(stall)), SMALL).unwrap();
+        Telemetry::start_with(&options(None).backends, Some(stalled(stall)), None, SMALL).unwrap();
     let snapshots = telemetry.snapshots();
     for pushed in 1..=20 {
         recorder.push(record(pushed));
@@ -133,14 +148,23 @@ fn small_batches_do_not_exhaust_the_rows_that_may_wait() {
     }
     drop(release);
     drop(recorder);
-    assert_eq!(telemetry.stop(), Summary { rows_written: 20, rows_dropped: 0, records_dropped: 0 });
+    assert_eq!(
+        telemetry.stop(),
+        Summary {
+            rows_written: 20,
+            rows_dropped: 0,
+            traces_written: 0,
+            traces_dropped: 0,
+            records_dropped: 0
+        }
+    );
 }
 
 #[test]
 fn rows_that_are_late_are_counted_without_another_request() {
     let (release, stall) = bounded(0);
     let (mut recorder, telemetry) =
-        Telemetry::start_with(options(None), Some(Stalled(stall)), SMALL).unwrap();
+        Telemetry::start_with(&options(None).backends, Some(stalled(stall)), None, SMALL).unwrap();
     recorder.push(record(0));
     flush(&mut recorder);
     assert_eq!(telemetry.snapshots().wait_for(LIMIT, |s| s.requests == 1).rows_written, 0);
@@ -175,7 +199,16 @@ fn figures_equal_a_naive_computation() {
     recorder.flush((0..3).map(gauge), counters);
     let snapshots = telemetry.snapshots();
     drop(recorder);
-    assert_eq!(telemetry.stop(), Summary { rows_written: 0, rows_dropped: 0, records_dropped: 0 });
+    assert_eq!(
+        telemetry.stop(),
+        Summary {
+            rows_written: 0,
+            rows_dropped: 0,
+            traces_written: 0,
+            traces_dropped: 0,
+            records_dropped: 0
+        }
+    );
 
     let s = snapshots.latest();
     let by_status = |of: &[&Record]| {

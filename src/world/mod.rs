@@ -90,6 +90,7 @@ pub struct World {
     steps: u64,
     end: Instant,
     capacity: usize,
+    traced: bool,
 }
 
 impl World {
@@ -132,9 +133,11 @@ impl World {
         let listener = net.listen(address(80)).expect(start);
         let (recorder, tap) = tap(plan.profiles.len() + plan.unruly);
         let servers = (81..).take(plan.profiles.len() + plan.unruly).map(backend).collect();
+        // Every other world is one in which all is told.
+        let traced = plan.seed.is_multiple_of(2);
+        let told = Options { explain: traced, trace: traced, run: plan.seed, ..options(servers) };
         let (connections, routing, half_close) = (plan.connections, plan.routing, plan.half_close);
-        let options = Options { connections, routing, half_close, ..options(servers) };
-        let proxy = Proxy::new(options, listener, recorder);
+        let proxy = Proxy::new(Options { connections, routing, half_close, ..told }, listener, recorder);
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);
         let clients = Clients::new(fabric.clone(), address(80), plan.behaviour, plan.weather.resets == 0.0);
@@ -152,6 +155,7 @@ impl World {
             steps: 0,
             end,
             capacity: plan.weather.capacity,
+            traced,
         }
     }
 
@@ -202,6 +206,9 @@ impl World {
         let (begun, recorded) = (self.proxy.handler.begun(), self.records.len() as u64);
         if begun != recorded {
             return Err(format!("{begun} exchanges begun, {recorded} recorded"));
+        }
+        if self.tap.traces() != if self.traced { recorded } else { 0 } {
+            return Err(format!("{recorded} exchanges recorded, {} traced", self.tap.traces()));
         }
         self.proxy.handler.check_drained()
     }
@@ -296,6 +303,10 @@ fn options(backends: Vec<Backend>) -> Options {
         client_keepalive: true,
         half_close: HalfClose::Answer,
         batching: None,
+        request_ids: true,
+        run: 0,
+        explain: false,
+        trace: false,
         max_connections: 10_000,
     }
 }

@@ -119,6 +119,8 @@ pub struct Ended {
     pub rows: Vec<Row>,
     /// The CSV file.
     pub csv: String,
+    /// The lines of the trace, if it was asked for as `trace.jsonl`.
+    pub trace: Vec<serde_json::Value>,
     pub log: Vec<String>,
 }
 
@@ -197,13 +199,16 @@ impl Proxy {
             }
         }
         let code = self.child.wait().expect("its end").code().expect("an exit code");
-        let csv = std::fs::read_to_string(self.csv()).unwrap_or_default();
+        let csv = std::fs::read_to_string(self.file("rows.csv")).unwrap_or_default();
         let rows = csv.lines().skip(1).map(row).collect();
-        Ended { code, rows, csv, log: std::mem::take(&mut self.log) }
+        let trace = std::fs::read_to_string(self.file("trace.jsonl")).unwrap_or_default();
+        let trace = trace.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+        Ended { code, rows, csv, trace, log: std::mem::take(&mut self.log) }
     }
 
-    fn csv(&self) -> PathBuf {
-        self.folder.path().join("rows.csv")
+    /// A file of the folder that it runs in.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 }
 

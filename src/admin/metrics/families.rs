@@ -223,12 +223,23 @@ impl Families {
     }
 
     fn own(&self, series: &mut Series<'_>) -> fmt::Result {
-        let Snapshot { rows_written, rows_dropped, records_dropped, .. } = *self.snapshot;
+        let Snapshot { rows_written, rows_dropped, traces_written, traces_dropped, records_dropped, .. } =
+            *self.snapshot;
         series.counter("tidegate_csv_rows_written", "Rows that are in the CSV file.", one(rows_written))?;
         series.counter(
             "tidegate_csv_rows_dropped",
             "Rows that are missing in the CSV file: the disk was too slow or refused them.",
             one(rows_dropped),
+        )?;
+        series.counter(
+            "tidegate_traces_written",
+            "Lines that are in the trace file.",
+            one(traces_written),
+        )?;
+        series.counter(
+            "tidegate_traces_dropped",
+            "Lines that are missing in the trace file: the disk was too slow or refused them.",
+            one(traces_dropped),
         )?;
         series.counter(
             "tidegate_records_dropped",

@@ -87,9 +87,9 @@ fn names_are_exact() {
     assert!(refused::<LevelFilter>("WARN").contains("expected error, warn"));
     assert!(refused::<RoutingMode>("adaptive-sma").contains("adaptive_sma"));
     assert!(refused::<Switch>("yes").contains("neither on nor off"));
-    assert_eq!(CsvTarget::parse("off"), Ok(CsvTarget::Off));
-    assert_eq!(CsvTarget::parse("./off"), Ok(CsvTarget::Path("./off".into())));
-    refused::<CsvTarget>("");
+    assert_eq!(FileTarget::parse("off"), Ok(FileTarget::Off));
+    assert_eq!(FileTarget::parse("./off"), Ok(FileTarget::Path("./off".into())));
+    refused::<FileTarget>("");
 }
 
 #[test]

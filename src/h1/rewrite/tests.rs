@@ -3,9 +3,11 @@
 use super::*;
 use crate::h1::HeadError;
 use crate::h1::request::field_space;
+use crate::h1::request_id::IdField;
 use proptest::prelude::*;
 
-const CONTEXT: RequestContext<'_> = RequestContext { client: b"127.0.0.1", authority: "b:81", close: false };
+const CONTEXT: RequestContext<'_> =
+    RequestContext { client: b"127.0.0.1", authority: "b:81", close: false, request_id: None };
 
 fn forwarded(bytes: &str) -> Result<String, HeadError> {
     let mut space = field_space();
@@ -141,7 +143,7 @@ fn relayed(bytes: &str, version: Version, to_head: bool) -> String {
         version == Version::Http10 && matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
     let persistence = if close { Persistence::Close } else { Persistence::KeepAlive };
     let mut out = Vec::new();
-    response(&head, &ResponseContext { version, coding, persistence, date: "D" }, &mut out);
+    response(&head, &ResponseContext { version, coding, persistence, date: "D", told: None }, &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -222,7 +224,7 @@ fn a_switch_to_websocket_keeps_its_two_fields_and_loses_those_of_a_body() {
         let mut space = field_space();
         let head = ResponseHead::parse(bytes.as_bytes(), false, &mut space).unwrap().unwrap();
         let mut out = Vec::new();
-        switching(&head, &mut out);
+        switching(&head, None, &mut out);
         (head.switches_to_websocket(), String::from_utf8(out).unwrap())
     };
     let (switches, out) = parse(
@@ -243,6 +245,87 @@ fn a_switch_to_websocket_keeps_its_two_fields_and_loses_those_of_a_body() {
         "HTTP/1.1 102 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     ] {
         assert!(!parse(other).0, "{other}");
+    }
+}
+
+const ID: &[u8] = b"X-Request-Id: ours\r\n";
+
+#[test]
+fn our_name_of_a_request_takes_the_place_of_all_others() {
+    let bytes = "GET / HTTP/1.1\r\nX-Request-Id: a b\r\nHost: h\r\nx-request-id: c\r\n\r\n";
+    let mut space = field_space();
+    let head = RequestHead::parse(bytes.as_bytes(), &mut space).unwrap().unwrap();
+    let mut out = Vec::new();
+    request(&head, &RequestContext { request_id: Some((head.request_id().0, ID)), ..CONTEXT }, &mut out);
+    let out = String::from_utf8(out).unwrap();
+    assert!(
+        out.starts_with("GET / HTTP/1.1\r\nHost: h\r\nVia: ")
+            && out.ends_with("\r\nX-Request-Id: ours\r\n\r\n")
+    );
+    assert!(forwarded(bytes).unwrap().contains("X-Request-Id: a b\r\nHost: h\r\nx-request-id: c\r\n"));
+}
+
+#[test]
+fn a_response_says_what_we_say_of_it_and_keeps_what_others_measured() {
+    let bytes = "HTTP/1.1 200 OK\r\nDate: x\r\nX-Request-Id: theirs\r\nServer-Timing: db;dur=1\r\n\
+                 X-Tidegate-Backend: forged\r\nContent-Length: 0\r\n\r\n";
+    let mut space = field_space();
+    let head = ResponseHead::parse(bytes.as_bytes(), false, &mut space).unwrap().unwrap();
+    let context = ResponseContext {
+        version: Version::Http11,
+        coding: Coding::Identity,
+        persistence: Persistence::KeepAlive,
+        date: "D",
+        told: Some(Told {
+            request_id: Some(ID),
+            explanation: Some(b"X-Tidegate-Backend: b:1\r\nServer-Timing: total;dur=2.000\r\n"),
+        }),
+    };
+    let mut out = Vec::new();
+    response(&head, &context, &mut out);
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "HTTP/1.1 200 OK\r\nDate: x\r\nServer-Timing: db;dur=1\r\nContent-Length: 0\r\nX-Request-Id: ours\r\n\
+         X-Tidegate-Backend: b:1\r\nServer-Timing: total;dur=2.000\r\n\r\n"
+    );
+    assert_eq!(relayed(bytes, Version::Http11, false), bytes);
+
+    let bytes = "HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: theirs\r\n\r\n";
+    let mut space = field_space();
+    let head = ResponseHead::parse(bytes.as_bytes(), false, &mut space).unwrap().unwrap();
+    let mut out = Vec::new();
+    switching(&head, Some(&Told { request_id: Some(ID), explanation: None }), &mut out);
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "HTTP/1.1 101 S\r\nX-Request-Id: ours\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    );
+}
+
+proptest! {
+    /// Whatever stands in the field: it goes on unchanged if it is sane and alone, else ours alone does; no other field
+    /// appears or goes.
+    #[test]
+    fn a_name_goes_on_unchanged_or_not_at_all(
+        values in prop::collection::vec("[ -~\t\u{80}-\u{ff}]{0,140}", 0..3),
+        hop in any::<bool>(),
+    ) {
+        let mut bytes = "GET / HTTP/1.1\r\nHost: h\r\n".to_owned();
+        values.iter().for_each(|value| bytes += &format!("X-Request-Id: {value}\r\n"));
+        bytes += if hop { "Connection: x-request-id\r\n\r\n" } else { "\r\n" };
+        let mut space = field_space();
+        let head = RequestHead::parse(bytes.as_bytes(), &mut space).unwrap().unwrap();
+        let (all, only) = head.request_id();
+        let request_id = if only.and_then(IdField::received).is_some() { None } else { Some((all, ID)) };
+        let mut out = Vec::new();
+        request(&head, &RequestContext { request_id, ..CONTEXT }, &mut out);
+        let mut space = field_space();
+        let again = RequestHead::parse(&out, &mut space).unwrap().unwrap();
+        prop_assert_eq!(again.len, out.len());
+        let names: Vec<_> = again.fields.iter().filter(|f| f.name.eq_ignore_ascii_case("x-request-id")).collect();
+        prop_assert_eq!((names.len(), again.fields.len()), (1, 6));
+        let sane = values.len() == 1 && !hop && IdField::received(values[0].trim().as_bytes()).is_some();
+        let expected = if sane { values[0].trim().as_bytes() } else { b"ours" };
+        prop_assert_eq!(names[0].value, expected);
     }
 }
 

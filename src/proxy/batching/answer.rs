@@ -3,7 +3,7 @@
 //! Here: [`Answer`], the one way in which such a request ends with a word to its client: the job is forgotten, the row
 //! written, the connection kept or not. Not here: what is answered (`outcome.rs`, `control.rs`, `intake.rs`). Floor 3.
 
-use super::{Stage, Ticket};
+use super::{Queued, Stage, Ticket};
 use crate::balance::BackendId;
 use crate::codec::write_detail;
 use crate::h1::persistence::Persistence;
@@ -36,6 +36,9 @@ enum Body<'a> {
 }
 
 const JSON: &str = "application/json";
+
+/// The failure of a request alone in its batch that the classifier itself refused.
+const REFUSED: &str = "classifier-refused";
 
 impl<'a> Answer<'a> {
     /// A body of that type.
@@ -80,9 +83,13 @@ impl<N: Net> Proxy<N> {
     pub(super) fn answer(&mut self, turn: &mut Turn<'_, N>, id: TicketId, answer: Answer<'_>) {
         let now = turn.now();
         let Some(ticket) = self.remove_ticket(turn, id) else { return };
-        if let Stage::Queued(queued) = &ticket.stage {
-            self.record_job(turn, &ticket, queued.classifier, answer.status, answer.failed, now);
-        }
+        let (classifier, record) = match &ticket.stage {
+            Stage::Queued(Queued { classifier, .. }) => {
+                let record = self.record_job(turn, &ticket, *classifier, answer.status, answer.failed, now);
+                (*classifier, record)
+            }
+            Stage::Gathering { .. } | Stage::Asked => (None, None),
+        };
         if let (Some(reason), Some(batching)) = (answer.reason, &mut self.batching) {
             *batching.rejections.entry(reason).or_default() += 1;
         }
@@ -95,10 +102,12 @@ impl<N: Net> Proxy<N> {
                 &detail
             }
         };
-        let fields = match answer.reason {
+        let mut fields = match answer.reason {
             Some(reason) => format!("X-Tidegate-Reason: {reason}\r\n{}", answer.fields),
             None => answer.fields.to_owned(),
         };
+        let authority = classifier.map(|id| self.servers.target(id).authority.as_str());
+        fields += &self.tracer.reply_lines(ticket.id.as_ref(), ticket.trace.as_deref(), authority, now);
         let content = Content {
             status: answer.status,
             content_type: answer.content_type,
@@ -110,6 +119,10 @@ impl<N: Net> Proxy<N> {
         };
         self.head.clear();
         content.write(self.date.at(turn.net.wall(now)), &mut self.head);
+        if let Some(record) = record.filter(|_| self.tracer.logs()) {
+            let failure = answer.reason.or((answer.status >= 400).then_some(REFUSED));
+            self.trace_job(turn, &ticket, record, self.head.len(), failure);
+        }
         let after = match keep {
             true => After::KeepAlive,
             false if answer.closing => After::Linger,
@@ -142,6 +155,22 @@ impl<N: Net> Proxy<N> {
         Some(ticket)
     }
 
+    /// The line of a request that was a job, and this was its record.
+    pub(super) fn trace_job(
+        &mut self,
+        turn: &Turn<'_, N>,
+        ticket: &Ticket,
+        record: Record,
+        told: usize,
+        failure: Option<&'static str>,
+    ) {
+        let Some(mut trace) = ticket.trace.as_deref().copied() else { return };
+        trace.phases.done = turn.now();
+        trace.bytes_out = told as u64;
+        trace.failure = failure;
+        self.recorder.push_trace(record, &trace);
+    }
+
     /// The row of a request that was a job.
     pub(super) fn record_job(
         &mut self,
@@ -151,9 +180,9 @@ impl<N: Net> Proxy<N> {
         status: u16,
         failed: bool,
         now: Instant,
-    ) {
-        let Some(batching) = &self.batching else { return };
-        self.recorder.push(Record {
+    ) -> Option<Record> {
+        let batching = self.batching.as_ref()?;
+        let record = Record {
             ended: turn.net.wall(now),
             latency_ns: now.nanos_since(ticket.arrived).max(1),
             backend: classifier,
@@ -163,7 +192,9 @@ impl<N: Net> Proxy<N> {
             reused: false,
             connect_us: 0,
             averages: Averages::UNMEASURED,
-        });
+        };
+        self.recorder.push(record);
         self.arm_flush(turn, now);
+        Some(record)
     }
 }

@@ -3,6 +3,7 @@
 //! Here: asking the queue what goes next, and sending it as an exchange of its own. Not here: which jobs go together
 //! (`batch/`), what comes back (`outcome.rs`). Floor 3.
 
+use super::outcome::distinct;
 use super::{Batching, Call, MAX_BODY_BYTES, Member, Stage};
 use crate::balance::BackendId;
 use crate::batch::{Batch, BatchOutcome, Next};
@@ -10,9 +11,12 @@ use crate::codec::merge;
 use crate::h1::Version;
 use crate::h1::coding::{ChunkLine, Coding, parts};
 use crate::h1::persistence::Persistence;
+use crate::h1::request_id::IdField;
 use crate::net::Net;
 use crate::proxy::exchange::{Exchange, Owner, RequestSide, ResponseSide};
+use crate::proxy::trace::reach;
 use crate::proxy::{CallId, ConnectionMode, Proxy, Timer, Turn};
+use crate::record::trace::{BatchTrace, Text};
 use crate::time::Instant;
 
 impl<N: Net> Proxy<N> {
@@ -54,11 +58,16 @@ impl<N: Net> Proxy<N> {
             batching.body = body;
             return;
         }
+        let id = self.tracer.make_id();
+        if self.tracer.is_on() {
+            batching.trace_dispatch(&members, classifier, id.as_ref(), now);
+        }
         batching.write_body(&batch, &members, &mut body);
         self.head.clear();
         let authority = &self.servers.target(classifier).authority;
         let close = self.options.connections == ConnectionMode::NonPersistent;
-        batching.write_head(&batch, authority, body.len(), close, &mut self.head);
+        let id = id.as_ref().map_or(&b""[..], IdField::line);
+        batching.write_head(&batch, (authority, id), body.len(), close, &mut self.head);
         let answer = self.buffers.take(body.len().min(MAX_BODY_BYTES));
         let call = batching.calls.insert(Call { batch, members, sent: now, answer, content_type: None });
         self.send_call(turn, call, classifier, &body, now);
@@ -92,6 +101,7 @@ impl<N: Net> Proxy<N> {
             awaits_continue: false,
             replay: None,
         });
+        self.tracer.begin_batch(exchange, now);
         self.servers.started(classifier);
         self.arm_flush(turn, now);
         let line = ChunkLine::new(Coding::Identity, 0);
@@ -127,6 +137,27 @@ impl Batching {
         members
     }
 
+    /// Notes in the traces of its members that the batch called `id` goes now.
+    fn trace_dispatch(
+        &mut self,
+        members: &[Member],
+        classifier: BackendId,
+        id: Option<&IdField>,
+        now: Instant,
+    ) {
+        let sequences = members.iter().map(|m| m.count as u32).sum();
+        let requests = distinct(members);
+        let id = id.map_or_else(Text::default, |id| Text::new(id.value()));
+        let batch = BatchTrace { id, sequences, requests: requests.len() as u32 };
+        for ticket in requests {
+            if let Some(trace) = self.tickets.get_mut(ticket).and_then(|t| t.trace.as_mut()) {
+                reach(&mut trace.phases.selected, now);
+                trace.attempts.begin(classifier, now);
+                trace.batch = Some(batch);
+            }
+        }
+    }
+
     fn write_body(&self, batch: &Batch, members: &[Member], out: &mut Vec<u8>) {
         let (Some(shape), Some(key)) = (self.shape(batch.key), self.keys.get(batch.key)) else { return };
         let elements = members.iter().filter_map(|m| match &self.tickets.get(m.ticket)?.stage {
@@ -139,11 +170,19 @@ impl Batching {
         merge(shape, key, slices, out);
     }
 
-    fn write_head(&self, batch: &Batch, authority: &str, length: usize, close: bool, out: &mut Vec<u8>) {
+    /// `id` is the line of the merged request's own name.
+    fn write_head(
+        &self,
+        batch: &Batch,
+        (authority, id): (&str, &[u8]),
+        length: usize,
+        close: bool,
+        out: &mut Vec<u8>,
+    ) {
         let (Some(shape), Some(key)) = (self.shape(batch.key), self.keys.get(batch.key)) else { return };
         let length = length.to_string();
         let target = shape.upstream_target(key.target());
-        let parts: [&[u8]; 9] = [
+        let parts: [&[u8]; 10] = [
             b"POST ",
             target.as_bytes(),
             b" HTTP/1.1\r\nHost: ",
@@ -152,6 +191,7 @@ impl Batching {
             length.as_bytes(),
             b"\r\nVia: 1.1 tidegate\r\n",
             key.header_lines(),
+            id,
             if close { b"Connection: close\r\n\r\n" } else { b"\r\n" },
         ];
         parts.iter().for_each(|part| out.extend_from_slice(part));

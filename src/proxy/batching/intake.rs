@@ -13,11 +13,13 @@ use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::CONTINUE;
 use crate::h1::request::{RequestHead, Target};
+use crate::h1::request_id::IdField;
 use crate::h1::{BodyLength, Version};
 use crate::net::{Net, send};
 use crate::proxy::client::ClientState;
 use crate::proxy::failure::Failure;
 use crate::proxy::{ClientId, Proxy, TicketId, Timer, Turn};
+use crate::record::trace::Trace;
 use crate::time::Instant;
 
 /// The longest patience that a client may state.
@@ -33,11 +35,18 @@ pub(in crate::proxy) struct Intake {
     version: Version,
     to_head: bool,
     keep: bool,
+    id: Option<IdField>,
+    trace: Option<Box<Trace>>,
 }
 
 impl<N: Net> Proxy<N> {
     /// Whether the request is ours to answer; then what it asks for.
-    pub(in crate::proxy) fn take_in(&self, id: ClientId, head: &RequestHead<'_, '_>) -> Option<Box<Intake>> {
+    pub(in crate::proxy) fn take_in(
+        &mut self,
+        turn: &Turn<'_, N>,
+        id: ClientId,
+        head: &RequestHead<'_, '_>,
+    ) -> Option<Box<Intake>> {
         let batching = self.batching.as_ref()?;
         let target = match head.target {
             Target::Origin(target) => target,
@@ -67,7 +76,12 @@ impl<N: Net> Proxy<N> {
                 }
             }
         };
+        self.tracer.identify(head);
+        let trace = self.clients.get(id).filter(|_| self.tracer.is_on());
+        let trace = trace.map(|client| Box::new(*self.tracer.head_read(id, client, head, turn.now())));
         Some(Box::new(Intake {
+            id: self.tracer.id(),
+            trace,
             len: head.len,
             ask,
             body: head.body,
@@ -102,6 +116,8 @@ impl<N: Net> Proxy<N> {
             to_head: intake.to_head,
             keep: intake.keep,
             stage: Stage::Gathering { reader, body, ask: intake.ask },
+            id: intake.id,
+            trace: intake.trace,
         });
         let Some(client) = self.clients.get_mut(id) else { return 0 };
         client.state = ClientState::Asking(ticket);
@@ -134,6 +150,9 @@ impl<N: Net> Proxy<N> {
             return bytes.len();
         };
         body.push(&bytes[piece.data]);
+        if let Some(trace) = &mut ticket.trace {
+            trace.bytes_in += piece.consumed as u64;
+        }
         let (done, too_large, client) = (reader.is_done(), body.len() > MAX_BODY_BYTES, ticket.client);
         if too_large {
             self.refuse_body(turn, id);
@@ -204,6 +223,9 @@ impl<N: Net> Proxy<N> {
         let patience = classify.patience.map_or(Instant::NEVER, |p| ticket.arrived + p);
         let sent_by = ticket.arrived + batching.options.queue_timeout;
         let elements = parsed.elements;
+        if let Some(trace) = &mut ticket.trace {
+            trace.phases.received = now;
+        }
         ticket.stage = Stage::Queued(Queued {
             job,
             key,
@@ -242,7 +264,9 @@ impl<N: Net> Proxy<N> {
         if let Stage::Queued(queued) = &ticket.stage {
             self.counters.cancelled_batched += 1;
             let (now, status) = (turn.now(), Failure::ClientGone.consequence().status);
-            self.record_job(turn, &ticket, queued.classifier, status, false, now);
+            if let Some(record) = self.record_job(turn, &ticket, queued.classifier, status, false, now) {
+                self.trace_job(turn, &ticket, record, 0, Some(Failure::ClientGone.name()));
+            }
         }
     }
 

@@ -25,7 +25,9 @@ use crate::codec::{Element, HeadKey, Shape, Shapes, Span};
 use crate::deadline::Deadline;
 use crate::h1::Version;
 use crate::h1::body::BodyReader;
+use crate::h1::request_id::IdField;
 use crate::net::Net;
+use crate::record::trace::Trace;
 use crate::slots::Slots;
 use crate::telemetry::{BatchingState, CUSTOMERS_TOLD};
 use crate::time::Instant;
@@ -124,6 +126,17 @@ impl Batching {
         }
     }
 
+    /// Calls `each` with the trace of every request that has a part in the batch.
+    pub(super) fn trace_members(&mut self, call: CallId, mut each: impl FnMut(&mut Trace)) {
+        let members = self.calls.get(call).map(|call| call.members.as_slice()).unwrap_or_default();
+        for member in members {
+            if let Some(trace) = self.tickets.get_mut(member.ticket).and_then(|ticket| ticket.trace.as_mut())
+            {
+                each(trace);
+            }
+        }
+    }
+
     /// The shape of the requests with this key.
     fn shape(&self, key: KeyId) -> Option<&Shape> {
         self.options.shapes.find(self.keys.get(key)?.target())
@@ -139,6 +152,9 @@ struct Ticket {
     /// Whether the client's connection may be kept.
     keep: bool,
     stage: Stage,
+    id: Option<IdField>,
+    /// While traces are filled.
+    trace: Option<Box<Trace>>,
 }
 
 /// How far it has come.

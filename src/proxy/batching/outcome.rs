@@ -165,7 +165,7 @@ impl<N: Net> Proxy<N> {
 }
 
 /// The requests of a batch, each once.
-fn distinct(members: &[Member]) -> Vec<TicketId> {
+pub(super) fn distinct(members: &[Member]) -> Vec<TicketId> {
     let mut tickets: Vec<TicketId> = Vec::with_capacity(members.len());
     for member in members {
         if !tickets.contains(&member.ticket) {
