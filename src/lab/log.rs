@@ -1,7 +1,7 @@
 //! Request logs.
 //!
 //! Here: reading the contract's CSV, plain or gzipped, ours or the earlier system's, into [`Log`], which holds 24 bytes
-//! a row. Not here: writing it (`telemetry/csv.rs`), figures (`analyze.rs`). Called by `cli/report/`. Floor 4.
+//! a row. Not here: reading traces (`trace_log.rs`), writing either (`telemetry/`), figures (`analyze.rs`). Called by `cli/report/`. Floor 4.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,6 +13,8 @@ use csv::{ByteRecord, ReaderBuilder};
 use flate2::bufread::MultiGzDecoder;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+
+use super::trace_log;
 
 /// The contract's columns, in the contract's order. Others may stand between them.
 pub const COLUMNS: [&str; 5] = ["timestamp", "backend_url", "latency_ms", "status_code", "routing_mode"];
@@ -138,11 +140,17 @@ pub fn read(path: &Path) -> Result<Log, LogError> {
     log.map_err(failed)
 }
 
-/// Reads a log that is not compressed.
+/// Reads a log that is not compressed; whether it is a CSV or a trace is told by its first byte.
 ///
 /// # Errors
 /// Those of [`read`].
 pub fn read_from(bytes: impl Read) -> Result<Log, Unusable> {
+    let mut bytes = BufReader::with_capacity(1 << 16, bytes);
+    if bytes.fill_buf().map_err(Unusable::Io)?.first() == Some(&trace_log::FIRST_BYTE) {
+        let mut builder = LogBuilder::default();
+        trace_log::read(bytes, &mut builder);
+        return Ok(builder.log);
+    }
     let mut reader =
         ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(1 << 16).from_reader(bytes);
     let mut builder = LogBuilder::default();
@@ -193,12 +201,12 @@ fn spanning(why: String, lines: u64) -> String {
 }
 
 /// A row whose fields have been understood.
-struct Fields<'a> {
-    ended_us: i64,
-    url: &'a str,
-    latency_ms: f64,
-    status: u16,
-    mode: &'a str,
+pub(super) struct Fields<'a> {
+    pub(super) ended_us: i64,
+    pub(super) url: &'a str,
+    pub(super) latency_ms: f64,
+    pub(super) status: u16,
+    pub(super) mode: &'a str,
 }
 
 /// Where the contract's columns stand.
@@ -272,14 +280,14 @@ fn microseconds(text: &str) -> Option<i64> {
 
 /// Collects rows; each URL and mode is kept once.
 #[derive(Default)]
-struct LogBuilder {
+pub(super) struct LogBuilder {
     log: Log,
     backends: Names,
     modes: Names,
 }
 
 impl LogBuilder {
-    fn add(&mut self, fields: &Fields<'_>, line: u64) {
+    pub(super) fn add(&mut self, fields: &Fields<'_>, line: u64) {
         let backend = self.backends.index(fields.url, &mut self.log.backends);
         let mode = self.modes.index(fields.mode, &mut self.log.modes);
         let (Some(backend), Some(mode)) = (backend, mode) else {
@@ -289,7 +297,11 @@ impl LogBuilder {
         self.log.rows.push(Row { ended_us, latency_ms, backend, mode, status });
     }
 
-    fn reject(&mut self, line: u64, why: String) {
+    pub(super) fn remark(&mut self, remark: String) {
+        self.log.remarks.push(remark);
+    }
+
+    pub(super) fn reject(&mut self, line: u64, why: String) {
         self.log.malformed += 1;
         if self.log.examples.len() < DESCRIBED {
             self.log.examples.push(Malformed { line, why });

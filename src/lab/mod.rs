@@ -1,6 +1,6 @@
 //! The laboratory: from rows to figures, tables, pictures and verdicts.
 //!
-//! Here: reading request logs (`log.rs`), their analysis (`analyze.rs`, `series.rs`), statistics over repeats
+//! Here: reading request logs (`log.rs`, `trace_log.rs`), their analysis (`analyze.rs`, `series.rs`), statistics over repeats
 //! (`statistics.rs`, `verdict.rs`), tables (`table.rs`), pictures (`plot/`), what a report makes of all this
 //! (`report.rs`, `charts.rs`, `page/`), and what is told of batching strategies (`batching/`). Everything but the reading of
 //! files is values in, values out. Not here: where a report is written, and what the command line looks like
@@ -17,4 +17,5 @@ pub mod report;
 pub mod series;
 pub mod statistics;
 pub mod table;
+mod trace_log;
 pub mod verdict;
