@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
+use serde_json::json;
 use support::admin::{Admin, administered, with_admin};
 use support::classifier::{asking, echoing};
 use support::{Client, Launch, Origin, Refusing, simulated, url};
@@ -109,6 +111,44 @@ fn batches_and_customers_are_told() {
     assert_eq!(customers, 21, "twenty, and all others together");
     assert_eq!(samples["tidegate_customer_sequences_total{customer=\"other\",kind=\"others\"}"], 10.0);
     assert_eq!(samples["tidegate_batch_strategy{strategy=\"sjf\"}"], 1.0);
+}
+
+/// Lines in the trace file and lines missing there, as metrics and as the status tell.
+fn traces(admin: &mut Admin) -> [(f64, Option<f64>); 2] {
+    let (samples, status) = (samples(&scrape(admin)), admin.json("/api/v1/status"));
+    ["written", "dropped"].map(|what| {
+        let told = status["trace"][format!("lines_{what}")].as_f64();
+        (total(&samples, &format!("tidegate_traces_{what}_total")), told)
+    })
+}
+
+#[test]
+fn traces_are_counted_also_when_the_file_was_opened_again_or_takes_none() {
+    let backend = simulated('A', "1");
+    let backend = url(backend.address());
+    let (proxy, mut admin) = administered(&[&backend], &["--trace=trace.jsonl", "--routing=round-robin"]);
+    let mut client = Client::connect(proxy.address);
+    let lines =
+        |count: u64| move |live: &serde_json::Value| live["status"]["trace"]["lines_written"] == count;
+    (0..5).for_each(|_| drop(client.get("/")));
+    admin.wait_for("five lines", lines(5));
+    std::fs::rename(proxy.file("trace.jsonl"), proxy.file("old.jsonl")).expect("renamed");
+    proxy.signal(Signal::USR1);
+    let created = || proxy.file("trace.jsonl").exists();
+    admin.wait_for("a new file", |_| created());
+    assert_eq!(admin.put("/api/v1/routing", &json!({"mode": "adaptive_sma"})).status, 200);
+    (0..3).for_each(|_| drop(client.get("/")));
+    admin.wait_for("eight lines", lines(8));
+    assert_eq!(traces(&mut admin), [(8.0, Some(8.0)), (0.0, Some(0.0))]);
+    assert_eq!(admin.json("/api/v1/status")["trace"]["path"], "trace.jsonl");
+    let modes: Vec<_> = proxy.stop().trace.iter().map(|line| line["mode"].clone()).collect();
+    assert_eq!(modes, ["adaptive_sma"; 3], "what the admin listener set is traced");
+
+    let (proxy, mut admin) = administered(&[&backend], &["--trace=/dev/full"]);
+    let mut client = Client::connect(proxy.address);
+    (0..5).for_each(|_| drop(client.get("/")));
+    admin.wait_for("five missing", |live| live["status"]["trace"]["lines_dropped"] == 5);
+    assert_eq!(traces(&mut admin), [(0.0, Some(0.0)), (5.0, Some(5.0))]);
 }
 
 #[test]
