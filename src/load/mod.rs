@@ -31,7 +31,7 @@ use crate::time::Instant;
 pub use arrivals::Arrivals;
 pub use fixed::FixedRequest;
 pub use generator::{Generator, TICK_SHIFT, Timer};
-pub use run::{Control, RunningLoad, spawn};
+pub use run::{Control, Ended, RunningLoad, share, spawn};
 pub use source::Pace;
 pub use summary::{LatencyFigures, Summary};
 pub use tally::{Latencies, Tally, WINDOW};

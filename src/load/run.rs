@@ -4,7 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use super::{Generator, Plan, TICK_SHIFT, Tally, Workload};
@@ -45,6 +45,29 @@ impl<W> RunningLoad<W> {
     }
 }
 
+/// Dropped at the end of a generator, tells a thread that waits: counts one more, and wakes it.
+#[derive(Debug)]
+pub struct Ended {
+    /// How many have ended.
+    pub count: Arc<AtomicUsize>,
+    /// Of the thread that waits.
+    pub waker: Arc<Waker>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.count.fetch_add(1, Ordering::Release);
+        if let Err(e) = self.waker.wake() {
+            log::error!("cannot tell that a generator has ended: {e}");
+        }
+    }
+}
+
+/// The share of `all` that the `n`-th of `parts` gets: equal but for one.
+pub fn share(all: usize, n: usize, parts: usize) -> usize {
+    all / parts + usize::from(n < all % parts)
+}
+
 /// Plays `plan` on a thread called `name`, which drops `held` at its end: how others learn of it.
 ///
 /// # Errors
@@ -69,4 +92,18 @@ pub fn spawn<W: Workload + Send + 'static>(
     };
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
     Ok(RunningLoad { control, waker, thread })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_make_the_whole_and_differ_by_one() {
+        for (all, parts) in [(100, 4), (10, 3), (3, 3), (7, 2), (2, 5)] {
+            let shares: Vec<_> = (0..parts).map(|n| share(all, n, parts)).collect();
+            assert_eq!(shares.iter().sum::<usize>(), all);
+            assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
+        }
+    }
 }

@@ -18,8 +18,8 @@ use serde::Serialize;
 use super::start::{network_with_signals, start_log};
 use super::{CliError, Exit};
 use crate::config::{TargetUrl, Value};
-use crate::load::{AtEnd, FixedRequest, Pace, Plan, RunningLoad, Summary, Tally, spawn};
-use crate::net::{Event, Net, OsNet, Wake, Waker, raise_descriptor_limit};
+use crate::load::{AtEnd, Ended, FixedRequest, Pace, Plan, RunningLoad, Summary, Tally, share, spawn};
+use crate::net::{Event, Net, OsNet, Wake, raise_descriptor_limit};
 
 pub(super) use options::LoadArgs;
 use options::{Destination, Setup};
@@ -94,11 +94,6 @@ pub(super) fn reach(url: &TargetUrl) -> Result<SocketAddr, CliError> {
     Err(failed(last.unwrap_or_else(|| io::ErrorKind::NotFound.into())))
 }
 
-/// The share of `all` that the `n`-th of `parts` gets.
-fn share(all: usize, n: usize, parts: usize) -> usize {
-    all / parts + usize::from(n < all % parts)
-}
-
 fn plan(setup: &Setup, address: SocketAddr, n: usize) -> Plan {
     let connections = share(setup.connections, n, setup.threads);
     let (pace, at_end) = match &setup.rate {
@@ -109,28 +104,13 @@ fn plan(setup: &Setup, address: SocketAddr, n: usize) -> Plan {
     Plan { address, sources: vec![pace], timeout: setup.timeout, duration: setup.duration, at_end }
 }
 
-/// Tells the waiting thread that one more has ended.
-struct Held {
-    ended: Arc<AtomicUsize>,
-    waker: Arc<Waker>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.ended.fetch_add(1, Ordering::Release);
-        if let Err(e) = self.waker.wake() {
-            log::error!("cannot tell that a generator has ended: {e}");
-        }
-    }
-}
-
 /// Runs the generators; returns what they counted together, and whether a signal ended them.
 fn measure(mut net: OsNet, setup: &Setup, address: SocketAddr) -> Result<(Tally, bool), CliError> {
     let failed = |source| CliError::System { what: "run the load".to_owned(), source };
     let ended = Arc::new(AtomicUsize::new(0));
     let waker = Arc::new(net.waker().map_err(failed)?);
     let start = |n| {
-        let held = Held { ended: Arc::clone(&ended), waker: Arc::clone(&waker) };
+        let held = Ended { count: Arc::clone(&ended), waker: Arc::clone(&waker) };
         spawn(&format!("load {n}"), plan(setup, address, n), setup.request.clone(), held)
     };
     let running = (0..setup.threads).map(start).collect::<Result<Vec<_>, _>>().map_err(failed)?;
@@ -175,19 +155,5 @@ pub(super) fn say(text: &str) -> Result<(), CliError> {
             Err(CliError::System { what: "write to the standard output".to_owned(), source: e })
         }
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_connection_has_a_thread() {
-        for (all, parts) in [(100, 4), (10, 3), (3, 3), (7, 2)] {
-            let shares: Vec<_> = (0..parts).map(|n| share(all, n, parts)).collect();
-            assert_eq!(shares.iter().sum::<usize>(), all);
-            assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
-        }
     }
 }

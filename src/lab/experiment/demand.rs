@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Demand, Pace, Run, Study};
 use crate::load::customers::{Customer, CustomerSample, Customers, closed_loop, open_loop};
-use crate::load::{self, Arrivals, AtEnd, FixedRequest, Plan, RequestId, Sample, Workload};
+use crate::load::{self, Arrivals, AtEnd, FixedRequest, Plan, RequestId, Sample, Workload, share};
 
 /// The most connections of a customer in an open loop.
 const CUSTOMER_CONNECTIONS: usize = 1_000;
@@ -82,11 +82,6 @@ impl Pace {
     }
 }
 
-/// The share of `all` that the `n`-th of `parts` gets.
-fn share(all: usize, n: usize, parts: usize) -> usize {
-    all / parts + usize::from(n < all % parts)
-}
-
 /// What the `n`-th of so many threads does in `run`, and what it asks.
 pub(super) fn part(study: &Study, run: Run, n: usize, threads: usize, address: SocketAddr) -> (Plan, Asker) {
     let duration = study.run_time();
@@ -113,20 +108,6 @@ pub(super) fn part(study: &Study, run: Run, n: usize, threads: usize, address: S
             let report: fn(&Customer, &CustomerSample) = |_, _| {};
             let asker = Customers::new(all, run.seed, "/proxy_classify", "proxy", report);
             (plan(sources, *timeout, AtEnd::Drain), Asker::Customers(asker))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn threads_share_all_connections() {
-        for (all, parts) in [(100, 4), (10, 3), (3, 3), (7, 2)] {
-            let shares: Vec<_> = (0..parts).map(|n| share(all, n, parts)).collect();
-            assert_eq!(shares.iter().sum::<usize>(), all);
-            assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
         }
     }
 }

@@ -16,8 +16,8 @@ use super::watch::GLANCE;
 use super::wrk;
 use super::{Demand, ExperimentError, Run, Servers, Study, Watcher, cannot};
 use crate::lab::log;
-use crate::load::{self, RunningLoad, Summary, Tally};
-use crate::net::{OsNet, Waker};
+use crate::load::{self, Ended, RunningLoad, Summary, Tally};
+use crate::net::OsNet;
 use crate::proxy::{self, Backend, RunningProxy};
 use crate::server::RunningServer;
 use crate::telemetry::{Telemetry, TelemetryOptions};
@@ -164,21 +164,6 @@ fn serve(servers: &Servers, seed: u64) -> Result<(Vec<RunningServer>, Vec<Backen
     }
 }
 
-/// Tells the waiting thread that one more has ended.
-struct Held {
-    ended: Arc<AtomicUsize>,
-    waker: Arc<Waker>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.ended.fetch_add(1, Ordering::Release);
-        if let Err(e) = self.waker.wake() {
-            ::log::error!("cannot tell that a generator has ended: {e}");
-        }
-    }
-}
-
 type Generator = RunningLoad<Observer<Asker>>;
 
 /// Puts the load on, and waits until it is over.
@@ -197,7 +182,7 @@ fn load(
         glances.push(recent.clone());
         let backends = study.servers.names().len() - 1;
         let observer = Observer::new(asker, study.is_batching(), backends, recent);
-        let held = Held { ended: Arc::clone(&ended), waker: watcher.waker() };
+        let held = Ended { count: Arc::clone(&ended), waker: watcher.waker() };
         load::spawn(&format!("load {n}"), plan, observer, held)
     };
     let running = (0..threads).map(&mut start).collect::<std::io::Result<Vec<Generator>>>();
