@@ -15,6 +15,8 @@ use crate::h1::request::{RequestHead, Target};
 #[derive(Debug)]
 pub struct Asked {
     pub(super) call: Call,
+    /// Whether the asker has this part of the page already.
+    pub(super) known: bool,
 }
 
 impl Asked {
@@ -37,7 +39,11 @@ impl Asked {
             let detail = "send JSON, with Content-Type: application/json";
             return Err(Problem::new(415, detail).with("Accept", "application/json"));
         }
-        Ok(Asked { call })
+        let known = match call {
+            Call::Load(file) => head.field("if-none-match").is_some_and(|tags| file.is_known(tags)),
+            Call::Show(_) | Call::Steer(_) => false,
+        };
+        Ok(Asked { call, known })
     }
 }
 

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use super::data::{self, LocalTime};
 use super::facts::Facts;
 use super::status;
+use crate::balance::RoutingMode;
+use crate::batch::StrategyName;
 use crate::record::Averages;
 use crate::telemetry::{Latest, Snapshot, TREND_STEP, TrendPoint};
 use crate::time::WallTime;
@@ -81,6 +83,10 @@ impl Live {
         let latest: Vec<_> =
             snapshot.latest[first..].iter().map(|latest| row(facts, latest, &mut self.clock)).collect();
         json!({
+            "choices": {
+                "routing": RoutingMode::ALL.map(RoutingMode::name),
+                "strategy": StrategyName::ALL.map(StrategyName::name),
+            },
             "status": status::status(facts, snapshot, wall),
             "backends": status::servers(facts, snapshot),
             "batching": status::batching(snapshot),

@@ -12,6 +12,7 @@ mod facts;
 mod guard;
 mod live;
 mod metrics;
+mod page;
 mod problem;
 mod route;
 mod status;
@@ -29,6 +30,7 @@ use crate::time::{Instant, WallTime};
 
 use asked::Asked;
 use control::Pending;
+use page::File;
 use problem::Problem;
 use route::{Call, Page};
 
@@ -73,6 +75,15 @@ pub struct Admin<W> {
 
 /// An answer, before it is sent.
 pub enum Answer {
+    /// A part of the page; `known` if its asker has it already.
+    File {
+        /// Which.
+        file: File,
+        /// The fields of its head.
+        fields: String,
+        /// Whether there is no need to send it.
+        known: bool,
+    },
     /// Rendered when it is sent.
     Page(Page),
     /// Ready as it is.
@@ -120,8 +131,10 @@ impl<W: Wakes> Admin<W> {
         }
     }
 
-    fn call(&mut self, call: Call, body: &[u8]) -> Answer {
+    fn call(&mut self, asked: Asked, body: &[u8]) -> Answer {
+        let Asked { call, known } = asked;
         match call {
+            Call::Load(file) => Answer::File { file, fields: file.fields(), known },
             Call::Show(page) => Answer::Page(page),
             Call::Steer(steering) => match control::begin(steering, body, &self.facts, &self.remote) {
                 Ok(pending) => Answer::Pending(pending),
@@ -137,10 +150,6 @@ impl<W: Wakes> Admin<W> {
         let body = &mut self.body;
         body.clear();
         match page {
-            Page::Index => {
-                body.push_str(include_str!("page/index.html"));
-                return ("text/html; charset=utf-8", PAGE_FIELDS);
-            }
             Page::Health => body.push_str("{\"healthy\":true}\n"),
             Page::Data => data::write(facts, &snapshot, &mut self.clock, body),
             Page::Status => *body = status::status(facts, &snapshot, wall).to_string(),
@@ -160,11 +169,6 @@ impl<W: Wakes> Admin<W> {
     }
 }
 
-/// The page runs its own scripts only, talks to nobody else, and stands in nobody's frame.
-const PAGE_FIELDS: &str = "Cache-Control: no-cache\r\n\
-    X-Content-Type-Options: nosniff\r\n\
-    Content-Security-Policy: default-src 'self'; frame-ancestors 'none'; base-uri 'none'\r\n";
-
 impl<W: Wakes> Service for Admin<W> {
     type Asked = Result<Asked, Problem>;
     type Answer = Answer;
@@ -183,7 +187,7 @@ impl<W: Wakes> Service for Admin<W> {
 
     fn request(&mut self, asked: Self::Asked, body: &[u8], now: Instant) -> (Answer, Instant) {
         let answer = match asked {
-            Ok(Asked { call }) => self.call(call, body),
+            Ok(asked) => self.call(asked, body),
             Err(problem) => Answer::Told(problem.into()),
         };
         let due = if matches!(answer, Answer::Pending(_)) { now + OBEDIENCE } else { now };
@@ -203,6 +207,11 @@ impl<W: Wakes> Service for Admin<W> {
 
     fn response<'a>(&'a mut self, answer: &'a Answer, wall: WallTime) -> Option<Response<'a>> {
         let (status, content_type, fields, every) = match answer {
+            Answer::File { file, fields, known } => {
+                let status = if *known { 304 } else { 200 };
+                let (content_type, body) = (file.content_type(), file.text().as_bytes());
+                return Some(Response { status, content_type, fields, body, every: None });
+            }
             Answer::Page(page) => {
                 let (content_type, fields) = self.render(*page, wall);
                 (200, content_type, fields, (*page == Page::Events).then_some(EVENT_INTERVAL))

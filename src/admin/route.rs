@@ -3,12 +3,15 @@
 //! Here: paths and methods to [`Call`]s. Not here: what each answers. Floor 3.
 
 use super::metrics::Format;
+use super::page::File;
 use super::problem::Problem;
 use crate::balance::Availability;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Call {
+    /// For a part of the page.
+    Load(File),
     /// To be shown something.
     Show(Page),
     /// To be told by the proxy, or to change it.
@@ -18,8 +21,6 @@ pub(super) enum Call {
 /// What can be shown from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
-    /// `/`
-    Index,
     /// `/data`: the earlier system's document.
     Data,
     /// `/api/v1/status`
@@ -60,7 +61,7 @@ impl Call {
     /// Whether something changes by it.
     pub(super) fn changes(&self) -> bool {
         match self {
-            Call::Show(_) | Call::Steer(Steering::Ready) => false,
+            Call::Load(_) | Call::Show(_) | Call::Steer(Steering::Ready) => false,
             Call::Steer(Steering::Routing | Steering::Strategy | Steering::Availability(..)) => true,
         }
     }
@@ -72,7 +73,6 @@ impl Call {
 /// 404 without such a path, 405 if it has other methods.
 pub(super) fn route(method: &str, path: &str, format: Format) -> Result<Call, Problem> {
     let (call, methods): (Call, &[&str]) = match path {
-        "/" => (Call::Show(Page::Index), READ),
         "/data" => (Call::Show(Page::Data), READ),
         "/metrics" => (Call::Show(Page::Metrics(format)), READ),
         "/healthz" => (Call::Show(Page::Health), READ),
@@ -84,9 +84,12 @@ pub(super) fn route(method: &str, path: &str, format: Format) -> Result<Call, Pr
         "/api/v1/events" => (Call::Show(Page::Events), READ),
         "/api/v1/routing" => (Call::Steer(Steering::Routing), &["PUT"]),
         "/api/v1/strategy" => (Call::Steer(Steering::Strategy), &["PUT"]),
-        _ => match of_backend(path) {
-            Some(steering) => (Call::Steer(steering), &["POST"]),
-            None => return Err(Problem::new(404, format!("there is no {path}; GET / lists what there is"))),
+        _ => match (File::at(path), of_backend(path)) {
+            (Some(file), _) => (Call::Load(file), READ),
+            (None, Some(steering)) => (Call::Steer(steering), &["POST"]),
+            (None, None) => {
+                return Err(Problem::new(404, format!("there is no {path}; GET / lists what there is")));
+            }
         },
     };
     if methods.contains(&method) {
@@ -150,6 +153,6 @@ mod tests {
         assert_eq!((refused.status, refused.fields.as_str()), (405, "Allow: GET, HEAD\r\n"));
         assert_eq!(at("GET", "/api/v1/routing"), Err(405));
         assert_eq!(at("GET", "/api/v1/backends/a/undrain"), Err(405));
-        assert_eq!((at("HEAD", "/"), at("GET", "/nothing")), (Ok(Call::Show(Page::Index)), Err(404)));
+        assert_eq!((at("HEAD", "/"), at("GET", "/nothing")), (Ok(Call::Load(File::Index)), Err(404)));
     }
 }

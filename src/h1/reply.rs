@@ -13,7 +13,7 @@ pub struct Content<'a> {
     pub status: u16,
     /// `Content-Type`.
     pub content_type: &'a str,
-    /// The body, whole.
+    /// The body, whole. With 304 it is only described (RFC 9110 §15.4.5).
     pub body: &'a [u8],
     /// Further lines of the head, each with its CR LF.
     pub fields: &'a str,
@@ -59,7 +59,7 @@ impl Content<'_> {
             },
         ];
         parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
-        if !self.to_head {
+        if !self.to_head && self.status != 304 {
             out.extend_from_slice(self.body);
         }
     }
@@ -121,6 +121,7 @@ pub fn sentence(status: u16, detail: &str) -> String {
 pub const fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        304 => "Not Modified",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",

@@ -37,6 +37,14 @@ impl Admin {
         self.client.response()
     }
 
+    /// The head of the answer to one who has this version of it.
+    pub fn not_modified(&mut self, path: &str, tag: &str) -> String {
+        self.client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\r\n"));
+        let head = self.client.head();
+        assert!(head.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{head}");
+        head
+    }
+
     pub fn get(&mut self, path: &str) -> Response {
         self.ask("GET", path, "", "")
     }

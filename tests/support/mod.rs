@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part of it")]
 
 pub mod admin;
+pub mod browser;
 pub mod classifier;
 mod client;
 mod message;
