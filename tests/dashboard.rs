@@ -66,7 +66,7 @@ const BARS: &str = "document.getElementById('bars').data[0].y.reduce((sum, bar) 
 
 const FEED: &str = "document.getElementById('feed').dataset.state";
 
-const FITS: &str = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+const FITS: &str = "document.documentElement.scrollWidth <= innerWidth";
 
 fn pictures() -> std::path::PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard");
@@ -216,10 +216,12 @@ const NO_EVENTS: &str = "
         close() {}
     };
     const asked = window.fetch;
+    window.asks = 0;
     window.fetch = async (...what) => {
         const live = await (await asked(...what)).json();
         live.status.csv = { path: '<b>rows.csv</b>', rows_dropped: 1234 };
         live.status.records_dropped = 5;
+        asks += 1;
         return Response.json(live);
     };";
 
@@ -240,6 +242,18 @@ fn without_events_it_asks_and_what_was_dropped_is_told() {
     assert!(dropped.contains("1,234 rows are missing in <b>rows.csv</b>"), "{dropped}");
     assert!(dropped.contains("5 requests are missing in all figures"), "{dropped}");
     assert_eq!(browser.evaluate("document.getElementById('dropped').hidden"), false);
+
+    // Held still, it hears and shows nothing new.
+    browser.click(&button("Pause"));
+    browser.wait_for("a pause", "document.getElementById('feed').textContent.startsWith('paused')");
+    let more = load(proxy.address, get(), 5, 100);
+    admin.wait_for_requests(requests + more);
+    browser.evaluate("asks = 0");
+    browser.wait_for("newer figures", "asks >= 2");
+    assert_eq!(browser.text("#requests"), requests.to_string());
+    browser.click(&button("Pause"));
+    let all = format!("document.getElementById('requests').textContent === '{}'", requests + more);
+    browser.wait_for("the figures of now", &all);
 }
 
 #[test]

@@ -6,7 +6,8 @@ const LIGHT = ["#0b5cad", "#b3470b", "#176b3a", "#7b2fa8", "#8a1c4a", "#00707a"]
 const DARK = ["#7cb8f5", "#ffab70", "#6fd29a", "#d3a6f5", "#ff9ec4", "#6fd6df"];
 // Lines are told apart without colour too.
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+// A double click undoes a zoom; a bar of buttons would cover the legend.
+const CONFIG = { responsive: true, displayModeBar: false };
 
 export function showCharts(live) {
   const look = theme();
