@@ -39,6 +39,13 @@ fn load(proxy: SocketAddr, request: FixedRequest, users: usize, millis: u64) -> 
     tally.answered()
 }
 
+/// A number as the page writes it: 1,081.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
 fn get() -> FixedRequest {
     FixedRequest::new("GET", "/", "test", &[], None)
 }
@@ -149,7 +156,7 @@ fn batches(browser: &mut Browser, proxy: SocketAddr) -> u64 {
     let requests = load(proxy, classify("C"), 8, 200);
     browser.wait_for(
         "each request of the customer",
-        &format!("document.querySelector('#customers td')?.textContent === '{requests}'"),
+        &format!("document.querySelector('#customers td')?.textContent === '{}'", grouped(requests)),
     );
     assert_eq!(browser.text("#customers tbody th"), "c");
     browser.wait_for("batches by size", "document.getElementById('sizes').data?.length > 0");
@@ -236,7 +243,7 @@ fn without_events_it_asks_and_what_was_dropped_is_told() {
     let requests = load(proxy.address, get(), 5, 100);
     browser.wait_for(
         "newer figures",
-        &format!("document.getElementById('requests').textContent === '{requests}'"),
+        &format!("document.getElementById('requests').textContent === '{}'", grouped(requests)),
     );
     let dropped = browser.text("#dropped");
     assert!(dropped.contains("1,234 rows are missing in <b>rows.csv</b>"), "{dropped}");
@@ -250,9 +257,9 @@ fn without_events_it_asks_and_what_was_dropped_is_told() {
     admin.wait_for_requests(requests + more);
     browser.evaluate("asks = 0");
     browser.wait_for("newer figures", "asks >= 2");
-    assert_eq!(browser.text("#requests"), requests.to_string());
+    assert_eq!(browser.text("#requests"), grouped(requests));
     browser.click(&button("Pause"));
-    let all = format!("document.getElementById('requests').textContent === '{}'", requests + more);
+    let all = format!("document.getElementById('requests').textContent === '{}'", grouped(requests + more));
     browser.wait_for("the figures of now", &all);
 }
 
