@@ -9,7 +9,7 @@ TARGET ?= request
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer scenarios wrk install-wrk install-valgrind install-chromium
+.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer scenarios wrk install-wrk install-valgrind install-chromium install-promtool
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ run: ## Start the testbed (ROUTING=round-robin|adaptive_sma|adaptive_ewma CONNEC
 	$(CARGO) run --release --locked -- testbed --routing $(ROUTING) --connections $(CONNECTIONS) $(ARGS)
 
 test: check ## All that CI checks: format, clippy, every test, the page in a browser, documentation, instructions per exchange
-	-@$(MAKE) --no-print-directory install-chromium
+	-@$(MAKE) --no-print-directory --keep-going install-chromium install-promtool
 	$(CARGO) test --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	$(MAKE) instructions
@@ -75,11 +75,14 @@ install-wrk: PROGRAM = wrk
 install-wrk: ELSEWHERE = ; macOS: brew install wrk
 install-valgrind: PROGRAM = valgrind
 install-chromium: PROGRAM = chromium
-install-wrk install-valgrind install-chromium:
+install-promtool: PROGRAM = promtool
+install-promtool: PACKAGE = prometheus
+PACKAGE = $(PROGRAM)
+install-wrk install-valgrind install-chromium install-promtool:
 	@command -v $(PROGRAM) >/dev/null || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PROGRAM); \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGE); \
 		else \
-			echo "$(PROGRAM) is missing; install it (Debian, Ubuntu: sudo apt-get install $(PROGRAM)$(ELSEWHERE))" >&2; \
+			echo "$(PROGRAM) is missing; install it (Debian, Ubuntu: sudo apt-get install $(PACKAGE)$(ELSEWHERE))" >&2; \
 			exit 1; \
 		fi; }
