@@ -11,7 +11,7 @@ use tidegate::balance::RoutingMode;
 use tidegate::net::{
     Connect, Event, Fabric, Net, Stream, Token, VirtualListener, VirtualNet, VirtualStream, Weather,
 };
-use tidegate::proxy::{self, Backend, ConnectionMode, HalfClose, Options, Proxy};
+use tidegate::proxy::{self, Backend, ConnectionMode, HalfClose, Limits, Options, Proxy};
 use tidegate::reactor::{Handler, Reactor};
 use tidegate::telemetry::{Tap, tap};
 use tidegate::testbed::{self, BackendOptions, Control, SimulatedBackend};
@@ -174,7 +174,7 @@ fn options(connections: ConnectionMode) -> Options {
         client_keepalive: true,
         half_close: HalfClose::Answer,
         batching: None,
-        max_connections: 100,
+        limits: Limits { connections: 100, ..Limits::default() },
     }
 }
 

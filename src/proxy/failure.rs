@@ -20,6 +20,7 @@ pub(super) enum Failure {
     UpstreamTruncatedBody,
     UpstreamBodyMalformed,
     ClientBodyMalformed,
+    ClientBodyTooLarge,
     ClientBodyTimeout,
     ClientGone,
     DrainLimit,
@@ -64,6 +65,7 @@ impl Failure {
                 (502, Some("upstream-malformed"), true, "the backend's response body is malformed")
             }
             Failure::ClientBodyMalformed => (400, None, false, "the chunked body is malformed"),
+            Failure::ClientBodyTooLarge => (413, None, false, "the request body is too large"),
             Failure::ClientBodyTimeout => (408, None, false, "the request body did not arrive in time"),
             Failure::ClientGone => (499, None, false, "the client left"),
             Failure::DrainLimit => (503, Some("draining"), false, "the proxy is stopping"),
@@ -113,6 +115,7 @@ mod tests {
             (UpstreamTruncatedBody, 502, Some("upstream-reset"), true),
             (UpstreamBodyMalformed, 502, Some("upstream-malformed"), true),
             (ClientBodyMalformed, 400, None, false),
+            (ClientBodyTooLarge, 413, None, false),
             (ClientBodyTimeout, 408, None, false),
             (ClientGone, 499, None, false),
             (DrainLimit, 503, Some("draining"), false),

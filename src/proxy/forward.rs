@@ -50,6 +50,7 @@ impl<N: Net> Proxy<N> {
     pub(super) fn plan(&mut self, turn: &mut Turn<'_, N>, id: ClientId, head: &RequestHead<'_, '_>) -> Plan {
         let now = turn.now();
         let choice = self.servers.balance.select(now);
+        let keep = self.serves_another(id);
         self.head.clear();
         if let (Some(choice), Some(client)) = (choice, self.clients.get(id)) {
             self.servers.tell(choice);
@@ -60,7 +61,6 @@ impl<N: Net> Proxy<N> {
             };
             rewrite::request(head, &context, &mut self.head);
         }
-        let keep = self.options.client_keepalive && !self.is_draining();
         Plan {
             len: head.len,
             choice,
@@ -97,7 +97,8 @@ impl<N: Net> Proxy<N> {
         let done = reader.is_done();
         let exchange = self.begin(turn, client, &plan, choice.backend);
         if !done {
-            self.set_request(exchange, RequestSide::Body { reader, coding });
+            let room = self.options.limits.request.body_bytes.saturating_sub(piece.data.len() as u64);
+            self.set_request(exchange, RequestSide::Body { reader, coding, room });
         }
         let data = &rest[piece.data.clone()];
         let line = ChunkLine::new(coding, data.len());
@@ -257,11 +258,16 @@ impl<N: Net> Proxy<N> {
     /// Further bytes of a request body. Returns how many of them belong to it.
     pub(super) fn body_bytes(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, bytes: &mut [u8]) -> usize {
         let Some(exchange) = self.exchanges.get_mut(id) else { return bytes.len() };
-        let RequestSide::Body { reader, coding } = &mut exchange.request else { return 0 };
+        let RequestSide::Body { reader, coding, room } = &mut exchange.request else { return 0 };
         let Ok(piece) = reader.read(bytes) else {
             self.happened(turn, id, Event::RequestBodyMalformed);
             return bytes.len();
         };
+        let Some(left) = room.checked_sub(piece.data.len() as u64) else {
+            self.happened(turn, id, Event::RequestBodyTooLarge);
+            return bytes.len();
+        };
+        *room = left;
         let (done, coding) = (reader.is_done(), *coding);
         exchange.awaits_continue = false;
         let Some(upstream_id) = exchange.upstream else { return bytes.len() };

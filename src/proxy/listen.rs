@@ -13,11 +13,12 @@ impl<N: Net> Proxy<N> {
     /// Takes what waits in the backlog, as far as there is room.
     pub(super) fn accept(&mut self, turn: &mut Turn<'_, N>) {
         for _ in 0..ACCEPT_BATCH {
-            if self.clients.len() >= self.options.max_connections {
+            if self.clients.len() >= self.options.limits.connections {
                 return;
             }
             match self.door.accept(turn.net) {
-                Accepted::Client(stream, address) => self.admit(turn, Client::new(stream, address)),
+                Accepted::Client(stream, address) => self
+                    .admit(turn, Client::new(stream, address, self.options.limits.requests_per_connection)),
                 Accepted::Nobody => return,
                 Accepted::Exhausted(error) => return self.pause_accepting(turn, &error),
             }
@@ -26,17 +27,30 @@ impl<N: Net> Proxy<N> {
     }
 
     fn admit(&mut self, turn: &mut Turn<'_, N>, client: Client<N::Stream>) {
+        if !self.hosts.enter(&client.address) {
+            return self.refuse_host(turn, &client);
+        }
         let id = self.clients.insert(client);
         let Some(client) = self.clients.get_mut(id) else { return };
         if let Err(e) = turn.net.register(&mut client.stream, Token::new(CLIENT, id)) {
             let now = turn.now();
             self.told.error(now, || format!("cannot watch a client's connection, closing it: {e}"));
-            self.clients.remove(id);
-            return;
+            return self.close_client(turn, id);
         }
         self.counters.clients_accepted += 1;
         let idle = turn.now() + self.options.idle_timeout;
         client.deadline.set(turn.timers, idle, Timer::Client(id));
+    }
+
+    /// One connection too many from one host. It gets no answer: that would have to wait for a request, in a place that the
+    /// limit is to keep free.
+    fn refuse_host(&mut self, turn: &Turn<'_, N>, client: &Client<N::Stream>) {
+        self.counters.clients_refused += 1;
+        let (now, most) = (turn.now(), self.options.limits.connections_per_client);
+        self.told.error(now, || {
+            let address = String::from_utf8_lossy(client.address.as_bytes());
+            format!("closed a connection from {address}: it has {most} open already (--max-connections-per-client)")
+        });
     }
 
     fn pause_accepting(&mut self, turn: &mut Turn<'_, N>, error: &io::Error) {
@@ -51,7 +65,7 @@ impl<N: Net> Proxy<N> {
 
     /// A client has gone: if others wait in the backlog, there is room for one.
     pub(super) fn room_for_one(&mut self, turn: &mut Turn<'_, N>) {
-        if self.door.may_accept() && self.clients.len() + 1 == self.options.max_connections {
+        if self.door.may_accept() && self.clients.len() + 1 == self.options.limits.connections {
             turn.again(DOOR);
         }
     }

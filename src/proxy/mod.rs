@@ -35,6 +35,7 @@ use crate::slots::{SlotId, Slots};
 use crate::telemetry::{Counters, Recorder};
 use crate::time::Instant;
 
+use address::Hosts;
 use batching::Batching;
 use client::Client;
 use drain::Phase;
@@ -43,11 +44,11 @@ use servers::Servers;
 use upstream::Upstream;
 
 pub use batching::BatchOptions;
-pub use options::{Backend, ConnectionMode, HalfClose, Options};
+pub use options::{Backend, ConnectionMode, HalfClose, Limits, Options};
 pub use run::{RunningProxy, spawn};
 
 /// What one read takes at most, and what may wait for a slow receiver.
-const INPUT_BLOCK_BYTES: usize = 64 * 1024;
+pub const INPUT_BLOCK_BYTES: usize = 64 * 1024;
 
 /// How long records and gauges gather before telemetry gets them.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -91,6 +92,7 @@ pub struct Proxy<N: Net> {
     options: Options,
     door: Door<N::Listener>,
     clients: Slots<Client<N::Stream>>,
+    hosts: Hosts,
     upstreams: Slots<Upstream<N::Stream>>,
     exchanges: Slots<Exchange>,
     servers: Servers,
@@ -119,6 +121,7 @@ impl<N: Net> Proxy<N> {
         Proxy {
             door: Door::new(listener),
             clients: Slots::default(),
+            hosts: Hosts::new(options.limits.connections_per_client),
             upstreams: Slots::default(),
             exchanges: Slots::default(),
             servers: Servers::new(&options),
@@ -247,9 +250,9 @@ mod tests {
     fn entries_stay_small() {
         type Socket = mio::net::TcpStream;
         let sizes = [
-            ("client", size_of::<Client<Socket>>(), 176),
+            ("client", size_of::<Client<Socket>>(), 184),
             ("upstream", size_of::<Upstream<Socket>>(), 152),
-            ("exchange", size_of::<Exchange>(), 128),
+            ("exchange", size_of::<Exchange>(), 136),
             ("record", size_of::<Record>(), 32),
         ];
         for (name, size, bound) in sizes {

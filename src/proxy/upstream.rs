@@ -310,11 +310,24 @@ impl<N: Net> Proxy<N> {
             upstream.state = UpstreamState::Idle;
             upstream.deadline.set(turn.timers, now + self.options.pool_idle_timeout, Timer::Upstream(id));
             let backend = upstream.backend;
-            self.servers.pool(backend).put(id);
+            let pool = self.servers.pool(backend);
+            pool.put(id);
+            if pool.len() > self.options.limits.pool_per_backend {
+                self.close_oldest(turn, backend);
+            }
         } else {
             self.close_upstream(turn, id);
         }
         reused
+    }
+
+    /// Closes the connection that has been idle longest in the pool of `backend`.
+    #[cold]
+    pub(super) fn close_oldest(&mut self, turn: &mut Turn<'_, N>, backend: BackendId) {
+        let pool = self.servers.pool(backend);
+        let Some(oldest) = pool.oldest() else { return };
+        pool.remove(oldest);
+        self.close_upstream(turn, oldest);
     }
 
     pub(super) fn close_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) {

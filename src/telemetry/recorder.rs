@@ -35,6 +35,8 @@ pub struct Gauge {
 pub struct Counters {
     /// Client connections accepted.
     pub clients_accepted: u64,
+    /// Client connections closed at once, because their host had too many.
+    pub clients_refused: u64,
     /// Client connections open now.
     pub clients_open: u64,
     /// Upstream connections opened.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::balance::RoutingMode;
 use crate::h1::request::Target;
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
-use crate::proxy::{self, Backend, ConnectionMode, HalfClose, Options, Proxy};
+use crate::proxy::{self, Backend, ConnectionMode, HalfClose, Limits, Options, Proxy};
 use crate::record::Record;
 use crate::telemetry::{Counters, Tap, tap};
 use crate::testbed::{self, BackendOptions, Control, Profile, SimulatedBackend};
@@ -294,6 +294,6 @@ fn options(backends: Vec<Backend>) -> Options {
         client_keepalive: true,
         half_close: HalfClose::Answer,
         batching: None,
-        max_connections: 10_000,
+        limits: Limits { connections: 10_000, connections_per_client: 9_999, ..Limits::default() },
     }
 }

@@ -37,7 +37,11 @@ pub(in crate::proxy) struct Intake {
 
 impl<N: Net> Proxy<N> {
     /// Whether the request is ours to answer; then what it asks for.
-    pub(in crate::proxy) fn take_in(&self, id: ClientId, head: &RequestHead<'_, '_>) -> Option<Box<Intake>> {
+    pub(in crate::proxy) fn take_in(
+        &mut self,
+        id: ClientId,
+        head: &RequestHead<'_, '_>,
+    ) -> Option<Box<Intake>> {
         let batching = self.batching.as_ref()?;
         let target = match head.target {
             Target::Origin(target) => target,
@@ -67,6 +71,7 @@ impl<N: Net> Proxy<N> {
                 }
             }
         };
+        let keep = head.persistence == Persistence::KeepAlive && self.serves_another(id);
         Some(Box::new(Intake {
             len: head.len,
             ask,
@@ -74,7 +79,7 @@ impl<N: Net> Proxy<N> {
             expects_continue: head.expects_continue(),
             version: head.version,
             to_head: head.is_head(),
-            keep: head.persistence == Persistence::KeepAlive && self.options.client_keepalive,
+            keep,
         }))
     }
 
@@ -88,7 +93,7 @@ impl<N: Net> Proxy<N> {
         rest: &mut [u8],
     ) -> usize {
         let now = turn.now();
-        let reader = BodyReader::new(intake.body);
+        let (reader, most) = (BodyReader::new(intake.body), self.most_body());
         let expected = match intake.body {
             BodyLength::Exact(n) => usize::try_from(n).unwrap_or(usize::MAX),
             _ => 0,
@@ -106,7 +111,7 @@ impl<N: Net> Proxy<N> {
         let Some(client) = self.clients.get_mut(id) else { return 0 };
         client.state = ClientState::Asking(ticket);
         client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
-        if expected > MAX_BODY_BYTES {
+        if expected > most {
             self.refuse_body(turn, ticket);
             return rest.len();
         }
@@ -127,6 +132,7 @@ impl<N: Net> Proxy<N> {
         id: TicketId,
         bytes: &mut [u8],
     ) -> usize {
+        let most = self.most_body();
         let Some(ticket) = self.batching.as_mut().and_then(|b| b.tickets.get_mut(id)) else { return 0 };
         let Stage::Gathering { reader, body, .. } = &mut ticket.stage else { return 0 };
         let Ok(piece) = reader.read(bytes) else {
@@ -134,7 +140,7 @@ impl<N: Net> Proxy<N> {
             return bytes.len();
         };
         body.push(&bytes[piece.data]);
-        let (done, too_large, client) = (reader.is_done(), body.len() > MAX_BODY_BYTES, ticket.client);
+        let (done, too_large, client) = (reader.is_done(), body.len() > most, ticket.client);
         if too_large {
             self.refuse_body(turn, id);
             return bytes.len();
@@ -148,8 +154,14 @@ impl<N: Net> Proxy<N> {
         piece.consumed
     }
 
+    /// How long the body of a request that is ours to answer may be.
+    fn most_body(&self) -> usize {
+        usize::try_from(self.options.limits.request.body_bytes)
+            .map_or(MAX_BODY_BYTES, |n| n.min(MAX_BODY_BYTES))
+    }
+
     fn refuse_body(&mut self, turn: &mut Turn<'_, N>, id: TicketId) {
-        let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes");
+        let detail = format!("the body is larger than {} bytes", self.most_body());
         self.answer(turn, id, Answer::refusal(413, &detail).closing());
     }
 
