@@ -70,6 +70,10 @@ impl Stream for OutsideStream {
         self.0.as_ref().expect("open").is_lost()
     }
 
+    fn has_unread(&self) -> bool {
+        self.0.as_ref().expect("open").has_unread()
+    }
+
     fn reset_on_close(&self) {
         uncounted(|| self.0.as_ref().expect("open").reset_on_close());
     }

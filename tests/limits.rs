@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Client, Gate, Origin, Proxy};
+use support::{Client, Gate, Launch, Origin, Proxy};
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -169,6 +169,120 @@ fn a_host_has_so_many_connections_and_those_go_on() {
     let mut second = second;
     assert!(second.is_closed());
     assert_eq!(Client::connect(proxy.address).get("/").status, 200, "there is room for another one");
+}
+
+#[test]
+fn the_client_that_has_been_idle_longest_makes_room() {
+    let origin = Origin::answering(HELLO);
+    let proxy = Proxy::start(&[&origin.url()], &["--max-connections=3"]);
+    let [mut a, mut b, mut c] = [0; 3].map(|_| {
+        let mut client = Client::connect(proxy.address);
+        assert_eq!(client.get("/").status, 200);
+        client
+    });
+    assert_eq!(a.get("/").status, 200);
+    assert_eq!(Client::connect(proxy.address).get("/").status, 200, "the fourth comes in");
+    assert!(b.is_closed(), "it had been idle longest");
+    assert_eq!([a.get("/").status, c.get("/").status], [200; 2]);
+}
+
+#[test]
+fn nobody_is_closed_for_a_client_that_is_only_expected() {
+    let origin = Origin::answering(HELLO);
+    let proxy = Proxy::start(&[&origin.url()], &["--max-connections=2"]);
+    let mut clients = [0; 2].map(|_| Client::connect(proxy.address));
+    for _ in 0..3 {
+        clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+    }
+}
+
+#[test]
+fn a_request_that_has_just_come_is_no_idleness() {
+    let origin = Origin::answering(HELLO);
+    let proxy = Proxy::start(&[&origin.url()], &["--max-connections=2"]);
+    let mut clients = [0; 2].map(|_| Client::connect(proxy.address));
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+    let [mut first, mut second] = clients;
+    let mut third = None;
+    proxy.held(|| {
+        third = Some(Client::connect(proxy.address));
+        first.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    });
+    assert_eq!(third.expect("a client").get("/").status, 200);
+    assert_eq!(first.response().status, 200, "it was the oldest, but not idle");
+    assert!(second.is_closed());
+}
+
+#[test]
+fn when_all_are_busy_others_wait_and_then_have_their_turn() {
+    let gate = Gate::default();
+    let wait = gate.clone();
+    let origin = Origin::start(move |conn| {
+        while conn.read_request().is_some() {
+            wait.pass();
+            conn.send(HELLO);
+        }
+    });
+    let proxy = Proxy::start(&[&origin.url()], &["--max-connections=2"]);
+    let mut clients = [0; 9].map(|_| Client::connect(proxy.address));
+    clients.iter_mut().for_each(|client| client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n"));
+    assert!(clients[8].hears_nothing_for(Duration::from_millis(300)));
+    assert_eq!(origin.connections(), 2, "two are in");
+    gate.open();
+    let heads = clients.each_mut().map(|client| client.response().head);
+    assert!(heads[0].contains("Connection: close"), "others wait: {}", heads[0]);
+    drop(clients);
+    assert_eq!(proxy.stop().statuses(), [200; 9]);
+}
+
+#[test]
+fn idle_connections_give_up_their_descriptors() {
+    let origin = Origin::answering(HELLO);
+    let options = ["--max-connections=1000", "--connections=non-persistent"];
+    let proxy = Launch::proxy(&[&origin.url()], &options).descriptors(40).start("the proxy");
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        let mut client = Client::connect(proxy.address);
+        assert_eq!(client.get("/").status, 200);
+        clients.push(client);
+    }
+    assert!(clients[0].is_closed(), "the oldest had to go");
+    assert_eq!(clients[99].get("/").status, 200);
+    let ended = proxy.stop();
+    assert_eq!(ended.statuses(), [200; 101]);
+    let complaints = ended.messages().into_iter().filter(|said| said.contains("descriptor")).count();
+    assert_eq!(complaints, 0, "nobody had to wait:\n{}", ended.log.join("\n"));
+}
+
+#[test]
+fn pooled_connections_give_up_their_descriptors_too() {
+    let gate = Gate::default();
+    let wait = gate.clone();
+    let origin = Origin::start(move |conn| {
+        while conn.read_request().is_some() {
+            wait.pass();
+            conn.send(HELLO);
+        }
+    });
+    let mut proxy = Launch::proxy(&[&origin.url()], &["--max-connections=1000", "--log-level=debug"])
+        .descriptors(40)
+        .start("the proxy");
+    let mut busy = [0; 10].map(|_| Client::connect(proxy.address));
+    for client in &mut busy {
+        client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+        proxy.says("opened");
+    }
+    gate.open();
+    busy.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+    // Heads that are not whole are not idle: these clients stay, and the ten pooled connections go for them.
+    drop(busy);
+    let mut slow: Vec<_> = (0..22).map(|_| Client::connect(proxy.address)).collect();
+    slow.iter_mut().for_each(|client| client.send("GET / HTTP/1.1\r\n"));
+    proxy.says("closed");
+    for client in slow.iter_mut().take(3) {
+        client.send("Host: t\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+    }
 }
 
 #[test]

@@ -236,7 +236,7 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub max_requests_per_connection: Option<Cap>,
 
-    /// How many client connections may be open at once [default: half of the descriptor limit less 32]
+    /// How many client connections may be open at once; idle ones give way [default: half of the descriptor limit less 32]
     #[arg(long, value_name = "N", env = "TIDEGATE_MAX_CONNECTIONS", value_parser = parse::<Count>)]
     #[serde(deserialize_with = "read::one")]
     pub max_connections: Option<Count>,

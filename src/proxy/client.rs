@@ -86,6 +86,11 @@ impl<S> Client<S> {
             deadline: Deadline::default(),
         }
     }
+
+    /// Whether it is between requests and nothing of a next one is known.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == ClientState::Idle && self.pending.is_none()
+    }
 }
 
 impl<N: Net> Proxy<N> {

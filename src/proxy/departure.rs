@@ -42,6 +42,9 @@ impl<N: Net> Proxy<N> {
                 if unread {
                     turn.again(Token::new(CLIENT, id));
                 }
+                if self.crowd.knows_all() {
+                    self.also_idle(turn, id);
+                }
             }
             Conclusion::Close => self.close_client(turn, id),
             Conclusion::Linger => self.linger(turn, id),
@@ -102,7 +105,7 @@ impl<N: Net> Proxy<N> {
         self.hosts.leave(&client.address);
         client.deadline.disarm(turn.timers);
         client.pending.into_iter().chain(client.unsent).for_each(|b| self.buffers.put(b));
-        self.room_for_one(turn);
+        self.knock(turn);
     }
 
     pub(super) fn client_expired(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {

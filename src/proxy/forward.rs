@@ -22,7 +22,7 @@ use crate::h1::reply::Reply;
 use crate::h1::request::RequestHead;
 use crate::h1::rewrite::{self, RequestContext};
 use crate::h1::{BodyLength, HeadError, Version};
-use crate::net::{Connect, Net, Token, send};
+use crate::net::{Connect, Net, Token, is_exhaustion, send};
 use crate::record::{Mode, Record};
 use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
@@ -219,7 +219,8 @@ impl<N: Net> Proxy<N> {
                     }
                     return;
                 }
-                Err(e) if is_exhaustion(&e) => {
+                Err(e) if is_exhaustion(&e) && self.make_way(turn) => {}
+                Err(e) if is_ours(&e) => {
                     let (now, url) = (turn.now(), self.servers.url(backend));
                     self.told.error(now, || format!("no socket to {url} can be had: {e} ({})", advice(&e)));
                     failed = Event::NoSocket;
@@ -322,10 +323,10 @@ impl<N: Net> Proxy<N> {
 }
 
 /// Whether the error says that this machine has run out of something, rather than that the backend is not there.
-fn is_exhaustion(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let ours = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM, Errno::NOSPC];
-    error.raw_os_error().is_some_and(|code| ours.iter().any(|e| e.raw_os_error() == code))
+fn is_ours(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, StorageFull};
+    // epoll_ctl(2) says ENOSPC when the user watches too many descriptors.
+    is_exhaustion(error) || matches!(error.kind(), AddrNotAvailable | StorageFull)
 }
 
 fn advice(error: &io::Error) -> &'static str {

@@ -1,35 +1,55 @@
 //! Letting clients in.
 //!
-//! Here: bounded batches, the limit on connections, the pause when descriptors run out. Not here: the listener
-//! (`net/door.rs`) and what a client says (`client.rs`). Floor 3.
+//! Here: bounded batches, limits on connections, the pause when descriptors run out. Not here: who gives way (`crowd.rs`), the
+//! listener (`net/door.rs`) and what a client says (`client.rs`). Floor 3.
 
 use std::io;
 
 use super::client::Client;
-use super::{CLIENT, DOOR, Proxy, Timer, Turn};
-use crate::net::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Net, Token};
+use super::crowd::Room;
+use super::{CLIENT, Proxy, Timer, Turn};
+use crate::net::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Net, Token, is_exhaustion};
 
 impl<N: Net> Proxy<N> {
-    /// Takes what waits in the backlog, as far as there is room.
+    /// Takes what waits in the backlog, as far as there is room or an idle client gives way. Who comes in when all are
+    /// busy waits in the backlog.
     pub(super) fn accept(&mut self, turn: &mut Turn<'_, N>) {
+        self.crowd.heard();
         for _ in 0..ACCEPT_BATCH {
-            if self.clients.len() >= self.options.limits.connections {
+            if !self.door.may_accept() {
+                return;
+            }
+            let room = self.room();
+            if room == Room::None {
                 return;
             }
             match self.door.accept(turn.net) {
-                Accepted::Client(stream, address) => self
-                    .admit(turn, Client::new(stream, address, self.options.limits.requests_per_connection)),
-                Accepted::Nobody => return,
-                Accepted::Exhausted(error) => return self.pause_accepting(turn, &error),
+                Accepted::Client(stream, address) => {
+                    let client = Client::new(stream, address, self.options.limits.requests_per_connection);
+                    if !self.hosts.enter(&client.address) {
+                        self.refuse_host(turn, &client);
+                        continue;
+                    }
+                    if let Room::InsteadOf(idle) = room {
+                        self.evict_client(turn, idle);
+                    }
+                    self.admit(turn, client);
+                }
+                Accepted::Lost => {}
+                Accepted::Nobody => return self.crowd.dissolves(),
+                Accepted::Exhausted(error) => {
+                    if !self.make_way(turn) {
+                        return self.pause_accepting(turn, &error);
+                    }
+                    self.door.resume();
+                }
+                Accepted::Failed(error) => return self.pause_accepting(turn, &error),
             }
         }
-        turn.again(DOOR);
+        self.knock(turn);
     }
 
     fn admit(&mut self, turn: &mut Turn<'_, N>, client: Client<N::Stream>) {
-        if !self.hosts.enter(&client.address) {
-            return self.refuse_host(turn, &client);
-        }
         let id = self.clients.insert(client);
         let Some(client) = self.clients.get_mut(id) else { return };
         if let Err(e) = turn.net.register(&mut client.stream, Token::new(CLIENT, id)) {
@@ -40,6 +60,9 @@ impl<N: Net> Proxy<N> {
         self.counters.clients_accepted += 1;
         let idle = turn.now() + self.options.idle_timeout;
         client.deadline.set(turn.timers, idle, Timer::Client(id));
+        if self.crowd.knows_all() {
+            self.also_idle(turn, id);
+        }
     }
 
     /// One connection too many from one host. It gets no answer: that would have to wait for a request, in a place that the
@@ -55,18 +78,11 @@ impl<N: Net> Proxy<N> {
 
     fn pause_accepting(&mut self, turn: &mut Turn<'_, N>, error: &io::Error) {
         let (now, open) = (turn.now(), self.clients.len());
-        self.told.error(now, || {
-            format!(
-                "cannot accept, with {open} clients open: {error}; raise the descriptor limit or lower --max-connections"
-            )
-        });
+        let advice = match is_exhaustion(error) {
+            true => "; raise the descriptor limit or lower --max-connections",
+            false => "",
+        };
+        self.told.error(now, || format!("cannot accept, with {open} clients open: {error}{advice}"));
         turn.timers.insert(now + ACCEPT_PAUSE, Timer::Accept);
-    }
-
-    /// A client has gone: if others wait in the backlog, there is room for one.
-    pub(super) fn room_for_one(&mut self, turn: &mut Turn<'_, N>) {
-        if self.door.may_accept() && self.clients.len() + 1 == self.options.limits.connections {
-            turn.again(DOOR);
-        }
     }
 }

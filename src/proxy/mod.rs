@@ -8,6 +8,7 @@ mod address;
 mod batching;
 mod check;
 mod client;
+mod crowd;
 mod departure;
 mod drain;
 mod exchange;
@@ -38,6 +39,7 @@ use crate::time::Instant;
 use address::Hosts;
 use batching::Batching;
 use client::Client;
+use crowd::Crowd;
 use drain::Phase;
 use exchange::Exchange;
 use servers::Servers;
@@ -93,6 +95,7 @@ pub struct Proxy<N: Net> {
     door: Door<N::Listener>,
     clients: Slots<Client<N::Stream>>,
     hosts: Hosts,
+    crowd: Crowd,
     upstreams: Slots<Upstream<N::Stream>>,
     exchanges: Slots<Exchange>,
     servers: Servers,
@@ -121,6 +124,7 @@ impl<N: Net> Proxy<N> {
         Proxy {
             door: Door::new(listener),
             clients: Slots::default(),
+            crowd: Crowd::default(),
             hosts: Hosts::new(options.limits.connections_per_client),
             upstreams: Slots::default(),
             exchanges: Slots::default(),

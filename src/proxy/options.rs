@@ -136,7 +136,8 @@ pub struct Limits {
     pub pipelined_bytes: usize,
     /// How many requests a client's connection serves.
     pub requests_per_connection: u32,
-    /// How many client connections may be open at once.
+    /// How many client connections may be open at once: the one that has been idle longest gives way to a further one,
+    /// which waits in the listen backlog while none is.
     pub connections: usize,
     /// How many of them may come from one address.
     pub connections_per_client: usize,
