@@ -58,6 +58,8 @@ pub struct Plan {
     pub half_close: HalfClose,
     /// How the links behave.
     pub weather: Weather,
+    /// How many client connections the proxy has room for.
+    pub max_clients: usize,
     /// How long the users keep asking.
     pub duration: Duration,
 }
@@ -131,7 +133,8 @@ impl World {
         let (recorder, tap) = tap(plan.profiles.len() + plan.unruly);
         let servers = (81..).take(plan.profiles.len() + plan.unruly).map(backend).collect();
         let (connections, routing, half_close) = (plan.connections, plan.routing, plan.half_close);
-        let options = Options { connections, routing, half_close, ..options(servers) };
+        let mut options = Options { connections, routing, half_close, ..options(servers) };
+        options.limits.connections = plan.max_clients;
         let proxy = Proxy::new(options, listener, recorder);
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);
@@ -294,6 +297,6 @@ fn options(backends: Vec<Backend>) -> Options {
         client_keepalive: true,
         half_close: HalfClose::Answer,
         batching: None,
-        limits: Limits { connections: 10_000, connections_per_client: 9_999, ..Limits::default() },
+        limits: Limits { connections_per_client: 9_999, ..Limits::default() },
     }
 }
