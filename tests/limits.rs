@@ -181,9 +181,13 @@ fn the_client_that_has_been_idle_longest_makes_room() {
         client
     });
     assert_eq!(a.get("/").status, 200);
-    assert_eq!(Client::connect(proxy.address).get("/").status, 200, "the fourth comes in");
+    let mut d = Client::connect(proxy.address);
+    assert_eq!(d.get("/").status, 200, "the fourth comes in");
     assert!(b.is_closed(), "it had been idle longest");
-    assert_eq!([a.get("/").status, c.get("/").status], [200; 2]);
+    let mut e = Client::connect(proxy.address);
+    assert_eq!(e.get("/").status, 200, "and the fifth");
+    assert!(c.is_closed(), "now it was this one");
+    assert_eq!([a.get("/").status, d.get("/").status, e.get("/").status], [200; 3]);
 }
 
 #[test]
