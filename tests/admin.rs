@@ -363,7 +363,7 @@ fn status_backends_and_config_tell_what_is() {
         ("statuses", json!({ "418": 2 })),
         ("failed", json!(0)),
         ("draining", json!(false)),
-        ("clients", json!({ "accepted": 1, "open": 1 })),
+        ("clients", json!({ "accepted": 1, "refused": 0, "evicted": 0, "open": 1 })),
     ] {
         assert_eq!(status[key], value, "{key}");
     }

@@ -12,7 +12,7 @@ use tidegate::net::{
     Connect, Event, Fabric, Net, Stream, Token, VirtualListener, VirtualNet, VirtualStream, VirtualWaker,
     Weather,
 };
-use tidegate::proxy::{self, Backend, ConnectionMode, HalfClose, Options, Proxy};
+use tidegate::proxy::{self, Backend, ConnectionMode, HalfClose, Limits, Options, Proxy};
 use tidegate::reactor::{Handler, Reactor};
 use tidegate::server::Control;
 use tidegate::telemetry::{Tap, tap};
@@ -70,6 +70,10 @@ impl Stream for OutsideStream {
 
     fn is_lost(&self) -> bool {
         self.0.as_ref().expect("open").is_lost()
+    }
+
+    fn has_unread(&self) -> bool {
+        self.0.as_ref().expect("open").has_unread()
     }
 
     fn reset_on_close(&self) {
@@ -181,7 +185,7 @@ fn options(connections: ConnectionMode, traced: bool) -> Options {
         run: 0,
         explain: traced,
         trace: traced,
-        max_connections: 100,
+        limits: Limits { connections: 100, ..Limits::default() },
     }
 }
 

@@ -319,21 +319,6 @@ fn idle_upstream_connections_are_closed_in_time() {
     assert_eq!((client.get("/").status, origin.connections()), (200, 2));
 }
 
-#[test]
-fn clients_beyond_the_limit_wait_until_there_is_room() {
-    let origin = Origin::answering(HELLO);
-    let proxy = Proxy::start(&[&origin.url()], &["--max-connections=2"]);
-    let mut inside = [Client::connect(proxy.address), Client::connect(proxy.address)];
-    inside.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
-    let mut waiting = Client::connect(proxy.address);
-    waiting.send("GET /late HTTP/1.1\r\nHost: test\r\n\r\n");
-    // Whoever is inside is served; the one outside is not heard.
-    inside.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
-    assert_eq!(origin.requests().len(), 4);
-    drop(inside);
-    assert_eq!(waiting.response().status, 200);
-}
-
 /// Both come to the proxy's ears in one turn, the client first: the connection must be given up before it is used.
 #[test]
 fn a_pooled_connection_that_speaks_unasked_is_not_used_by_a_request_of_the_same_turn() {

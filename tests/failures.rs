@@ -265,10 +265,15 @@ fn running_out_of_descriptors_is_told_and_recovered_from() {
     });
     let mut proxy =
         Launch::proxy(&[&origin.url()], &["--max-connections=1000"]).descriptors(40).start("the proxy");
-    let mut clients: Vec<_> = (0..60).map(|_| Client::connect(proxy.address)).collect();
-    for client in &mut clients {
-        client.send("GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
-    }
+    let mut clients = Vec::new();
+    // All of them have asked before it hears of the first, so that none is idle.
+    proxy.held(|| {
+        for _ in 0..60 {
+            let mut client = Client::connect(proxy.address);
+            client.send("GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+            clients.push(client);
+        }
+    });
     let line = proxy.says("raise the descriptor limit");
     assert!(line.contains(" ERROR "), "{line}");
     gate.open();

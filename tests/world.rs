@@ -20,6 +20,7 @@ fn seed_profile(routing: RoutingMode, connections: ConnectionMode) -> Plan {
         behaviour: Behaviour::Plain,
         half_close: HalfClose::Answer,
         weather: Weather { delay: (Duration::from_micros(10), Duration::from_micros(10)), ..Weather::CALM },
+        max_clients: 10_000,
         duration: Duration::from_secs(120),
     }
 }
@@ -88,6 +89,7 @@ fn stormy(seed: u64) -> Plan {
             spurious: if bit(3) { 0.1 } else { 0.0 },
             accept_errors: if bit(4) { 0.1 } else { 0.0 },
         },
+        max_clients: if seed % 7 == 3 { 3 } else { 10_000 },
         duration: Duration::from_secs(2),
     }
 }
@@ -169,6 +171,7 @@ fn the_request_of_a_user_who_leaves_is_cancelled() {
         users: 20,
         behaviour: Behaviour::Leaving,
         half_close: HalfClose::Cancel,
+        max_clients: 10_000,
         duration: Duration::from_secs(5),
         ..seed_profile(RoutingMode::AdaptiveEwma, ConnectionMode::Persistent)
     };

@@ -24,6 +24,9 @@ pub(super) fn rfc3339(time: WallTime) -> String {
 pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Value {
     let Counters {
         clients_accepted,
+        clients_refused,
+        clients_evicted,
+        connections_evicted,
         clients_open,
         connections_opened,
         connections_closed,
@@ -57,7 +60,12 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
         "explanation": data::explanation(facts, snapshot),
         "cancelled": { "forwarded": cancelled_forwarded, "batched": cancelled_batched },
         "tunnels": { "opened": tunnels_opened, "open": tunnels_open },
-        "clients": { "accepted": clients_accepted, "open": clients_open },
+        "clients": {
+            "accepted": clients_accepted,
+            "refused": clients_refused,
+            "evicted": clients_evicted,
+            "open": clients_open,
+        },
         "pool": {
             "opened": connections_opened,
             "closed": connections_closed,
@@ -65,6 +73,7 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
             "idle": idle,
             "reused": connections_reused,
             "stale": connections_stale,
+            "evicted": connections_evicted,
             "connect_ms": summary(&LatencySummary::from(&*snapshot.connects)),
         },
         "csv": {

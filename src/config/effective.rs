@@ -13,6 +13,7 @@ use log::LevelFilter;
 
 use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
+use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 use super::origin::{Origin, Sourced};
 use super::url::{BackendUrl, ResolveError};
 use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Value, Weight};
@@ -20,7 +21,8 @@ use super::{Audience, ConfigError, Settings};
 use crate::balance::RoutingMode;
 use crate::batch::{QueueOptions, StrategyName};
 use crate::codec::{Shape, Shapes};
-use crate::proxy::{Backend, BatchOptions, ConnectionMode, HalfClose, Options};
+use crate::h1::request::RequestLimits;
+use crate::proxy::{Backend, BatchOptions, ConnectionMode, HalfClose, Limits, Options};
 
 /// The ports of the simulated backends A, B and C.
 const BACKEND_PORTS: [u16; 3] = [8081, 8082, 8083];
@@ -64,7 +66,15 @@ pub struct Effective {
     pub drain_timeout: Sourced<Grace>,
     pub client_keepalive: Sourced<Switch>,
     pub half_close: Sourced<HalfClose>,
+    pub max_head_bytes: Sourced<HeadBytes>,
+    pub max_header_fields: Sourced<FieldCount>,
+    pub max_target_bytes: Sourced<TargetBytes>,
+    pub max_body_bytes: Sourced<BodyBytes>,
+    pub max_pipelined_bytes: Sourced<PipelinedBytes>,
+    pub max_requests_per_connection: Sourced<Cap>,
     pub max_connections: Sourced<Count>,
+    pub max_connections_per_client: Sourced<Cap>,
+    pub max_pool_per_backend: Sourced<Cap>,
     pub csv: Sourced<FileTarget>,
     pub trace: Sourced<FileTarget>,
     pub explain: Sourced<Switch>,
@@ -153,7 +163,15 @@ impl Effective {
             drain_timeout: pick!(drain_timeout, Grace(Duration::from_secs(30))),
             client_keepalive: pick!(client_keepalive, Switch(true)),
             half_close: pick!(half_close, HalfClose::Answer),
+            max_head_bytes: pick!(max_head_bytes, HeadBytes::usual()),
+            max_header_fields: pick!(max_header_fields, FieldCount::usual()),
+            max_target_bytes: pick!(max_target_bytes, TargetBytes::usual()),
+            max_body_bytes: pick!(max_body_bytes, BodyBytes(None)),
+            max_pipelined_bytes: pick!(max_pipelined_bytes, PipelinedBytes::usual()),
+            max_requests_per_connection: pick!(max_requests_per_connection, Cap(None)),
             max_connections: pick!(max_connections, most_connections(descriptors)),
+            max_connections_per_client: pick!(max_connections_per_client, Cap(None)),
+            max_pool_per_backend: pick!(max_pool_per_backend, Cap(None)),
             csv: pick!(csv, FileTarget::Path("proxy_log.csv".into())),
             request_id: pick!(request_id, Switch(needs_ids)),
             trace,
@@ -194,8 +212,10 @@ impl Effective {
         show!(queue_limit, queue_timeout, sjf_max_wait);
         show!(connections, routing, sma_window, ewma_alpha, upstream_timeout, connect_timeout);
         show!(header_timeout, body_timeout, idle_timeout, pool_idle_timeout, tunnel_idle_timeout);
-        show!(drain_timeout, client_keepalive, half_close, max_connections);
-        show!(csv, trace, explain, request_id, log_level);
+        show!(drain_timeout, client_keepalive, half_close);
+        show!(max_head_bytes, max_header_fields, max_target_bytes, max_body_bytes, max_pipelined_bytes);
+        show!(max_requests_per_connection, max_connections, max_connections_per_client);
+        show!(max_pool_per_backend, csv, trace, explain, request_id, log_level);
         lines
     }
 
@@ -246,6 +266,24 @@ impl Effective {
         }))
     }
 
+    fn limits(&self) -> Limits {
+        let request = RequestLimits {
+            head_bytes: self.max_head_bytes.value.0,
+            fields: self.max_header_fields.value.0,
+            target_bytes: self.max_target_bytes.value.0,
+            body_bytes: self.max_body_bytes.value.0.unwrap_or(u64::MAX),
+        };
+        let requests = self.max_requests_per_connection.value.0;
+        Limits {
+            request,
+            pipelined_bytes: self.max_pipelined_bytes.value.0,
+            requests_per_connection: requests.and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX),
+            connections: self.max_connections.value.0,
+            connections_per_client: self.max_connections_per_client.value.or_unlimited(),
+            pool_per_backend: self.max_pool_per_backend.value.or_unlimited(),
+        }
+    }
+
     /// What the proxy is told: these settings, with `backends` and `classifiers` as looked up or as the testbed bound
     /// them. Without a classifier nothing is batched.
     ///
@@ -262,6 +300,7 @@ impl Effective {
             return Err(ConfigError::new(format!("{servers} backends are too many")));
         }
         let batching = self.batching(classifiers)?;
+        let limits = self.limits();
         let trace = self.trace.value.into_path();
         let needs_ids = self.explain.value.0 || trace.is_some();
         if needs_ids && !self.request_id.value.0 {
@@ -289,7 +328,7 @@ impl Effective {
             run: 0,
             explain: self.explain.value.0,
             trace: trace.is_some(),
-            max_connections: self.max_connections.value.0,
+            limits,
         };
         Ok(Setup {
             options,
@@ -316,8 +355,8 @@ fn pick<T>(
     }
 }
 
-/// A fifth is left for connections to backends, for files and for the machinery.
+/// Each client may need a connection to a backend, and files and the machinery need some more (HAProxy reckons alike).
 fn most_connections(descriptors: u64) -> Count {
-    let most = usize::try_from(descriptors / 5 * 4).unwrap_or(usize::MAX);
+    let most = usize::try_from(descriptors.saturating_sub(32) / 2).unwrap_or(usize::MAX);
     Count(most.clamp(1, Count::MOST))
 }

@@ -9,6 +9,7 @@ mod customer;
 mod diagnose;
 mod effective;
 mod file;
+mod limits;
 mod origin;
 mod rate;
 mod read;
@@ -35,6 +36,7 @@ pub use batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 pub use customer::crowd;
 pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{CLASSIFIER_PORT, Effective, Setup};
+pub use limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 pub use origin::{Origin, Sourced};
 pub use rate::{Rate, Spacing};
 pub use study::{
@@ -214,10 +216,50 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub half_close: Option<HalfClose>,
 
-    /// How many client connections may be open at once [default: four fifths of the descriptor limit]
+    /// Longest request head, in bytes [default: 32768]
+    #[arg(long, value_name = "BYTES", env = "TIDEGATE_MAX_HEAD_BYTES", value_parser = parse::<HeadBytes>)]
+    #[serde(deserialize_with = "read::one")]
+    pub max_head_bytes: Option<HeadBytes>,
+
+    /// Most fields of a request head, up to 128 [default: 128]
+    #[arg(long, value_name = "N", env = "TIDEGATE_MAX_HEADER_FIELDS", value_parser = parse::<FieldCount>)]
+    #[serde(deserialize_with = "read::one")]
+    pub max_header_fields: Option<FieldCount>,
+
+    /// Longest request target, in bytes [default: 8192]
+    #[arg(long, value_name = "BYTES", env = "TIDEGATE_MAX_TARGET_BYTES", value_parser = parse::<TargetBytes>)]
+    #[serde(deserialize_with = "read::one")]
+    pub max_target_bytes: Option<TargetBytes>,
+
+    /// Longest request body, in bytes, or off [default: off]
+    #[arg(long, value_name = "BYTES|off", env = "TIDEGATE_MAX_BODY_BYTES", value_parser = parse::<BodyBytes>)]
+    #[serde(deserialize_with = "read::one")]
+    pub max_body_bytes: Option<BodyBytes>,
+
+    /// Bytes of further requests that a client may send ahead; the rest waits in its socket [default: 65536]
+    #[arg(long, value_name = "BYTES", env = "TIDEGATE_MAX_PIPELINED_BYTES", value_parser = parse::<PipelinedBytes>)]
+    #[serde(deserialize_with = "read::one")]
+    pub max_pipelined_bytes: Option<PipelinedBytes>,
+
+    /// How many requests a client's connection serves, or off [default: off]
+    #[arg(long, value_name = "N|off", env = "TIDEGATE_MAX_REQUESTS_PER_CONNECTION", value_parser = parse::<Cap>)]
+    #[serde(deserialize_with = "read::one")]
+    pub max_requests_per_connection: Option<Cap>,
+
+    /// How many client connections may be open at once; idle ones give way [default: half of the descriptor limit less 32]
     #[arg(long, value_name = "N", env = "TIDEGATE_MAX_CONNECTIONS", value_parser = parse::<Count>)]
     #[serde(deserialize_with = "read::one")]
     pub max_connections: Option<Count>,
+
+    /// How many of them may come from one address, or off [default: off]
+    #[arg(long, value_name = "N|off", env = "TIDEGATE_MAX_CONNECTIONS_PER_CLIENT", value_parser = parse::<Cap>)]
+    #[serde(deserialize_with = "read::one")]
+    pub max_connections_per_client: Option<Cap>,
+
+    /// How many idle connections to each backend are kept, or off [default: off]
+    #[arg(long, value_name = "N|off", env = "TIDEGATE_MAX_POOL_PER_BACKEND", value_parser = parse::<Cap>)]
+    #[serde(deserialize_with = "read::one")]
+    pub max_pool_per_backend: Option<Cap>,
 
     /// The file that gets a row for each request, or off [default: proxy_log.csv]
     #[arg(long, value_name = "PATH|off", env = "TIDEGATE_CSV", value_parser = parse::<FileTarget>)]

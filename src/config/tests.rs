@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use clap::FromArgMatches;
 
 use super::*;
+use crate::h1::request::RequestLimits;
+use crate::proxy::Limits;
 
 /// Loads as a command line would; a key of the environment is set by the binary's own tests (`tests/cli.rs`).
 fn load_from(flags: &[&str], toml: Option<&str>, audience: Audience) -> Result<Effective, ConfigError> {
@@ -33,7 +35,7 @@ fn each_setting_has_the_default_that_its_help_tells() {
         let help = flag.get_help().unwrap().to_string();
         let told = help.rsplit_once("[default: ").unwrap().1.trim_end_matches(']');
         let expected = match key {
-            "max-connections" => "max-connections = 800  # default".to_owned(),
+            "max-connections" => "max-connections = 484  # default".to_owned(),
             "admin" => {
                 assert_eq!(told, "127.0.0.1:5002 in the testbed, else off");
                 let testbed = load_from(&[], None, Audience::Testbed).unwrap();
@@ -49,7 +51,14 @@ fn each_setting_has_the_default_that_its_help_tells() {
                 continue;
             }
             "backend" => format!("backend = [\"{}\"]  # default", told.replace(',', "\", \"")),
-            "sma-window" | "ewma-alpha" | "batch-size" | "queue-limit" => {
+            "sma-window"
+            | "ewma-alpha"
+            | "batch-size"
+            | "queue-limit"
+            | "max-head-bytes"
+            | "max-header-fields"
+            | "max-target-bytes"
+            | "max-pipelined-bytes" => {
                 format!("{key} = {told}  # default")
             }
             "classifier" | "customer-weight" => format!("{key} = []  # default"),
@@ -104,7 +113,15 @@ fn what_is_shown_is_a_file_that_says_the_same() {
         "--drain-timeout=0s",
         "--client-keepalive=off",
         "--half-close=cancel",
+        "--max-head-bytes=2000",
+        "--max-header-fields=20",
+        "--max-target-bytes=300",
+        "--max-body-bytes=40",
+        "--max-pipelined-bytes=5000",
+        "--max-requests-per-connection=6",
         "--max-connections=7",
+        "--max-connections-per-client=8",
+        "--max-pool-per-backend=9",
         "--csv=a \"b\"\\.csv",
         "--trace=trace.jsonl",
         "--explain=off",
@@ -174,6 +191,39 @@ fn the_proxy_gets_what_was_set() {
 }
 
 #[test]
+fn a_limit_that_is_off_is_none_and_each_reaches_the_proxy() {
+    let limits = |flags: &[&str]| {
+        let effective = load_from(flags, None, Audience::Proxy).unwrap();
+        effective.into_options(Vec::new(), Vec::new()).unwrap().options.limits
+    };
+    assert_eq!(limits(&[]), Limits { connections: 484, ..Limits::default() });
+    let off =
+        ["--max-body-bytes=off", "--max-requests-per-connection=off", "--max-connections-per-client=off"];
+    assert_eq!(limits(&off), limits(&[]));
+    let set = [
+        "--max-head-bytes=2000",
+        "--max-header-fields=20",
+        "--max-target-bytes=300",
+        "--max-body-bytes=40",
+        "--max-pipelined-bytes=5000",
+        "--max-requests-per-connection=6",
+        "--max-connections=7",
+        "--max-connections-per-client=8",
+        "--max-pool-per-backend=9",
+    ];
+    let request = RequestLimits { head_bytes: 2000, fields: 20, target_bytes: 300, body_bytes: 40 };
+    let expected = Limits {
+        request,
+        pipelined_bytes: 5000,
+        requests_per_connection: 6,
+        connections: 7,
+        connections_per_client: 8,
+        pool_per_backend: 9,
+    };
+    assert_eq!(limits(&set), expected);
+}
+
+#[test]
 fn shapes_come_from_a_file_and_leave_our_own_paths_alone() {
     let shape = |path: &str| {
         let file = format!("[[shape]]\npath = \"{path}\"\nrequest-field = \"in\"\nresponse-field = \"out\"");
@@ -198,5 +248,5 @@ fn descriptors_bound_the_connections() {
         let none = Settings::default();
         load(none, &matches, None, Audience::Proxy, descriptors, None).unwrap().max_connections.value.0
     };
-    assert_eq!((connections(0), connections(1024), connections(u64::MAX)), (1, 816, Count::MOST));
+    assert_eq!((connections(0), connections(1024), connections(u64::MAX)), (1, 496, Count::MOST));
 }

@@ -54,10 +54,12 @@ pub enum HeadError {
     UnknownCoding,
     /// CONNECT, which a reverse proxy does not serve (RFC 9110 §9.3.6).
     Connect,
-    /// The request line alone exceeds the limit (RFC 9112 §3).
+    /// The request target exceeds the limit (RFC 9112 §3).
     TargetTooLong,
     /// The head exceeds the limit in bytes or fields (RFC 6585 §5).
     TooLarge,
+    /// The body that the head announces exceeds the limit (RFC 9110 §15.5.14).
+    BodyTooLarge,
     /// A major version other than 1 (RFC 9110 §15.6.6).
     Version,
 }
@@ -67,6 +69,7 @@ impl HeadError {
     pub const fn status(self) -> u16 {
         match self {
             HeadError::Malformed(_) | HeadError::AmbiguousFraming(_) => 400,
+            HeadError::BodyTooLarge => 413,
             HeadError::TargetTooLong => 414,
             HeadError::TooLarge => 431,
             HeadError::UnknownCoding | HeadError::Connect => 501,
@@ -83,15 +86,13 @@ impl fmt::Display for HeadError {
             HeadError::Connect => "CONNECT is not served here",
             HeadError::TargetTooLong => "the request target is too long",
             HeadError::TooLarge => "the header section is too large",
+            HeadError::BodyTooLarge => "the body is too large",
             HeadError::Version => "only HTTP/1.0 and HTTP/1.1 are understood",
         })
     }
 }
 
-/// A head and its first line may take this many bytes; fields at most [`MAX_FIELDS`].
-pub const MAX_HEAD_BYTES: usize = 32 * 1024;
-
-/// The bits of a [`fields::FieldSet`].
+/// The bits of a [`fields::FieldSet`]: no head may have more fields.
 pub const MAX_FIELDS: usize = 128;
 
 /// Offset of `part` in `whole`, of which it is a slice.

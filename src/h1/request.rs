@@ -9,7 +9,7 @@ use httparse::{Header, Status};
 
 use super::fields::{FieldSet, Scan, named};
 use super::persistence::Persistence;
-use super::{BodyLength, HeadError, MAX_FIELDS, MAX_HEAD_BYTES, Version, lines_end_in_crlf, offset};
+use super::{BodyLength, HeadError, MAX_FIELDS, Version, lines_end_in_crlf, offset};
 
 /// Room for the fields of a head while it is looked at.
 pub type FieldSpace<'a> = [MaybeUninit<Header<'a>>; MAX_FIELDS];
@@ -17,6 +17,30 @@ pub type FieldSpace<'a> = [MaybeUninit<Header<'a>>; MAX_FIELDS];
 /// Uninitialised room for a head's fields; costs nothing.
 pub const fn field_space<'a>() -> FieldSpace<'a> {
     [const { MaybeUninit::uninit() }; MAX_FIELDS]
+}
+
+/// How large a request may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Bytes of the head, from the request line to the empty line.
+    pub head_bytes: usize,
+    /// Fields of the head; at most [`MAX_FIELDS`].
+    pub fields: usize,
+    /// Bytes of the request target. RFC 9112 §3 wants 8,000 at least for the request line.
+    pub target_bytes: usize,
+    /// Bytes of the body, without its coding.
+    pub body_bytes: u64,
+}
+
+impl Default for RequestLimits {
+    fn default() -> RequestLimits {
+        RequestLimits {
+            head_bytes: 32 * 1024,
+            fields: MAX_FIELDS,
+            target_bytes: 8 * 1024,
+            body_bytes: u64::MAX,
+        }
+    }
 }
 
 /// The request target, by its form (RFC 9112 §3.2).
@@ -57,20 +81,33 @@ pub struct RequestHead<'h, 'b> {
 }
 
 impl<'h, 'b> RequestHead<'h, 'b> {
+    /// Parses the head at the start of `bytes`, within the usual limits; `None` if it is not complete yet.
+    ///
+    /// # Errors
+    /// Those of [`RequestHead::parse_within`].
+    pub fn parse(
+        bytes: &'b [u8],
+        space: &'h mut FieldSpace<'b>,
+    ) -> Result<Option<RequestHead<'h, 'b>>, HeadError> {
+        RequestHead::parse_within(&RequestLimits::default(), bytes, space)
+    }
+
     /// Parses the head at the start of `bytes`; `None` if it is not complete yet.
     ///
     /// # Errors
     /// What is wrong with the request; its connection must be closed after the answer, since the end of the request
     /// is not known.
-    pub fn parse(
+    pub fn parse_within(
+        limits: &RequestLimits,
         bytes: &'b [u8],
         space: &'h mut FieldSpace<'b>,
     ) -> Result<Option<RequestHead<'h, 'b>>, HeadError> {
         let mut parsed = httparse::Request::new(&mut []);
-        let len = match parsed.parse_with_uninit_headers(bytes, space) {
-            Ok(Status::Complete(len)) if len > MAX_HEAD_BYTES => return Err(too_large(bytes)),
+        let most = limits.head_bytes;
+        let len = match parsed.parse_with_uninit_headers(bytes, &mut space[..limits.fields.min(MAX_FIELDS)]) {
+            Ok(Status::Complete(len)) if len > most => return Err(too_large(bytes, most)),
             Ok(Status::Complete(len)) => len,
-            Ok(Status::Partial) if bytes.len() >= MAX_HEAD_BYTES => return Err(too_large(bytes)),
+            Ok(Status::Partial) if bytes.len() >= most => return Err(too_large(bytes, most)),
             Ok(Status::Partial) => return Ok(None),
             Err(httparse::Error::Version) => return Err(version(bytes)),
             Err(e) => return Err(explain(e)),
@@ -78,6 +115,9 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
             return Err(HeadError::Malformed("incomplete request line"));
         };
+        if target.len() > limits.target_bytes {
+            return Err(HeadError::TargetTooLong);
+        }
         let fields: &'h [Header<'b>] = parsed.headers;
         let start = offset(bytes, method.as_bytes());
         if !lines_end_in_crlf(bytes, len, start, fields) {
@@ -88,6 +128,9 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         let scan = Scan::new(fields, version)?;
         check_host(&scan, fields, version)?;
         let body = scan.framing.of_request()?;
+        if matches!(body, BodyLength::Exact(n) if n > limits.body_bytes) {
+            return Err(HeadError::BodyTooLarge);
+        }
         let persistence = Persistence::of_message(version, scan.close, scan.keep_alive);
         Ok(Some(RequestHead { bytes, start, len, method, target, version, fields, body, persistence, scan }))
     }
@@ -155,8 +198,9 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     }
 }
 
-fn too_large(bytes: &[u8]) -> HeadError {
-    match memchr::memchr(b'\n', &bytes[..bytes.len().min(MAX_HEAD_BYTES)]) {
+/// A head of more than `most` bytes: is it the request line alone, after empty lines, that is so long?
+fn too_large(bytes: &[u8], most: usize) -> HeadError {
+    match memchr::memchr(b'\n', bytes[..bytes.len().min(most)].trim_ascii_start()) {
         Some(_) => HeadError::TooLarge,
         None => HeadError::TargetTooLong,
     }

@@ -20,7 +20,7 @@ use std::net::{Shutdown, SocketAddr};
 use crate::slots::SlotId;
 use crate::time::{Instant, WallTime};
 
-pub use door::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door};
+pub use door::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door, is_exhaustion};
 pub use os::{OsNet, Waker, raise_descriptor_limit};
 pub use send::{Broken, flush, send};
 pub use virtual_net::{Fabric, VirtualListener, VirtualNet, VirtualStream, VirtualWaker, Weather};
@@ -100,6 +100,8 @@ pub trait Stream: Read + Write {
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
     /// Whether the connection is known to be lost, as when a reset has answered what was written last.
     fn is_lost(&self) -> bool;
+    /// Whether bytes wait to be read.
+    fn has_unread(&self) -> bool;
     /// Makes the coming close a reset, so that the peer cannot take what it got for complete.
     fn reset_on_close(&self);
 }

@@ -252,6 +252,10 @@ impl Stream for mio::net::TcpStream {
         !matches!(self.take_error(), Ok(None))
     }
 
+    fn has_unread(&self) -> bool {
+        matches!(self.peek(&mut [0]), Ok(1))
+    }
+
     fn reset_on_close(&self) {
         if let Err(e) = SockRef::from(self).set_linger(Some(Duration::ZERO)) {
             log::debug!("cannot set SO_LINGER: {e}");

@@ -1,9 +1,11 @@
-//! A client's address as it is told to backends.
+//! Clients' addresses.
 //!
-//! Here: its text, without allocation. Floor 3.
+//! Here: an address as it is told to backends, without allocation; how many connections come from each. Not here: who is let
+//! in (`listen.rs`). Floor 3.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A client's address as text, formatted once per connection.
 pub(super) struct AddressText {
@@ -31,11 +33,87 @@ impl AddressText {
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.text[..usize::from(self.len)]
     }
+
+    /// The host that connections are counted of: an IPv4 address, or the /64 network that an IPv6 host has to itself
+    /// (RFC 6177), out of which it could draw any number of addresses.
+    fn host(&self) -> Option<u128> {
+        let address = std::str::from_utf8(self.as_bytes()).ok()?.parse().ok()?;
+        Some(match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(address) => address.to_bits() >> 64 << 64,
+        })
+    }
+}
+
+/// How many connections come from each host; where there is no limit on them, nothing is counted.
+pub(super) struct Hosts {
+    most: usize,
+    open: HashMap<u128, usize>,
+}
+
+impl Hosts {
+    /// Of no host more than `most` connections are let in; `usize::MAX` is no limit.
+    pub(super) fn new(most: usize) -> Hosts {
+        Hosts { most, open: HashMap::new() }
+    }
+
+    /// Counts a connection; `false` if it is one too many.
+    pub(super) fn enter(&mut self, address: &AddressText) -> bool {
+        let Some(host) = self.counted(address) else { return true };
+        let open = self.open.entry(host).or_default();
+        if *open >= self.most {
+            return false;
+        }
+        *open += 1;
+        true
+    }
+
+    /// A connection that was counted is closed.
+    pub(super) fn leave(&mut self, address: &AddressText) {
+        let Some(host) = self.counted(address) else { return };
+        if let Some(open) = self.open.get_mut(&host) {
+            *open -= 1;
+            if *open == 0 {
+                self.open.remove(&host);
+            }
+        }
+    }
+
+    /// How many connections are counted.
+    pub(super) fn open(&self) -> Option<usize> {
+        (self.most != usize::MAX).then(|| self.open.values().sum())
+    }
+
+    fn counted(&self, address: &AddressText) -> Option<u128> {
+        if self.most == usize::MAX { None } else { address.host() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn text(address: &str) -> AddressText {
+        AddressText::new(SocketAddr::new(address.parse().unwrap(), 1))
+    }
+
+    #[test]
+    fn a_host_has_so_many_connections_and_an_ipv6_network_counts_as_one() {
+        let mut hosts = Hosts::new(2);
+        let mut enter = |address| hosts.enter(&text(address));
+        assert_eq!(
+            ["1.2.3.4", "1.2.3.5", "::ffff:1.2.3.4", "1.2.3.4"].map(&mut enter),
+            [true, true, true, false]
+        );
+        assert_eq!(["2001:db8::1", "2001:db8::2:1", "2001:db8::3"].map(&mut enter), [true, true, false]);
+        assert!(enter("2001:db8:0:1::1"));
+        hosts.leave(&text("2001:db8::9"));
+        assert!(hosts.enter(&text("2001:db8::3")));
+        for address in ["1.2.3.4", "1.2.3.4", "1.2.3.5"] {
+            hosts.leave(&text(address));
+        }
+        assert_eq!(hosts.open.len(), 2, "who has left is forgotten");
+    }
 
     #[test]
     fn the_longest_address_fits_and_mapped_ones_are_plain() {

@@ -95,6 +95,9 @@ impl<N: Net> Proxy<N> {
                 })?,
             }
         }
+        ensure(self.hosts.open().is_none_or(|open| open == self.clients.len()), || {
+            format!("{:?} clients counted by host, {} are open", self.hosts.open(), self.clients.len())
+        })?;
         let mut pooled = 0;
         for (id, upstream) in self.upstreams.iter() {
             match upstream.state {

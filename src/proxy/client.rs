@@ -62,6 +62,8 @@ pub(super) struct Client<S> {
     pub(super) readable: bool,
     /// The client sends no more.
     pub(super) read_closed: bool,
+    /// How many requests more this connection serves.
+    pub(super) requests_left: u32,
     /// Received, but not consumed: part of a head, or pipelined requests.
     pub(super) pending: Option<Buffer>,
     /// Not yet taken by the socket.
@@ -70,17 +72,24 @@ pub(super) struct Client<S> {
 }
 
 impl<S> Client<S> {
-    pub(super) fn new(stream: S, address: SocketAddr) -> Client<S> {
+    /// A connection that serves `requests` of them.
+    pub(super) fn new(stream: S, address: SocketAddr, requests: u32) -> Client<S> {
         Client {
             stream,
             address: AddressText::new(address),
             state: ClientState::Idle,
             readable: false,
             read_closed: false,
+            requests_left: requests,
             pending: None,
             unsent: None,
             deadline: Deadline::default(),
         }
+    }
+
+    /// Whether it is between requests and nothing of a next one is known.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == ClientState::Idle && self.pending.is_none()
     }
 }
 
@@ -160,6 +169,8 @@ impl<N: Net> Proxy<N> {
     /// the client has closed its side: then the end of the stream is still to be read.
     fn read_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId, reading: Reading, input: &mut [u8]) {
         let Some(client) = self.clients.get_mut(id) else { return };
+        let most = input.len().min(self.options.limits.pipelined_bytes);
+        let input = &mut input[..most];
         match client.stream.read(input) {
             Ok(0) => {
                 let departure = rules::client_ended(client.state);
@@ -190,7 +201,13 @@ impl<N: Net> Proxy<N> {
             Reading::Head => match client.pending.take() {
                 Some(mut head) => {
                     head.push(bytes);
-                    self.buffered_request(turn, id, head);
+                    // Without the end of a line nothing is complete, and a head in drops is not worth a look at each.
+                    let ends_line = memchr::memchr(b'\n', bytes).is_some();
+                    if ends_line || head.len() >= self.options.limits.request.head_bytes {
+                        self.buffered_request(turn, id, head);
+                    } else {
+                        client.pending = Some(head);
+                    }
                 }
                 None => match self.request_bytes(turn, id, bytes) {
                     Some(consumed) => self.keep_pending(id, &bytes[consumed..]),
@@ -239,23 +256,25 @@ impl<N: Net> Proxy<N> {
     /// not complete.
     fn request_bytes(&mut self, turn: &mut Turn<'_, N>, id: ClientId, bytes: &mut [u8]) -> Option<usize> {
         let mut space = field_space();
-        let plan = match RequestHead::parse(bytes, &mut space) {
+        let plan = match RequestHead::parse_within(&self.options.limits.request, bytes, &mut space) {
             // RFC 9112 §2.2: an empty line before a request is no part of it, and its sender owes us none.
             Ok(None) if bytes == b"\r\n" => {
                 self.conclude(turn, id, After::KeepAlive);
                 return Some(bytes.len());
             }
             Ok(None) => return None,
-            Ok(Some(head)) if head.body == BodyLength::Chunked && !self.chunks_are_valid(&head) => {
-                self.refuse(turn, id, HeadError::Malformed("the chunked body is malformed"));
-                return Some(bytes.len());
-            }
-            Ok(Some(head)) => match self.take_in(turn, id, &head) {
-                Some(intake) => {
-                    let (head, rest) = bytes.split_at_mut(intake.len);
-                    return Some(head.len() + self.gather(turn, id, *intake, rest));
+            Ok(Some(head)) => match self.judge_chunks(&head) {
+                Ok(()) => match self.take_in(turn, id, &head) {
+                    Some(intake) => {
+                        let (head, rest) = bytes.split_at_mut(intake.len);
+                        return Some(head.len() + self.gather(turn, id, *intake, rest));
+                    }
+                    None => self.plan(turn, id, &head),
+                },
+                Err(error) => {
+                    self.refuse(turn, id, error);
+                    return Some(bytes.len());
                 }
-                None => self.plan(turn, id, &head),
             },
             Err(error) => {
                 self.refuse(turn, id, error);
@@ -266,12 +285,22 @@ impl<N: Net> Proxy<N> {
         Some(head.len() + self.forward(turn, id, plan, rest))
     }
 
-    /// Whether what came of a chunked body with its head is well-formed: if not, no backend is chosen for it.
-    fn chunks_are_valid(&mut self, head: &RequestHead<'_, '_>) -> bool {
+    /// Whether what came of a chunked body with its head is well-formed and within its limit: if not, no backend is
+    /// chosen for it.
+    fn judge_chunks(&mut self, head: &RequestHead<'_, '_>) -> Result<(), HeadError> {
+        if head.body != BodyLength::Chunked {
+            return Ok(());
+        }
         let mut copy = self.buffers.copy(head.rest());
-        let valid = BodyReader::new(BodyLength::Chunked).read(copy.as_mut_slice()).is_ok();
+        let read = BodyReader::new(BodyLength::Chunked).read(copy.as_mut_slice());
         self.buffers.put(copy);
-        valid
+        match read {
+            Err(_) => Err(HeadError::Malformed("the chunked body is malformed")),
+            Ok(piece) if piece.data.len() as u64 > self.options.limits.request.body_bytes => {
+                Err(HeadError::BodyTooLarge)
+            }
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Answers a request that is never forwarded. Where the next one would begin is not known, so the connection

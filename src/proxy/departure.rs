@@ -18,6 +18,14 @@ use crate::net::{Net, Stream, Token};
 const LINGER: Duration = Duration::from_secs(2);
 
 impl<N: Net> Proxy<N> {
+    /// Counts a request of the client: whether its connection may serve another one after it.
+    pub(super) fn serves_another(&mut self, id: ClientId) -> bool {
+        let keeps = self.options.client_keepalive && !self.is_draining();
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        client.requests_left = client.requests_left.saturating_sub(1);
+        keeps && client.requests_left > 0
+    }
+
     /// The response has been handed over: what becomes of the connection?
     pub(super) fn conclude(&mut self, turn: &mut Turn<'_, N>, id: ClientId, after: After) {
         let draining = self.is_draining();
@@ -33,6 +41,9 @@ impl<N: Net> Proxy<N> {
                 client.deadline.set(turn.timers, now + self.options.idle_timeout, Timer::Client(id));
                 if unread {
                     turn.again(Token::new(CLIENT, id));
+                }
+                if self.crowd.knows_all() {
+                    self.also_idle(turn, id);
                 }
             }
             Conclusion::Close => self.close_client(turn, id),
@@ -92,10 +103,11 @@ impl<N: Net> Proxy<N> {
     /// Closes the connection; no exchange is in flight on it.
     pub(super) fn close_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
         let Some(mut client) = self.clients.remove(id) else { return };
+        self.hosts.leave(&client.address);
         client.deadline.disarm(turn.timers);
         client.pending.into_iter().chain(client.unsent).for_each(|b| self.buffers.put(b));
         self.tell_soon(turn);
-        self.room_for_one(turn);
+        self.knock(turn);
     }
 
     pub(super) fn client_expired(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {

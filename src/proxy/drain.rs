@@ -34,7 +34,7 @@ impl<N: Net> Proxy<N> {
         self.flush_records(turn.now());
         // Who is in the backlog has connected before the signal.
         self.door.knocked();
-        while self.door.may_accept() && self.clients.len() < self.options.max_connections {
+        while self.door.may_accept() && self.clients.len() < self.options.limits.connections {
             self.accept(turn);
         }
         self.door.shut();

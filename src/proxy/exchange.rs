@@ -25,8 +25,8 @@ use crate::time::Instant;
 /// The request on its way to the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestSide {
-    /// The head is sent; the body is coming.
-    Body { reader: BodyReader, coding: Coding },
+    /// The head is sent; the body is coming, of which `room` bytes more are taken.
+    Body { reader: BodyReader, coding: Coding, room: u64 },
     /// All of it has been read from the client.
     Done,
     /// The backend takes no more of it; it may have responded already.

@@ -20,6 +20,7 @@ pub(super) enum Failure {
     UpstreamTruncatedBody,
     UpstreamBodyMalformed,
     ClientBodyMalformed,
+    ClientBodyTooLarge,
     ClientBodyTimeout,
     ClientGone,
     DrainLimit,
@@ -51,6 +52,7 @@ impl Failure {
             Failure::UpstreamTruncatedBody => "upstream-truncated-body",
             Failure::UpstreamBodyMalformed => "upstream-body-malformed",
             Failure::ClientBodyMalformed => "client-body-malformed",
+            Failure::ClientBodyTooLarge => "client-body-too-large",
             Failure::ClientBodyTimeout => "client-body-timeout",
             Failure::ClientGone => "client-gone",
             Failure::DrainLimit => "draining",
@@ -85,6 +87,7 @@ impl Failure {
                 (502, Some("upstream-malformed"), true, "the backend's response body is malformed")
             }
             Failure::ClientBodyMalformed => (400, None, false, "the chunked body is malformed"),
+            Failure::ClientBodyTooLarge => (413, None, false, "the request body is too large"),
             Failure::ClientBodyTimeout => (408, None, false, "the request body did not arrive in time"),
             Failure::ClientGone => (499, None, false, "the client left"),
             Failure::DrainLimit => (503, Some("draining"), false, "the proxy is stopping"),
@@ -134,6 +137,7 @@ mod tests {
             (UpstreamTruncatedBody, 502, Some("upstream-reset"), true),
             (UpstreamBodyMalformed, 502, Some("upstream-malformed"), true),
             (ClientBodyMalformed, 400, None, false),
+            (ClientBodyTooLarge, 413, None, false),
             (ClientBodyTimeout, 408, None, false),
             (ClientGone, 499, None, false),
             (DrainLimit, 503, Some("draining"), false),

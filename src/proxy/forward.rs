@@ -11,8 +11,9 @@ use super::client::{After, ClientState};
 use super::exchange::{Exchange, Owner, RequestSide, ResponseSide};
 use super::failure::Failure;
 use super::rules::Event;
+use super::target::Attempt;
 use super::trace::reach;
-use super::upstream::{Attempt, Upstream, UpstreamState};
+use super::upstream::{Upstream, UpstreamState};
 use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::{BackendId, Choice};
 use crate::buffer::Buffer;
@@ -23,7 +24,7 @@ use crate::h1::reply::Reply;
 use crate::h1::request::RequestHead;
 use crate::h1::rewrite::{self, RequestContext};
 use crate::h1::{BodyLength, HeadError, Version};
-use crate::net::{Connect, Net, Token, send};
+use crate::net::{Connect, Net, Token, is_exhaustion, send};
 use crate::record::{Averages, Mode, Record};
 use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
@@ -51,6 +52,7 @@ impl<N: Net> Proxy<N> {
     pub(super) fn plan(&mut self, turn: &mut Turn<'_, N>, id: ClientId, head: &RequestHead<'_, '_>) -> Plan {
         let now = turn.now();
         let choice = self.servers.balance.select(now);
+        let keep = self.serves_another(id);
         self.head.clear();
         let request_id = self.tracer.identify(head);
         if let (Some(choice), Some(client)) = (choice, self.clients.get(id)) {
@@ -66,7 +68,6 @@ impl<N: Net> Proxy<N> {
         if self.tracer.is_on() {
             self.trace_choice(turn, id, head, choice, now);
         }
-        let keep = self.options.client_keepalive && !self.is_draining();
         Plan {
             len: head.len,
             choice,
@@ -104,7 +105,8 @@ impl<N: Net> Proxy<N> {
         let exchange = self.begin(turn, client, &plan, choice.backend);
         self.tracer.took_in(exchange, piece.consumed);
         if !done {
-            self.set_request(exchange, RequestSide::Body { reader, coding });
+            let room = self.options.limits.request.body_bytes.saturating_sub(piece.data.len() as u64);
+            self.set_request(exchange, RequestSide::Body { reader, coding, room });
         }
         let data = &rest[piece.data.clone()];
         let line = ChunkLine::new(coding, data.len());
@@ -231,7 +233,8 @@ impl<N: Net> Proxy<N> {
                     }
                     return;
                 }
-                Err(e) if is_exhaustion(&e) => {
+                Err(e) if is_exhaustion(&e) && self.make_way(turn) => {}
+                Err(e) if is_ours(&e) => {
                     let (now, url) = (turn.now(), self.servers.url(backend));
                     self.told.error(now, || format!("no socket to {url} can be had: {e} ({})", advice(&e)));
                     failed = Event::NoSocket;
@@ -270,11 +273,16 @@ impl<N: Net> Proxy<N> {
     /// Further bytes of a request body. Returns how many of them belong to it.
     pub(super) fn body_bytes(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, bytes: &mut [u8]) -> usize {
         let Some(exchange) = self.exchanges.get_mut(id) else { return bytes.len() };
-        let RequestSide::Body { reader, coding } = &mut exchange.request else { return 0 };
+        let RequestSide::Body { reader, coding, room } = &mut exchange.request else { return 0 };
         let Ok(piece) = reader.read(bytes) else {
             self.happened(turn, id, Event::RequestBodyMalformed);
             return bytes.len();
         };
+        let Some(left) = room.checked_sub(piece.data.len() as u64) else {
+            self.happened(turn, id, Event::RequestBodyTooLarge);
+            return bytes.len();
+        };
+        *room = left;
         let (done, coding) = (reader.is_done(), *coding);
         exchange.awaits_continue = false;
         self.tracer.took_in(id, piece.consumed);
@@ -337,10 +345,10 @@ impl<N: Net> Proxy<N> {
 }
 
 /// Whether the error says that this machine has run out of something, rather than that the backend is not there.
-fn is_exhaustion(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let ours = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM, Errno::NOSPC];
-    error.raw_os_error().is_some_and(|code| ours.iter().any(|e| e.raw_os_error() == code))
+fn is_ours(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, StorageFull};
+    // epoll_ctl(2) says ENOSPC when the user watches too many descriptors.
+    is_exhaustion(error) || matches!(error.kind(), AddrNotAvailable | StorageFull)
 }
 
 fn advice(error: &io::Error) -> &'static str {

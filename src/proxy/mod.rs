@@ -8,6 +8,7 @@ mod address;
 mod batching;
 mod check;
 mod client;
+mod crowd;
 mod departure;
 mod drain;
 mod exchange;
@@ -21,6 +22,7 @@ mod response;
 mod rules;
 mod run;
 mod servers;
+mod target;
 mod trace;
 mod tunnel;
 mod upstream;
@@ -38,8 +40,10 @@ use crate::slots::{SlotId, Slots};
 use crate::telemetry::{Conduct, Counters, Recorder};
 use crate::time::Instant;
 
+use address::Hosts;
 use batching::Batching;
 use client::Client;
+use crowd::Crowd;
 use drain::Phase;
 use exchange::Exchange;
 use servers::Servers;
@@ -47,11 +51,11 @@ use trace::Tracer;
 use upstream::Upstream;
 
 pub use batching::BatchOptions;
-pub use options::{Backend, ConnectionMode, HalfClose, Options};
+pub use options::{Backend, ConnectionMode, HalfClose, Limits, Options};
 pub use run::{RunningProxy, spawn};
 
 /// What one read takes at most, and what may wait for a slow receiver.
-const INPUT_BLOCK_BYTES: usize = 64 * 1024;
+pub const INPUT_BLOCK_BYTES: usize = 64 * 1024;
 
 /// How long records and gauges gather before telemetry gets them.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -95,6 +99,8 @@ pub struct Proxy<N: Net> {
     options: Options,
     door: Door<N::Listener>,
     clients: Slots<Client<N::Stream>>,
+    hosts: Hosts,
+    crowd: Crowd,
     upstreams: Slots<Upstream<N::Stream>>,
     exchanges: Slots<Exchange>,
     servers: Servers,
@@ -126,6 +132,8 @@ impl<N: Net> Proxy<N> {
         Proxy {
             door: Door::new(listener),
             clients: Slots::default(),
+            crowd: Crowd::default(),
+            hosts: Hosts::new(options.limits.connections_per_client),
             upstreams: Slots::default(),
             exchanges: Slots::default(),
             servers: Servers::new(&options),
@@ -268,9 +276,9 @@ mod tests {
     fn entries_stay_small() {
         type Socket = mio::net::TcpStream;
         let sizes = [
-            ("client", size_of::<Client<Socket>>(), 176),
+            ("client", size_of::<Client<Socket>>(), 184),
             ("upstream", size_of::<Upstream<Socket>>(), 160),
-            ("exchange", size_of::<Exchange>(), 128),
+            ("exchange", size_of::<Exchange>(), 136),
             ("record", size_of::<Record>(), 40),
         ];
         for (name, size, bound) in sizes {

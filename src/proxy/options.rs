@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::BatchOptions;
+use super::{BatchOptions, INPUT_BLOCK_BYTES};
 use crate::balance::RoutingMode;
+use crate::h1::request::RequestLimits;
 
 /// Whether upstream connections are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,8 +129,41 @@ pub struct Options {
     pub explain: bool,
     /// Whether a trace of each exchange is recorded.
     pub trace: bool,
-    /// How many client connections may be open at once; further ones wait in the listen backlog. At least 1.
-    pub max_connections: usize,
+    /// How much is taken and kept.
+    pub limits: Limits,
+}
+
+/// How much is taken from clients, and how many connections are kept. Each is at least 1, and the largest value of its type
+/// where there is no limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// How large a request may be.
+    pub request: RequestLimits,
+    /// What one read of a client takes at most, bytes: so much of further requests may wait in memory while one is in
+    /// flight.
+    pub pipelined_bytes: usize,
+    /// How many requests a client's connection serves.
+    pub requests_per_connection: u32,
+    /// How many client connections may be open at once: the one that has been idle longest gives way to a further one,
+    /// which waits in the listen backlog while none is.
+    pub connections: usize,
+    /// How many of them may come from one address.
+    pub connections_per_client: usize,
+    /// How many upstream connections may rest in the pool of one backend.
+    pub pool_per_backend: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            request: RequestLimits::default(),
+            pipelined_bytes: INPUT_BLOCK_BYTES,
+            requests_per_connection: u32::MAX,
+            connections: usize::MAX,
+            connections_per_client: usize::MAX,
+            pool_per_backend: usize::MAX,
+        }
+    }
 }
 
 impl Options {

@@ -25,6 +25,11 @@ impl Pool {
         self.idle.len()
     }
 
+    /// The one that has been idle longest.
+    pub(super) fn oldest(&self) -> Option<UpstreamId> {
+        self.idle.first().copied()
+    }
+
     /// Forgets a connection that was closed while idle. Searched from the oldest, which mostly goes first.
     pub(super) fn remove(&mut self, id: UpstreamId) {
         if let Some(at) = self.idle.iter().position(|&other| other == id) {

@@ -131,7 +131,7 @@ impl<N: Net> Proxy<N> {
         head: &ResponseHead<'_, '_>,
         now: Instant,
     ) -> Option<ResponseBody> {
-        let draining = self.is_draining();
+        let closing = self.is_draining() || self.is_crowded();
         let exchange = self.exchanges.get(id)?;
         if let Owner::Batch(call) = exchange.owner {
             let content_type = head.fields.iter().find(|f| f.name.eq_ignore_ascii_case("content-type"));
@@ -142,7 +142,7 @@ impl<N: Net> Proxy<N> {
         let unframed =
             coding == Coding::Identity && matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
         let request_done = exchange.request == RequestSide::Done;
-        let keep = exchange.persistence == Persistence::KeepAlive && request_done && !unframed && !draining;
+        let keep = exchange.persistence == Persistence::KeepAlive && request_done && !unframed && !closing;
         let persistence = if keep { Persistence::KeepAlive } else { Persistence::Close };
         let date = self.date.at(turn.net.wall(now));
         let told = self.tracer.told(id, self.servers.target(exchange.backend), now);

@@ -6,8 +6,9 @@
 
 use super::client::{After, ClientState};
 use super::failure::Failure;
+use super::target::Attempt;
 use super::tunnel::Direction;
-use super::upstream::{Attempt, UpstreamState};
+use super::upstream::UpstreamState;
 use super::{ExchangeId, HalfClose, TicketId, exchange::RequestSide};
 
 /// What has befallen an exchange. Progress is none: bytes are just passed on.
@@ -28,6 +29,8 @@ pub(super) enum Event {
     ResponseHeadMalformed,
     ResponseBodyMalformed,
     RequestBodyMalformed,
+    /// The client has sent more of its body than is taken.
+    RequestBodyTooLarge,
     /// The client has closed its side in the middle of its body.
     ClientClosed,
     /// The client's connection is lost.
@@ -84,6 +87,7 @@ pub(super) const fn exchange(event: Event, progress: Progress) -> Effect {
         (Event::ResponseHeadMalformed, _) => Effect::Fail(Failure::UpstreamHeadMalformed),
         (Event::ResponseBodyMalformed, _) => Effect::Fail(Failure::UpstreamBodyMalformed),
         (Event::RequestBodyMalformed, _) => Effect::Fail(Failure::ClientBodyMalformed),
+        (Event::RequestBodyTooLarge, _) => Effect::Fail(Failure::ClientBodyTooLarge),
         (Event::ClientSendsNothing, _) => Effect::Fail(Failure::ClientBodyTimeout),
         (Event::ClientClosed | Event::ClientLost | Event::ClientTakesNothing, _) => {
             Effect::Fail(Failure::ClientGone)

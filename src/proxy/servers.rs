@@ -5,7 +5,7 @@
 
 use super::Options;
 use super::pool::Pool;
-use super::upstream::Target;
+use super::target::Target;
 use crate::balance::{Availability, BackendId, Balance, Choice, Outcome, Reason};
 use crate::record::Averages;
 use crate::telemetry::{Gauge, console};

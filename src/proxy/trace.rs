@@ -6,7 +6,7 @@
 
 use super::client::Client;
 use super::failure::Failure;
-use super::upstream::Target;
+use super::target::Target;
 use super::{CallId, ClientId, ExchangeId, Options, Proxy, Turn};
 use crate::balance::{BackendId, Choice};
 use crate::h1::fields::FieldSet;

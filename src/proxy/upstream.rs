@@ -4,13 +4,13 @@
 //! sending (`forward.rs`), the order of reuse (`pool.rs`). Floor 3.
 
 use std::io::{self, Read};
-use std::net::SocketAddr;
 
 use super::exchange::{Owner, RequestSide};
 use super::rules::{self, Event, Silence, UpstreamStep};
+use super::target::Attempt;
 use super::trace::reach;
 use super::tunnel::Side;
-use super::{Backend, CLIENT, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
+use super::{CLIENT, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::BackendId;
 use crate::buffer::{Buffer, BufferPool};
 use crate::deadline::Deadline;
@@ -20,50 +20,6 @@ use crate::time::Instant;
 
 /// How many reads one upstream gets before the others have their turn.
 const READS_PER_TURN: usize = 4;
-
-/// Where a backend is.
-pub(super) struct Target {
-    pub(super) authority: String,
-    addresses: Vec<SocketAddr>,
-    /// The address that connected last: the first to be tried.
-    preferred: usize,
-}
-
-impl Target {
-    pub(super) fn new(backend: &Backend) -> Target {
-        let (authority, addresses) = (backend.authority.clone(), backend.addresses.clone());
-        Target { authority, addresses, preferred: 0 }
-    }
-
-    /// A new attempt, which begins with the address that connected last.
-    pub(super) fn attempt(&self) -> Attempt {
-        Attempt { first: self.preferred, tried: 0 }
-    }
-
-    /// The address whose turn it is in an attempt; none when all have failed.
-    pub(super) fn address(&self, attempt: Attempt) -> Option<SocketAddr> {
-        let position = (attempt.first + attempt.tried) % self.addresses.len();
-        (attempt.tried < self.addresses.len()).then(|| self.addresses[position])
-    }
-
-    fn connected(&mut self, attempt: Attempt) {
-        self.preferred = (attempt.first + attempt.tried) % self.addresses.len();
-    }
-}
-
-/// One attempt's way through the addresses of a backend. It does not move when other attempts learn of a better one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Attempt {
-    first: usize,
-    tried: usize,
-}
-
-impl Attempt {
-    /// The address whose turn it was has failed.
-    pub(super) const fn next(self) -> Attempt {
-        Attempt { first: self.first, tried: self.tried + 1 }
-    }
-}
 
 /// What an upstream connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,11 +284,24 @@ impl<N: Net> Proxy<N> {
             upstream.state = UpstreamState::Idle;
             upstream.deadline.set(turn.timers, now + self.options.pool_idle_timeout, Timer::Upstream(id));
             let backend = upstream.backend;
-            self.servers.pool(backend).put(id);
+            let pool = self.servers.pool(backend);
+            pool.put(id);
+            if pool.len() > self.options.limits.pool_per_backend {
+                self.close_oldest(turn, backend);
+            }
         } else {
             self.close_upstream(turn, id);
         }
         carried
+    }
+
+    /// Closes the connection that has been idle longest in the pool of `backend`.
+    #[cold]
+    pub(super) fn close_oldest(&mut self, turn: &mut Turn<'_, N>, backend: BackendId) {
+        let pool = self.servers.pool(backend);
+        let Some(oldest) = pool.oldest() else { return };
+        pool.remove(oldest);
+        self.close_upstream(turn, oldest);
     }
 
     pub(super) fn close_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) {
@@ -369,32 +338,5 @@ impl<N: Net> Proxy<N> {
                 self.tell_soon(turn);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Others learn of a better address while an attempt is under way: it still tries each one once.
-    #[test]
-    fn an_attempt_tries_each_address_once_whatever_others_learn() {
-        let addresses: Vec<SocketAddr> =
-            ["127.0.0.1:1", "127.0.0.2:2", "[::1]:3"].map(|a| a.parse().unwrap()).to_vec();
-        let backend = Backend { url: String::new(), authority: String::new(), addresses: addresses.clone() };
-        let mut target = Target::new(&backend);
-        let (mut one, other) = (target.attempt(), target.attempt().next());
-        let mut tried = Vec::new();
-        while let Some(address) = target.address(one) {
-            tried.push(address);
-            target.connected(other);
-            one = one.next();
-        }
-        assert_eq!(tried, addresses);
-        assert_eq!(
-            target.address(target.attempt()),
-            Some(addresses[1]),
-            "the one that connected is first now"
-        );
     }
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::buffer::BufferPool;
 use crate::h1::HttpDate;
-use crate::net::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door, Net, Readiness, Token, Wake};
+use crate::net::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door, Net, Readiness, Token, Wake, is_exhaustion};
 use crate::reactor::{Flow, Handler};
 use crate::slots::{SlotId, Slots};
 
@@ -172,9 +172,11 @@ impl<N: Net, S: Service> Server<N, S> {
             }
             match self.door.accept(turn.net) {
                 Accepted::Client(stream, _) => self.admit(turn, Connection::new(stream)),
+                Accepted::Lost => {}
                 Accepted::Nobody => return,
-                Accepted::Exhausted(e) => {
-                    log::error!("{}: cannot accept: {e}; raise the descriptor limit", self.service.name());
+                Accepted::Exhausted(e) | Accepted::Failed(e) => {
+                    let advice = if is_exhaustion(&e) { "; raise the descriptor limit" } else { "" };
+                    log::error!("{}: cannot accept: {e}{advice}", self.service.name());
                     let resume = turn.now() + ACCEPT_PAUSE;
                     turn.timers.insert(resume, Timer::Accept);
                     return;

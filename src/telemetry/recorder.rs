@@ -46,6 +46,12 @@ pub struct Gauge {
 pub struct Counters {
     /// Client connections accepted.
     pub clients_accepted: u64,
+    /// Client connections closed at once, because their host had too many.
+    pub clients_refused: u64,
+    /// Idle client connections closed to make room.
+    pub clients_evicted: u64,
+    /// Idle upstream connections closed to make room.
+    pub connections_evicted: u64,
     /// Client connections open now.
     pub clients_open: u64,
     /// Upstream connections opened.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::balance::RoutingMode;
 use crate::h1::request::Target;
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
-use crate::proxy::{self, Backend, ConnectionMode, HalfClose, Options, Proxy};
+use crate::proxy::{self, Backend, ConnectionMode, HalfClose, Limits, Options, Proxy};
 use crate::record::Record;
 use crate::server::Control;
 use crate::telemetry::{Counters, Tap, tap};
@@ -59,6 +59,8 @@ pub struct Plan {
     pub half_close: HalfClose,
     /// How the links behave.
     pub weather: Weather,
+    /// How many client connections the proxy has room for.
+    pub max_clients: usize,
     /// How long the users keep asking.
     pub duration: Duration,
 }
@@ -137,7 +139,9 @@ impl World {
         let traced = plan.seed.is_multiple_of(2);
         let told = Options { explain: traced, trace: traced, run: plan.seed, ..options(servers) };
         let (connections, routing, half_close) = (plan.connections, plan.routing, plan.half_close);
-        let proxy = Proxy::new(Options { connections, routing, half_close, ..told }, listener, recorder);
+        let mut options = Options { connections, routing, half_close, ..told };
+        options.limits.connections = plan.max_clients;
+        let proxy = Proxy::new(options, listener, recorder);
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);
         let clients = Clients::new(fabric.clone(), address(80), plan.behaviour, plan.weather.resets == 0.0);
@@ -307,6 +311,6 @@ fn options(backends: Vec<Backend>) -> Options {
         run: 0,
         explain: false,
         trace: false,
-        max_connections: 10_000,
+        limits: Limits { connections_per_client: 9_999, ..Limits::default() },
     }
 }

@@ -119,8 +119,9 @@ impl UnrulyBackend {
                     let registered = turn.net.register(&mut connection.stream, Token::new(CONNECTION, id));
                     assert!(registered.is_ok(), "a virtual stream can always be registered");
                 }
+                Accepted::Lost => {}
                 Accepted::Nobody => return,
-                Accepted::Exhausted(_) => {
+                Accepted::Exhausted(_) | Accepted::Failed(_) => {
                     let later = turn.now() + PAUSE;
                     turn.timers.insert(later, Timer::Accept);
                     return;

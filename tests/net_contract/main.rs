@@ -183,6 +183,7 @@ fn bytes<L: Lab>(lab: L) {
     assert_eq!(client.write_vectored(&parts).unwrap(), 5, "a vectored write is one message");
     let ready = wait(&mut lab, SERVER, |r| r.readable);
     assert!(ready.writable && !ready.read_closed && !ready.broken, "an edge reports all levels: {ready:?}");
+    assert!(server.has_unread() && !client.has_unread());
     let mut two = [0; 2];
     assert_eq!(server.read(&mut two).unwrap(), 2);
     assert_eq!(
@@ -192,6 +193,7 @@ fn bytes<L: Lab>(lab: L) {
     );
     assert_eq!(read_all(&mut server), (b"llo".to_vec(), Some(ErrorKind::WouldBlock)), "it is still there");
     assert_eq!(reports(&drain(&mut lab), SERVER), [], "a drained socket is silent");
+    assert!(!server.has_unread());
     client.write_all(b"more").unwrap();
     wait(&mut lab, SERVER, |r| r.readable);
     client.write_all(b" and more").unwrap();

@@ -17,7 +17,7 @@ use crate::balance::{Availability, RoutingMode};
 use crate::h1::reply::phrase;
 use crate::telemetry::histogram::Histogram;
 use crate::telemetry::process::ProcessFigures;
-use crate::telemetry::{BackendSnapshot, Counters, Snapshot};
+use crate::telemetry::{BackendSnapshot, Snapshot};
 
 /// Upper bounds in seconds: those of OpenTelemetry's `http.server.request.duration`, with finer ones below.
 const SECONDS: [f64; 20] = [
@@ -156,59 +156,73 @@ impl Families {
         )
     }
 
-    fn connections(&self, series: &mut Series<'_>) -> fmt::Result {
-        let Counters {
-            clients_accepted,
-            clients_open,
-            connections_opened,
-            connections_closed,
-            connections_open,
-            connections_reused,
-            connections_stale,
-            retries: _,
-            cancelled_forwarded,
-            cancelled_batched,
-            tunnels_opened,
-            tunnels_open,
-        } = self.snapshot.counters;
+    fn clients(&self, series: &mut Series<'_>) -> fmt::Result {
+        let counters = &self.snapshot.counters;
         for (name, help, value) in [
-            ("tidegate_client_connections", "Client connections accepted.", clients_accepted),
-            ("tidegate_upstream_connections_opened", "Connections to servers opened.", connections_opened),
+            ("tidegate_client_connections", "Client connections accepted.", counters.clients_accepted),
             (
-                "tidegate_upstream_connections_closed",
-                "Connections to servers closed, by either side.",
-                connections_closed,
+                "tidegate_client_connections_refused",
+                "Client connections closed at once: their host had too many.",
+                counters.clients_refused,
             ),
             (
-                "tidegate_upstream_connections_reused",
-                "Requests sent on a connection that had served one before.",
-                connections_reused,
+                "tidegate_client_connections_evicted",
+                "Idle client connections closed to make room.",
+                counters.clients_evicted,
             ),
-            (
-                "tidegate_upstream_connections_stale",
-                "Reused connections that turned out closed before any byte of an answer.",
-                connections_stale,
-            ),
-            ("tidegate_tunnels", "WebSocket tunnels opened.", tunnels_opened),
+            ("tidegate_tunnels", "WebSocket tunnels opened.", counters.tunnels_opened),
         ] {
             series.counter(name, help, one(value))?;
         }
         series.counter(
             "tidegate_cancelled_requests",
             "Requests that ended because their client had left.",
-            [("forwarded", cancelled_forwarded), ("batched", cancelled_batched)]
+            [("forwarded", counters.cancelled_forwarded), ("batched", counters.cancelled_batched)]
                 .map(|(path, count)| (vec![("path", path)], count as f64)),
         )?;
-        series.gauge("tidegate_open_tunnels", "WebSocket tunnels open now.", one(tunnels_open))?;
+        series.gauge("tidegate_open_tunnels", "WebSocket tunnels open now.", one(counters.tunnels_open))?;
         series.gauge(
             "tidegate_open_client_connections",
             "Client connections open now.",
-            one(clients_open),
-        )?;
+            one(counters.clients_open),
+        )
+    }
+
+    fn connections(&self, series: &mut Series<'_>) -> fmt::Result {
+        let counters = &self.snapshot.counters;
+        for (name, help, value) in [
+            (
+                "tidegate_upstream_connections_opened",
+                "Connections to servers opened.",
+                counters.connections_opened,
+            ),
+            (
+                "tidegate_upstream_connections_closed",
+                "Connections to servers closed, by either side.",
+                counters.connections_closed,
+            ),
+            (
+                "tidegate_upstream_connections_evicted",
+                "Idle connections to servers closed to make room.",
+                counters.connections_evicted,
+            ),
+            (
+                "tidegate_upstream_connections_reused",
+                "Requests sent on a connection that had served one before.",
+                counters.connections_reused,
+            ),
+            (
+                "tidegate_upstream_connections_stale",
+                "Reused connections that turned out closed before any byte of an answer.",
+                counters.connections_stale,
+            ),
+        ] {
+            series.counter(name, help, one(value))?;
+        }
         series.gauge(
             "tidegate_open_upstream_connections",
             "Connections to servers open now, idle ones included.",
-            one(connections_open),
+            one(self.snapshot.counters.connections_open),
         )?;
         series.gauge(
             "tidegate_idle_upstream_connections",
@@ -272,6 +286,7 @@ impl Collector for Families {
         let mut series = Series(encoder);
         self.requests(&mut series)?;
         self.backends(&mut series)?;
+        self.clients(&mut series)?;
         self.connections(&mut series)?;
         if let Some(state) = &self.snapshot.batching {
             batching::encode(state, &mut series)?;

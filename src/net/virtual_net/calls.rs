@@ -172,6 +172,10 @@ impl Kernel {
         self.schedule(at, Happening::Fin { to });
     }
 
+    pub(super) fn has_unread(&self, id: SlotId) -> bool {
+        self.ends.get(id).is_some_and(|end| !end.received.is_empty())
+    }
+
     pub(super) fn reset_on_close(&mut self, id: SlotId) {
         if let Some(end) = self.ends.get_mut(id) {
             end.reset_on_close = true;

@@ -216,6 +216,10 @@ impl Stream for VirtualStream {
         self.fabric.0.borrow().is_broken(self.id)
     }
 
+    fn has_unread(&self) -> bool {
+        self.fabric.0.borrow().has_unread(self.id)
+    }
+
     fn reset_on_close(&self) {
         self.fabric.0.borrow_mut().reset_on_close(self.id);
     }

@@ -79,6 +79,7 @@ impl<N: Net> Proxy<N> {
         self.tracer.identify(head);
         let trace = self.clients.get(id).filter(|_| self.tracer.is_on());
         let trace = trace.map(|client| Box::new(*self.tracer.head_read(id, client, head, turn.now())));
+        let keep = head.persistence == Persistence::KeepAlive && self.serves_another(id);
         Some(Box::new(Intake {
             id: self.tracer.id(),
             trace,
@@ -88,7 +89,7 @@ impl<N: Net> Proxy<N> {
             expects_continue: head.expects_continue(),
             version: head.version,
             to_head: head.is_head(),
-            keep: head.persistence == Persistence::KeepAlive && self.options.client_keepalive,
+            keep,
         }))
     }
 
@@ -102,7 +103,7 @@ impl<N: Net> Proxy<N> {
         rest: &mut [u8],
     ) -> usize {
         let now = turn.now();
-        let reader = BodyReader::new(intake.body);
+        let (reader, most) = (BodyReader::new(intake.body), self.most_body());
         let expected = match intake.body {
             BodyLength::Exact(n) => usize::try_from(n).unwrap_or(usize::MAX),
             _ => 0,
@@ -122,7 +123,7 @@ impl<N: Net> Proxy<N> {
         let Some(client) = self.clients.get_mut(id) else { return 0 };
         client.state = ClientState::Asking(ticket);
         client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
-        if expected > MAX_BODY_BYTES {
+        if expected > most {
             self.refuse_body(turn, ticket);
             return rest.len();
         }
@@ -143,6 +144,7 @@ impl<N: Net> Proxy<N> {
         id: TicketId,
         bytes: &mut [u8],
     ) -> usize {
+        let most = self.most_body();
         let Some(ticket) = self.batching.as_mut().and_then(|b| b.tickets.get_mut(id)) else { return 0 };
         let Stage::Gathering { reader, body, .. } = &mut ticket.stage else { return 0 };
         let Ok(piece) = reader.read(bytes) else {
@@ -153,7 +155,7 @@ impl<N: Net> Proxy<N> {
         if let Some(trace) = &mut ticket.trace {
             trace.bytes_in += piece.consumed as u64;
         }
-        let (done, too_large, client) = (reader.is_done(), body.len() > MAX_BODY_BYTES, ticket.client);
+        let (done, too_large, client) = (reader.is_done(), body.len() > most, ticket.client);
         if too_large {
             self.refuse_body(turn, id);
             return bytes.len();
@@ -167,8 +169,14 @@ impl<N: Net> Proxy<N> {
         piece.consumed
     }
 
+    /// How long the body of a request that is ours to answer may be.
+    fn most_body(&self) -> usize {
+        usize::try_from(self.options.limits.request.body_bytes)
+            .map_or(MAX_BODY_BYTES, |n| n.min(MAX_BODY_BYTES))
+    }
+
     fn refuse_body(&mut self, turn: &mut Turn<'_, N>, id: TicketId) {
-        let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes");
+        let detail = format!("the body is larger than {} bytes", self.most_body());
         self.answer(turn, id, Answer::refusal(413, &detail).closing());
     }
 

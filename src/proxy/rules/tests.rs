@@ -11,7 +11,7 @@ use Event::*;
 
 const ID: SlotId = SlotId::new(0, 0);
 
-const EVENTS: [Event; 14] = [
+const EVENTS: [Event; 15] = [
     Refused,
     NoSocket,
     ConnectExpired,
@@ -21,6 +21,7 @@ const EVENTS: [Event; 14] = [
     ResponseHeadMalformed,
     ResponseBodyMalformed,
     RequestBodyMalformed,
+    RequestBodyTooLarge,
     ClientClosed,
     ClientLost,
     ClientSendsNothing,
@@ -87,7 +88,7 @@ fn exchange_tables(out: &mut String) {
     });
     let reader = BodyReader::new(BodyLength::Exact(1));
     let sides = [
-        ("Body", RequestSide::Body { reader, coding: Coding::Identity }),
+        ("Body", RequestSide::Body { reader, coding: Coding::Identity, room: 1 }),
         ("Done", RequestSide::Done),
         ("Abandoned", RequestSide::Abandoned),
     ];
