@@ -14,9 +14,28 @@ pub enum Command {
     /// Form batches by this strategy from now on.
     SetStrategy(StrategyName),
     /// Choose these servers no more, or again.
-    SetAvailability(Box<[BackendId]>, Availability),
+    Drain(Box<[BackendId]>, Drained),
     /// Tell whether requests can be served.
     Stand,
+}
+
+/// Whether servers are at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// They are chosen no more, and what they have in flight ends undisturbed.
+    Yes,
+    /// They may be chosen again.
+    No,
+}
+
+impl Drained {
+    /// The word for a server that is so and has no other trouble.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Drained::Yes => Availability::Draining.name(),
+            Drained::No => Availability::Usable.name(),
+        }
+    }
 }
 
 /// What the proxy says to a [`Command`].

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::{measure, opt_out};
-use tidegate::balance::RoutingMode;
+use tidegate::balance::{HealthOptions, RoutingMode};
 use tidegate::net::{
     Connect, Event, Fabric, Net, Stream, Token, VirtualListener, VirtualNet, VirtualStream, VirtualWaker,
     Weather,
@@ -186,6 +186,10 @@ fn options(connections: ConnectionMode, traced: bool) -> Options {
         explain: traced,
         trace: traced,
         limits: Limits { connections: 100, ..Limits::default() },
+        health: HealthOptions::OFF,
+        checks: None,
+        classifier_checks: None,
+        retry_budget: 0.2,
     }
 }
 

@@ -8,6 +8,14 @@ use support::{Client, Gate, Launch, Origin, PATIENCE, Proxy, Refusing, Response,
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
+/// No other backend makes up for a failure, and nobody is left alone for it.
+const ON_ITS_OWN: [&str; 2] = ["--retry-budget=0%", "--eject-after=off"];
+
+fn start_in(mode: &str, urls: &[String; 2]) -> Proxy {
+    let [budget, ejection] = ON_ITS_OWN;
+    Proxy::start(&urls.each_ref().map(String::as_str), &[&format!("--routing={mode}"), budget, ejection])
+}
+
 /// One GET through a proxy in front of `backend`: its response; and its row, which names the backend and the status.
 fn one_get(backend: &str, options: &[&str]) -> (Response, support::Row) {
     let proxy = Proxy::start(&[backend], options);
@@ -156,7 +164,7 @@ fn without_a_backend_it_is_503_and_the_row_has_no_url() {
 fn the_client_keeps_its_connection_after_a_failure() {
     let nobody = Refusing::new();
     let origin = Origin::answering(HELLO);
-    let proxy = Proxy::start(&[&nobody.url(), &origin.url()], &[]);
+    let proxy = Proxy::start(&[&nobody.url(), &origin.url()], &ON_ITS_OWN);
     let mut client = Client::connect(proxy.address);
     let statuses: Vec<_> = (0..4).map(|_| client.get("/").status).collect();
     assert_eq!(statuses, [502, 200, 502, 200]);
@@ -218,7 +226,7 @@ fn a_failing_backend_never_wins_in_adaptive_modes() {
         let nobody = Refusing::new();
         let slow = simulated('B', "50");
         let urls = [nobody.url(), url(slow.address())];
-        let proxy = Proxy::start(&urls.each_ref().map(String::as_str), &[&format!("--routing={mode}")]);
+        let proxy = start_in(mode, &urls);
         let mut client = Client::connect(proxy.address);
         // Far more requests than one try a second would explain.
         let statuses: Vec<_> = (0..40).map(|_| client.get("/").status).collect();
@@ -243,7 +251,7 @@ fn a_backend_that_begins_to_fail_fast_is_left_in_the_end() {
         });
         let slow = simulated('B', "60");
         let urls = [origin.url(), url(slow.address())];
-        let proxy = Proxy::start(&urls.each_ref().map(String::as_str), &[&format!("--routing={mode}")]);
+        let proxy = start_in(mode, &urls);
         let mut client = Client::connect(proxy.address);
         let first = [0; 3].map(|_| client.get("/").status);
         assert_eq!(first, [200, 200, 502], "{mode}: both are tried, then the faster one");

@@ -41,7 +41,8 @@ fn metrics_add_up_to_the_requests_sent() {
     let teapot = Origin::answering("HTTP/1.1 299 Odd\r\nContent-Length: 0\r\n\r\n");
     let dead = Refusing::new();
     let urls = [url(fast.address()), teapot.url(), dead.url()];
-    let (proxy, mut admin) = administered(&urls.each_ref().map(String::as_str), &[]);
+    let (proxy, mut admin) =
+        administered(&urls.each_ref().map(String::as_str), &["--retry-budget=0%", "--eject-after=off"]);
     let mut client = Client::connect(proxy.address);
     for _ in 0..30 {
         client.get("/");

@@ -112,7 +112,8 @@ fn failures_are_told_with_as_much_as_was_reached() {
         conn.read_request();
         wait.pass();
     });
-    let proxy = Proxy::start(&[&refusing.url(), &cut.url(), &silent.url()], &[TRACED]);
+    let options = [TRACED, "--retry-budget=0%"];
+    let proxy = Proxy::start(&[&refusing.url(), &cut.url(), &silent.url()], &options);
     let mut client = Client::connect(proxy.address);
     assert_eq!(client.get("/").status, 502);
     client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");

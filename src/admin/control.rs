@@ -65,15 +65,15 @@ pub(super) fn begin<W: Wakes>(
             let name: StrategyName = strategy.parse().map_err(|e: String| Problem::new(422, e))?;
             (Command::SetStrategy(name), Question::Change(json!({ "strategy": name.name() })))
         }
-        Steering::Availability(name, availability) => {
+        Steering::Drain(name, drained) => {
             let ids = facts.called(&name);
             if ids.is_empty() {
                 let names: Vec<_> = facts.servers.iter().map(|server| server.name.as_str()).collect();
                 let detail = format!("no backend is called `{name}`; there are {}", names.join(", "));
                 return Err(Problem::new(404, detail));
             }
-            let change = json!({ "name": name, "state": availability.name() });
-            (Command::SetAvailability(ids, availability), Question::Change(change))
+            let change = json!({ "name": name, "state": drained.name() });
+            (Command::Drain(ids, drained), Question::Change(change))
         }
     };
     match remote.send(command) {

@@ -5,7 +5,7 @@
 use super::metrics::Format;
 use super::page::File;
 use super::problem::Problem;
-use crate::balance::Availability;
+use crate::command::Drained;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) enum Steering {
     /// `/api/v1/strategy`
     Strategy,
     /// `/api/v1/backends/NAME/drain` and `undrain`
-    Availability(String, Availability),
+    Drain(String, Drained),
 }
 
 impl Call {
@@ -62,7 +62,7 @@ impl Call {
     pub(super) fn changes(&self) -> bool {
         match self {
             Call::Load(_) | Call::Show(_) | Call::Steer(Steering::Ready) => false,
-            Call::Steer(Steering::Routing | Steering::Strategy | Steering::Availability(..)) => true,
+            Call::Steer(Steering::Routing | Steering::Strategy | Steering::Drain(..)) => true,
         }
     }
 }
@@ -103,12 +103,12 @@ const READ: &[&str] = &["GET", "HEAD"];
 
 fn of_backend(path: &str) -> Option<Steering> {
     let (name, verb) = path.strip_prefix("/api/v1/backends/")?.split_once('/')?;
-    let availability = match verb {
-        "drain" => Availability::Draining,
-        "undrain" => Availability::Usable,
+    let drained = match verb {
+        "drain" => Drained::Yes,
+        "undrain" => Drained::No,
         _ => return None,
     };
-    Some(Steering::Availability(percent_decoded(name)?, availability))
+    Some(Steering::Drain(percent_decoded(name)?, drained))
 }
 
 /// RFC 3986 §2.1; none if a `%` is not followed by two digits, or the text is not UTF-8.
@@ -139,7 +139,7 @@ mod tests {
     fn a_backend_is_named_by_host_and_port_encoded_or_not() {
         for path in ["localhost:8081", "localhost%3A8081", "%6cocalhost%3a8081"] {
             let path = format!("/api/v1/backends/{path}/drain");
-            let steering = Steering::Availability("localhost:8081".to_owned(), Availability::Draining);
+            let steering = Steering::Drain("localhost:8081".to_owned(), Drained::Yes);
             assert_eq!(at("POST", &path), Ok(Call::Steer(steering)), "{path}");
         }
         for path in ["a%3/drain", "a%zz/drain", "%ff/drain", "a/stop", "a", "a/b/drain", "/"] {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::data;
 use super::facts::Facts;
 use crate::batch::{CustomerFigures, FlushReason};
-use crate::telemetry::{BackendSnapshot, BatchingState, Counters, LatencySummary, Snapshot};
+use crate::telemetry::{BackendSnapshot, BatchingState, LatencySummary, Snapshot};
 use crate::time::WallTime;
 
 /// How many customers are told apart on the page.
@@ -22,23 +22,7 @@ pub(super) fn rfc3339(time: WallTime) -> String {
 
 /// The proxy as a whole.
 pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Value {
-    let Counters {
-        clients_accepted,
-        clients_refused,
-        clients_evicted,
-        connections_evicted,
-        clients_open,
-        connections_opened,
-        connections_closed,
-        connections_open,
-        connections_reused,
-        connections_stale,
-        retries,
-        cancelled_forwarded,
-        cancelled_batched,
-        tunnels_opened,
-        tunnels_open,
-    } = snapshot.counters;
+    let counters = &snapshot.counters;
     let uptime_ns = wall.as_nanos().saturating_sub(facts.started.as_nanos());
     let idle: u64 = snapshot.backends.iter().map(|backend| u64::from(backend.idle)).sum();
     let in_flight: u64 = snapshot.backends.iter().map(|backend| u64::from(backend.in_flight)).sum();
@@ -54,26 +38,31 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
         "requests": snapshot.requests,
         "failed": snapshot.failed,
         "in_flight": in_flight,
-        "retries": retries,
+        "checks_failed": counters.checks_failed,
+        "retries": {
+            "stale_connection": counters.retries_stale,
+            "another_backend": counters.retries_elsewhere,
+            "denied": counters.retries_denied,
+        },
         "statuses": snapshot.statuses,
         "avg_recent_latency_ms": data::recent_latency_ms(snapshot),
         "explanation": data::explanation(facts, snapshot),
-        "cancelled": { "forwarded": cancelled_forwarded, "batched": cancelled_batched },
-        "tunnels": { "opened": tunnels_opened, "open": tunnels_open },
+        "cancelled": { "forwarded": counters.cancelled_forwarded, "batched": counters.cancelled_batched },
+        "tunnels": { "opened": counters.tunnels_opened, "open": counters.tunnels_open },
         "clients": {
-            "accepted": clients_accepted,
-            "refused": clients_refused,
-            "evicted": clients_evicted,
-            "open": clients_open,
+            "accepted": counters.clients_accepted,
+            "refused": counters.clients_refused,
+            "evicted": counters.clients_evicted,
+            "open": counters.clients_open,
         },
         "pool": {
-            "opened": connections_opened,
-            "closed": connections_closed,
-            "open": connections_open,
+            "opened": counters.connections_opened,
+            "closed": counters.connections_closed,
+            "open": counters.connections_open,
             "idle": idle,
-            "reused": connections_reused,
-            "stale": connections_stale,
-            "evicted": connections_evicted,
+            "reused": counters.connections_reused,
+            "stale": counters.connections_stale,
+            "evicted": counters.connections_evicted,
             "connect_ms": summary(&LatencySummary::from(&*snapshot.connects)),
         },
         "csv": {
@@ -99,6 +88,7 @@ pub(super) fn servers(facts: &Facts, snapshot: &Snapshot) -> Value {
             "label": facts.label,
             "kind": facts.kind.name(),
             "state": backend.availability.name(),
+            "ejected": backend.ejected,
             "requests": backend.requests,
             "failed": backend.failed,
             "statuses": backend.statuses,

@@ -6,11 +6,11 @@ use super::tests::{ADAPTIVE, MS, answer, at, chosen, fail};
 use super::*;
 
 fn drain(balance: &mut Balance, backend: u16) {
-    balance.set_availability(BackendId(backend), Availability::Draining);
+    balance.drain(BackendId(backend), true);
 }
 
 fn undrain(balance: &mut Balance, backend: u16) {
-    balance.set_availability(BackendId(backend), Availability::Usable);
+    balance.drain(BackendId(backend), false);
 }
 
 #[test]

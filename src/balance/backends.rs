@@ -5,31 +5,12 @@
 
 use super::RoutingMode;
 use super::estimate::{Ewma, Sma};
-
-/// Whether a backend may be chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Availability {
-    /// Like any other.
-    #[default]
-    Usable,
-    /// Somebody wants it at rest: it is not chosen, and what it has in flight ends undisturbed.
-    Draining,
-}
-
-impl Availability {
-    /// The word on pages and in metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Availability::Usable => "usable",
-            Availability::Draining => "draining",
-        }
-    }
-}
+use super::health::{Availability, Health};
 
 /// What is known of one backend.
 #[derive(Debug)]
 pub struct Backend {
-    availability: Availability,
+    pub(super) health: Health,
     in_flight: u32,
     answered: u64,
     failed: u64,
@@ -40,7 +21,7 @@ pub struct Backend {
 impl Backend {
     pub(super) fn new(sma_window: usize, ewma_alpha: f64) -> Backend {
         Backend {
-            availability: Availability::default(),
+            health: Health::default(),
             in_flight: 0,
             answered: 0,
             failed: 0,
@@ -51,15 +32,11 @@ impl Backend {
 
     /// Whether it may be chosen.
     pub fn availability(&self) -> Availability {
-        self.availability
+        self.health.availability()
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        self.availability == Availability::Usable
-    }
-
-    pub(super) fn set_availability(&mut self, availability: Availability) {
-        self.availability = availability;
+        self.availability() == Availability::Usable
     }
 
     /// Attempts that have started and not finished.
@@ -75,6 +52,11 @@ impl Backend {
     /// Attempts that failed.
     pub fn failed(&self) -> u64 {
         self.failed
+    }
+
+    /// How often it was ejected.
+    pub fn ejected(&self) -> u64 {
+        self.health.ejected()
     }
 
     /// Mean of the last latencies in nanoseconds; `None` without a sample.

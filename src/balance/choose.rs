@@ -31,6 +31,12 @@ pub(super) fn lowest(scores: &[f64]) -> Option<usize> {
     index
 }
 
+/// The same among those that `may` be chosen.
+pub(super) fn lowest_of(scores: &[f64], may: impl Fn(usize) -> bool) -> Option<usize> {
+    let finite = (0..scores.len()).filter(|&i| may(i) && scores[i] < f64::INFINITY);
+    finite.min_by(|&a, &b| scores[a].total_cmp(&scores[b]))
+}
+
 /// The backends without a sample, and from when each may be probed.
 #[derive(Debug)]
 pub(super) struct Probes {
@@ -47,17 +53,18 @@ impl Probes {
         Probes { from: vec![Instant::ZERO; count].into(), earliest }
     }
 
-    /// The first in order of configuration that may be probed at `now`.
-    pub(super) fn due(&self, now: Instant) -> Option<usize> {
+    /// The first in order of configuration that may be probed at `now`, of those that `may` be chosen.
+    pub(super) fn due(&self, now: Instant, may: impl Fn(usize) -> bool) -> Option<usize> {
         if now < self.earliest {
             return None;
         }
-        self.from.iter().position(|&from| from <= now)
+        (0..self.from.len()).find(|&i| self.from[i] <= now && may(i))
     }
 
     /// The one that may be probed the soonest, of equal ones the first; for when all pause.
-    pub(super) fn first_to_come(&self) -> Option<usize> {
-        (0..self.from.len()).min_by_key(|&i| self.from[i]).filter(|&i| self.from[i] != Instant::NEVER)
+    pub(super) fn first_to_come(&self, may: impl Fn(usize) -> bool) -> Option<usize> {
+        let coming = (0..self.from.len()).filter(|&i| self.from[i] != Instant::NEVER && may(i));
+        coming.min_by_key(|&i| self.from[i])
     }
 
     /// Not to be probed before `until`.

@@ -1,7 +1,7 @@
 //! Choosing a backend.
 //!
 //! Here: [`Balance`], the one value that learns what backends do and chooses among them. `backends.rs` keeps what
-//! is known of each, `estimate.rs` the averages, `choose.rs` the ways to choose. Pure: no clock, no sockets, no
+//! is known of each, `estimate.rs` the averages, `health.rs` who may be chosen, `choose.rs` the ways to choose. Pure: no clock, no sockets, no
 //! allocation after [`Balance::new`]. Not here: connections to backends (`proxy/pool.rs`). The proxy calls it
 //! inline. Floor 1.
 
@@ -10,6 +10,10 @@ mod availability_tests;
 mod backends;
 mod choose;
 mod estimate;
+mod health;
+#[cfg(test)]
+mod health_tests;
+mod narrowed;
 #[cfg(test)]
 mod profile_tests;
 #[cfg(test)]
@@ -21,9 +25,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::backends::Backend;
 use self::backends::mean_of;
-pub use self::backends::{Availability, Backend};
-use self::choose::{Probes, Rotation, lowest};
+use self::choose::{Probes, Rotation, lowest, lowest_of};
+pub use self::health::{AllOut, Availability, HealthOptions};
 use crate::time::Instant;
 
 /// How long a backend without a sample is not probed after it failed, while another is usable.
@@ -129,8 +134,14 @@ pub struct Balance {
     /// What the current mode compares, by backend; infinite if unmeasured or not to be chosen. Apart from the table
     /// so that a choice reads 8 bytes per backend.
     scores: Box<[f64]>,
-    /// How many are not to be chosen; while none, the rotation need not look.
+    health: HealthOptions,
+    /// How many are not to be chosen, and of how many the share is growing still; while none, nobody need look.
     unusable: usize,
+    easing: usize,
+    /// When the next ejection is over.
+    due: Instant,
+    /// Who is not to be chosen in the choice that is being made.
+    barred: Box<[bool]>,
 }
 
 impl Balance {
@@ -149,8 +160,18 @@ impl Balance {
             rotation: Rotation::default(),
             probes: Probes::new(backends),
             scores: vec![f64::INFINITY; backends].into(),
+            health: HealthOptions::OFF,
             unusable: 0,
+            easing: 0,
+            due: Instant::NEVER,
+            barred: vec![false; backends].into(),
         }
+    }
+
+    /// The same, which ejects backends that fail and lets them come back as told.
+    pub fn with_health(mut self, options: HealthOptions) -> Balance {
+        self.health = options;
+        self
     }
 
     /// The mode of the next choice.
@@ -164,22 +185,52 @@ impl Balance {
         (0..self.backends.len()).for_each(|index| self.compare(index));
     }
 
-    /// Changes whether `id` may be chosen. Its averages are kept; without a sample it is probed at once when it may
+    /// Lets `id` be chosen no more, or again. Its averages are kept; without a sample it is probed at once when it may
     /// be chosen again.
     ///
     /// # Panics
     ///
     /// If there is no such backend.
-    pub fn set_availability(&mut self, id: BackendId, availability: Availability) {
+    pub fn drain(&mut self, id: BackendId, drained: bool) {
         let index = usize::from(id.0);
-        self.backends[index].set_availability(availability);
+        self.backends[index].health.drain(drained);
+        self.settle(index);
+    }
+
+    /// The checks of `id` say that it works, or that it does not. That it works ends an ejection.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such backend.
+    pub fn checked(&mut self, id: BackendId, passed: bool, now: Instant) {
+        let index = usize::from(id.0);
+        let before = self.backends[index].availability();
+        self.backends[index].health.checked(passed, &self.health, now);
+        if self.backends[index].availability() != before {
+            self.settle(index);
+        }
+    }
+
+    /// Whether `id` may be chosen has changed.
+    fn settle(&mut self, index: usize) {
         self.unusable = self.backends.iter().filter(|backend| !backend.is_usable()).count();
+        self.easing = self.backends.iter().filter(|backend| backend.health.is_easing()).count();
+        self.due = self.backends.iter().map(|backend| backend.health.due()).min().unwrap_or(Instant::NEVER);
         self.compare(index);
-        match availability {
-            Availability::Usable if !self.backends[index].is_measured() => {
-                self.probes.pause(index, Instant::ZERO);
+        if !self.backends[index].is_usable() {
+            self.probes.end(index);
+        } else if !self.backends[index].is_measured() {
+            self.probes.pause(index, Instant::ZERO);
+        }
+    }
+
+    /// Ends the ejections that are over.
+    #[cold]
+    fn bring_back(&mut self, now: Instant) {
+        for index in 0..self.backends.len() {
+            if self.backends[index].health.end_ejection(&self.health, now) {
+                self.settle(index);
             }
-            Availability::Usable | Availability::Draining => self.probes.end(index),
         }
     }
 
@@ -193,9 +244,29 @@ impl Balance {
     /// The adaptive modes choose a backend without a sample first, in order of configuration, unless it failed
     /// within the last [`PROBE_PAUSE`]; then the lowest average, of equal ones the earlier.
     pub fn select(&mut self, now: Instant) -> Option<Choice> {
+        if now >= self.due {
+            self.bring_back(now);
+        }
+        if self.unusable + self.easing > 0 {
+            return self.select_among(now, None);
+        }
+        self.next_choice(now, false)
+    }
+
+    /// The backend for another attempt, after one on `failed`; `None` if no other may be chosen.
+    pub fn select_other(&mut self, now: Instant, failed: BackendId) -> Option<Choice> {
+        if now >= self.due {
+            self.bring_back(now);
+        }
+        self.select_among(now, Some(usize::from(failed.0)))
+    }
+
+    /// A choice of the current mode. `narrowed`: not among those that are `barred`.
+    fn next_choice(&mut self, now: Instant, narrowed: bool) -> Option<Choice> {
         let (index, reason) = match self.mode {
-            RoutingMode::RoundRobin => (self.rotate()?, Reason::Rotation),
-            RoutingMode::AdaptiveSma | RoutingMode::AdaptiveEwma => self.adapt(now)?,
+            RoutingMode::RoundRobin if narrowed => (self.rotate_past_barred()?, Reason::Rotation),
+            RoutingMode::RoundRobin => (self.rotation.advance(self.backends.len())?, Reason::Rotation),
+            RoutingMode::AdaptiveSma | RoutingMode::AdaptiveEwma => self.adapt(now, narrowed)?,
         };
         Some(Choice { backend: BackendId(index as u16), reason })
     }
@@ -221,12 +292,17 @@ impl Balance {
     pub fn finished(&mut self, id: BackendId, outcome: Outcome, now: Instant) {
         let index = usize::from(id.0);
         self.backends[index].end();
+        let ejects = self.backends[index].health.ended(outcome, &self.health, now);
         match outcome {
             Outcome::Answered { latency_ns } => self.backends[index].answer(latency_ns),
             Outcome::Failed { elapsed_ns } => self.fail(index, elapsed_ns, now),
             Outcome::Cancelled => return,
         }
         self.learned(index);
+        if ejects && self.health.may_eject(self.unusable, self.backends.len()) {
+            self.backends[index].health.eject(&self.health, now);
+            self.settle(index);
+        }
     }
 
     /// The averages of a backend have changed.
@@ -270,26 +346,16 @@ impl Balance {
         self.scores[index] = score.unwrap_or(f64::INFINITY);
     }
 
-    fn rotate(&mut self) -> Option<usize> {
-        let count = self.backends.len();
-        let mut index = self.rotation.advance(count)?;
-        for _ in 0..self.unusable {
-            if self.backends[index].is_usable() {
-                break;
-            }
-            index = self.rotation.advance(count)?;
-        }
-        (self.unusable < count).then_some(index)
-    }
-
-    fn adapt(&self, now: Instant) -> Option<(usize, Reason)> {
-        if let Some(index) = self.probes.due(now) {
+    fn adapt(&self, now: Instant, narrowed: bool) -> Option<(usize, Reason)> {
+        let may = |index: usize| !narrowed || !self.barred[index];
+        if let Some(index) = self.probes.due(now, may) {
             return Some((index, Reason::Unmeasured));
         }
-        if let Some(index) = lowest(&self.scores) {
+        let lowest = if narrowed { lowest_of(&self.scores, may) } else { lowest(&self.scores) };
+        if let Some(index) = lowest {
             return Some((index, Reason::LowestMean));
         }
-        Some((self.probes.first_to_come()?, Reason::Unmeasured))
+        Some((self.probes.first_to_come(may)?, Reason::Unmeasured))
     }
 
     fn fail(&mut self, index: usize, elapsed_ns: u64, now: Instant) {

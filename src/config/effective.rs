@@ -13,16 +13,16 @@ use log::LevelFilter;
 
 use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
+use super::health::{CheckPath, InARow, Percent};
 use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 use super::origin::{Origin, Sourced};
 use super::url::{BackendUrl, ResolveError};
 use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Value, Weight};
-use super::{Audience, ConfigError, Settings};
-use crate::balance::RoutingMode;
-use crate::batch::{QueueOptions, StrategyName};
-use crate::codec::{Shape, Shapes};
-use crate::h1::request::RequestLimits;
-use crate::proxy::{Backend, BatchOptions, ConnectionMode, HalfClose, Limits, Options};
+use super::{Audience, Settings};
+use crate::balance::{AllOut, RoutingMode};
+use crate::batch::StrategyName;
+use crate::codec::Shape;
+use crate::proxy::{Backend, ConnectionMode, HalfClose, Options};
 
 /// The ports of the simulated backends A, B and C.
 const BACKEND_PORTS: [u16; 3] = [8081, 8082, 8083];
@@ -75,6 +75,19 @@ pub struct Effective {
     pub max_connections: Sourced<Count>,
     pub max_connections_per_client: Sourced<Cap>,
     pub max_pool_per_backend: Sourced<Cap>,
+    pub health_check: Sourced<CheckPath>,
+    pub classifier_health_check: Sourced<CheckPath>,
+    pub health_interval: Sourced<Period>,
+    pub health_timeout: Sourced<Period>,
+    pub health_rise: Sourced<Count>,
+    pub health_fall: Sourced<Count>,
+    pub eject_after: Sourced<InARow>,
+    pub eject_for: Sourced<Period>,
+    pub eject_for_most: Sourced<Period>,
+    pub eject_most: Sourced<Percent>,
+    pub all_out: Sourced<AllOut>,
+    pub slow_start: Sourced<Grace>,
+    pub retry_budget: Sourced<Percent>,
     pub csv: Sourced<FileTarget>,
     pub trace: Sourced<FileTarget>,
     pub explain: Sourced<Switch>,
@@ -109,6 +122,7 @@ pub(super) fn origin_of(matches: &ArgMatches, key: &str) -> Origin {
 
 impl Effective {
     /// The strongest voice for each setting.
+    #[allow(clippy::too_many_lines, reason = "a list: each setting has its line")]
     pub(super) fn merge(
         given: Settings,
         matches: &ArgMatches,
@@ -172,6 +186,19 @@ impl Effective {
             max_connections: pick!(max_connections, most_connections(descriptors)),
             max_connections_per_client: pick!(max_connections_per_client, Cap(None)),
             max_pool_per_backend: pick!(max_pool_per_backend, Cap(None)),
+            health_check: pick!(health_check, CheckPath(None)),
+            classifier_health_check: pick!(classifier_health_check, CheckPath(None)),
+            health_interval: pick!(health_interval, seconds(5)),
+            health_timeout: pick!(health_timeout, seconds(2)),
+            health_rise: pick!(health_rise, Count(2)),
+            health_fall: pick!(health_fall, Count(3)),
+            eject_after: pick!(eject_after, InARow(Some(5))),
+            eject_for: pick!(eject_for, seconds(1)),
+            eject_for_most: pick!(eject_for_most, seconds(60)),
+            eject_most: pick!(eject_most, Percent(70.0)),
+            all_out: pick!(all_out, AllOut::Fail),
+            slow_start: pick!(slow_start, Grace(Duration::from_secs(10))),
+            retry_budget: pick!(retry_budget, Percent(20.0)),
             csv: pick!(csv, FileTarget::Path("proxy_log.csv".into())),
             request_id: pick!(request_id, Switch(needs_ids)),
             trace,
@@ -215,7 +242,17 @@ impl Effective {
         show!(drain_timeout, client_keepalive, half_close);
         show!(max_head_bytes, max_header_fields, max_target_bytes, max_body_bytes, max_pipelined_bytes);
         show!(max_requests_per_connection, max_connections, max_connections_per_client);
-        show!(max_pool_per_backend, csv, trace, explain, request_id, log_level);
+        show!(max_pool_per_backend);
+        show!(
+            health_check,
+            classifier_health_check,
+            health_interval,
+            health_timeout,
+            health_rise,
+            health_fall
+        );
+        show!(eject_after, eject_for, eject_for_most, eject_most, all_out, slow_start, retry_budget);
+        show!(csv, trace, explain, request_id, log_level);
         lines
     }
 
@@ -233,111 +270,6 @@ impl Effective {
     /// The first name without an address.
     pub fn resolve_classifiers(&self) -> Result<Vec<Backend>, ResolveError> {
         self.classifier.value.iter().map(BackendUrl::resolve).collect()
-    }
-
-    fn batching(&self, classifiers: Vec<Backend>) -> Result<Option<BatchOptions>, ConfigError> {
-        let built_in = [Shape::classify(), Shape::kserve_v1()];
-        let shapes = Shapes::new(self.shape.value.iter().cloned().chain(built_in).collect())
-            .map_err(|e| ConfigError::new(format!("`shape`: {e}")))?;
-        if let Some(own) = ["/strategy", "/docs"].into_iter().find(|path| shapes.find(path).is_some()) {
-            return Err(ConfigError::new(format!("`shape`: {own} is a path of the proxy's own")));
-        }
-        let weights = self.customer_weight.value.iter().map(|w| (w.customer.clone(), w.weight)).collect();
-        let queue = QueueOptions {
-            strategy: self.strategy.value,
-            batch_size: self.batch_size.value.0,
-            batches_in_flight: self.batches_in_flight.value.number(),
-            limit: self.queue_limit.value.0,
-            split: self.split.value.0,
-            halve: self.halve.value.0,
-            sjf_max_wait: self.sjf_max_wait.value.0,
-            weights,
-        };
-        let strategy_from_any = self.strategy_from.value == StrategyFrom::Any;
-        let (classifier_timeout, queue_timeout) =
-            (self.classifier_timeout.value.0, self.queue_timeout.value.0);
-        Ok((!classifiers.is_empty()).then_some(BatchOptions {
-            classifiers,
-            queue,
-            classifier_timeout,
-            queue_timeout,
-            strategy_from_any,
-            shapes,
-        }))
-    }
-
-    fn limits(&self) -> Limits {
-        let request = RequestLimits {
-            head_bytes: self.max_head_bytes.value.0,
-            fields: self.max_header_fields.value.0,
-            target_bytes: self.max_target_bytes.value.0,
-            body_bytes: self.max_body_bytes.value.0.unwrap_or(u64::MAX),
-        };
-        let requests = self.max_requests_per_connection.value.0;
-        Limits {
-            request,
-            pipelined_bytes: self.max_pipelined_bytes.value.0,
-            requests_per_connection: requests.and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX),
-            connections: self.max_connections.value.0,
-            connections_per_client: self.max_connections_per_client.value.or_unlimited(),
-            pool_per_backend: self.max_pool_per_backend.value.or_unlimited(),
-        }
-    }
-
-    /// What the proxy is told: these settings, with `backends` and `classifiers` as looked up or as the testbed bound
-    /// them. Without a classifier nothing is batched.
-    ///
-    /// # Errors
-    /// When there are more servers than a backend's id can count, two shapes for one path, or settings that exclude each
-    /// other.
-    pub fn into_options(
-        self,
-        backends: Vec<Backend>,
-        classifiers: Vec<Backend>,
-    ) -> Result<Setup, ConfigError> {
-        let servers = backends.len() + classifiers.len();
-        if servers > usize::from(u16::MAX) {
-            return Err(ConfigError::new(format!("{servers} backends are too many")));
-        }
-        let batching = self.batching(classifiers)?;
-        let limits = self.limits();
-        let trace = self.trace.value.into_path();
-        let needs_ids = self.explain.value.0 || trace.is_some();
-        if needs_ids && !self.request_id.value.0 {
-            return Err(ConfigError::new("`explain` and `trace` need `request-id`, which is off")
-                .hint("leave request-id out, or say on"));
-        }
-        let options = Options {
-            backends,
-            connections: self.connections.value,
-            routing: self.routing.value,
-            sma_window: self.sma_window.value.0,
-            ewma_alpha: self.ewma_alpha.value.0,
-            upstream_timeout: self.upstream_timeout.value.0,
-            connect_timeout: self.connect_timeout.value.0,
-            header_timeout: self.header_timeout.value.0,
-            body_timeout: self.body_timeout.value.0,
-            idle_timeout: self.idle_timeout.value.0,
-            pool_idle_timeout: self.pool_idle_timeout.value.0,
-            tunnel_idle_timeout: self.tunnel_idle_timeout.value.0,
-            drain_timeout: self.drain_timeout.value.0,
-            client_keepalive: self.client_keepalive.value.0,
-            half_close: self.half_close.value,
-            batching,
-            request_ids: self.request_id.value.0,
-            run: 0,
-            explain: self.explain.value.0,
-            trace: trace.is_some(),
-            limits,
-        };
-        Ok(Setup {
-            options,
-            listen: self.listen.value,
-            admin: self.admin.value.address(),
-            csv: self.csv.value.into_path(),
-            trace,
-            log_level: self.log_level.value,
-        })
     }
 }
 

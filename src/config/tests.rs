@@ -1,13 +1,15 @@
 //! Tests of merging: who wins, what the defaults are, what the rooms get.
 
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
-use clap::FromArgMatches;
+use clap::{Args, Command, FromArgMatches};
 
 use super::*;
+use crate::balance::{AllOut, HealthOptions, RoutingMode};
 use crate::h1::request::RequestLimits;
-use crate::proxy::Limits;
+use crate::proxy::{CheckOptions, Limits};
 
 /// Loads as a command line would; a key of the environment is set by the binary's own tests (`tests/cli.rs`).
 fn load_from(flags: &[&str], toml: Option<&str>, audience: Audience) -> Result<Effective, ConfigError> {
@@ -58,7 +60,9 @@ fn each_setting_has_the_default_that_its_help_tells() {
             | "max-head-bytes"
             | "max-header-fields"
             | "max-target-bytes"
-            | "max-pipelined-bytes" => {
+            | "max-pipelined-bytes"
+            | "health-rise"
+            | "health-fall" => {
                 format!("{key} = {told}  # default")
             }
             "classifier" | "customer-weight" => format!("{key} = []  # default"),
@@ -122,6 +126,19 @@ fn what_is_shown_is_a_file_that_says_the_same() {
         "--max-connections=7",
         "--max-connections-per-client=8",
         "--max-pool-per-backend=9",
+        "--health-check=/up?deep=1",
+        "--classifier-health-check=/v1",
+        "--health-interval=3s",
+        "--health-timeout=700ms",
+        "--health-rise=4",
+        "--health-fall=5",
+        "--eject-after=off",
+        "--eject-for=2s",
+        "--eject-for-most=9s",
+        "--eject-most=12.5%",
+        "--all-out=any",
+        "--slow-start=0s",
+        "--retry-budget=5%",
         "--csv=a \"b\"\\.csv",
         "--trace=trace.jsonl",
         "--explain=off",
@@ -188,6 +205,45 @@ fn the_proxy_gets_what_was_set() {
     assert!(setup.options.drain_timeout.is_zero());
     assert_eq!(setup.options.backends[0].url, "http://localhost:8081");
     assert_eq!(setup.options.backends[0].authority, "localhost:8081");
+}
+
+#[test]
+fn what_is_said_of_health_reaches_the_proxy() {
+    let options = |flags: &[&str]| {
+        let effective = load_from(flags, None, Audience::Proxy).unwrap();
+        effective.into_options(Vec::new(), Vec::new()).unwrap().options
+    };
+    let usual = options(&[]);
+    assert_eq!((usual.checks, usual.classifier_checks, usual.retry_budget), (None, None, 0.2));
+    let set = options(&[
+        "--classifier-health-check=/v1",
+        "--health-interval=3s",
+        "--health-timeout=700ms",
+        "--health-rise=4",
+        "--health-fall=5",
+        "--eject-after=off",
+        "--eject-for=2s",
+        "--eject-for-most=9s",
+        "--eject-most=25%",
+        "--all-out=any",
+        "--slow-start=0s",
+    ]);
+    let health = HealthOptions {
+        eject_after: 0,
+        eject_for: Duration::from_secs(2),
+        eject_for_most: Duration::from_secs(9),
+        eject_share: 0.25,
+        all_out: AllOut::Any,
+        slow_start: Duration::ZERO,
+    };
+    let checks = CheckOptions {
+        path: "/v1".to_owned(),
+        interval: Duration::from_secs(3),
+        timeout: Duration::from_millis(700),
+        rise: 4,
+        fall: 5,
+    };
+    assert_eq!((set.health, set.checks, set.classifier_checks), (health, None, Some(checks)));
 }
 
 #[test]

@@ -86,14 +86,21 @@ pub(super) struct Exchange {
     pub(super) persistence: Persistence,
     /// The client sends its body only after a 100, or when it tires of waiting: it is not its turn.
     pub(super) awaits_continue: bool,
-    /// The whole request as it was sent, for one more sending.
+    /// The request may be sent more than once (RFC 9110 §9.2.2).
+    pub(super) idempotent: bool,
+    /// It went out on a connection that had served another.
+    pub(super) on_reused: bool,
+    /// It is at its second backend.
+    pub(super) moved: bool,
+    /// The whole request as it was sent, or as much of it as is there and was never sent, for one more sending.
     pub(super) replay: Option<Buffer>,
 }
 
 impl Exchange {
     fn progress(&self) -> Progress {
         match self.response {
-            ResponseSide::Pending if self.replay.is_some() => Progress::Replayable,
+            ResponseSide::Pending if self.replay.is_some() && self.on_reused => Progress::Stale,
+            ResponseSide::Pending if self.replay.is_some() && !self.moved => Progress::Movable,
             ResponseSide::Pending => Progress::Pending,
             ResponseSide::Body(body) if body.reader.ends_at_close() => Progress::UntilClose,
             ResponseSide::Body(_) => Progress::Framed,
@@ -117,6 +124,7 @@ impl<N: Net> Proxy<N> {
         match rules::exchange(event, exchange.progress()) {
             Effect::Complete => self.body_ended_by_close(turn, id),
             Effect::SendAgain => self.send_again(turn, id),
+            Effect::SendElsewhere(failure) => self.send_elsewhere(turn, id, failure),
             Effect::EndTunnel => self.end_tunnel(turn, id),
             Effect::Fail(failure) => self.fail(turn, id, failure),
         }
@@ -191,7 +199,7 @@ impl<N: Net> Proxy<N> {
     }
 
     /// The exchange has failed: the upstream connection is closed, and the client is told if it still can be.
-    fn fail(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, failure: Failure) {
+    pub(super) fn fail(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, failure: Failure) {
         let Some(mut exchange) = self.exchanges.remove(id) else { return };
         let (now, row) = (turn.now(), failure.consequence());
         log::debug!("{}: {}", self.servers.url(exchange.backend), row.detail);

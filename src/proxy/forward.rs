@@ -12,7 +12,7 @@ use super::exchange::{Exchange, Owner, RequestSide, ResponseSide};
 use super::failure::Failure;
 use super::rules::Event;
 use super::target::Attempt;
-use super::trace::reach;
+use super::trace::{STALE_CONNECTION, reach};
 use super::upstream::{Upstream, UpstreamState};
 use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::{BackendId, Choice};
@@ -30,7 +30,7 @@ use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
 
 /// A request that is at most this long is kept while it may have to be sent again.
-const MAX_REPLAY_BYTES: usize = 16 * 1024;
+pub(super) const MAX_REPLAY_BYTES: usize = 16 * 1024;
 
 /// What is left of a request head once the head to be forwarded is written.
 #[derive(Clone, Copy)]
@@ -115,9 +115,7 @@ impl<N: Net> Proxy<N> {
         let whole = self.head.len() + line.as_bytes().len() + data.len();
         let may_reuse = self.options.connections == ConnectionMode::Persistent
             && (!plan.idempotent || (done && whole <= MAX_REPLAY_BYTES));
-        if !(may_reuse
-            && self.send_reused(turn, exchange, (plan.idempotent, plan.now), coding, &line, data, done))
-        {
+        if !(may_reuse && self.send_reused(turn, exchange, plan.now, coding, &line, data, done)) {
             let mut request = self.buffers.take(self.head.len() + data.len() + line.as_bytes().len());
             parts(&self.head, coding, &line, data, done).iter().for_each(|part| request.push(part));
             let attempt = self.servers.target(choice.backend).attempt();
@@ -147,6 +145,9 @@ impl<N: Net> Proxy<N> {
             upgrade: plan.upgrade,
             persistence: plan.persistence,
             awaits_continue: plan.expects_continue,
+            idempotent: plan.idempotent,
+            on_reused: false,
+            moved: false,
             replay: None,
         });
         self.tracer.begin(id);
@@ -166,13 +167,15 @@ impl<N: Net> Proxy<N> {
         &mut self,
         turn: &mut Turn<'_, N>,
         id: ExchangeId,
-        (idempotent, now): (bool, Instant),
+        now: Instant,
         coding: Coding,
         line: &ChunkLine,
         data: &[u8],
         done: bool,
     ) -> bool {
-        let Some(backend) = self.exchanges.get(id).map(|e| e.backend) else { return true };
+        let Some((backend, idempotent)) = self.exchanges.get(id).map(|e| (e.backend, e.idempotent)) else {
+            return true;
+        };
         while let Some(upstream_id) = self.servers.pool(backend).take() {
             let Some(upstream) = self.upstreams.get_mut(upstream_id) else { continue };
             let message = parts(&self.head, coding, line, data, done);
@@ -184,7 +187,7 @@ impl<N: Net> Proxy<N> {
                     self.happened(turn, id, Event::UpstreamReset);
                     return true;
                 }
-                self.trace_retry(turn, id, backend);
+                self.trace_retry(turn, id, backend, STALE_CONNECTION);
                 continue;
             }
             self.counters.connections_reused += 1;
@@ -197,6 +200,7 @@ impl<N: Net> Proxy<N> {
             });
             let Some(exchange) = self.exchanges.get_mut(id) else { return true };
             exchange.upstream = Some(upstream_id);
+            exchange.on_reused = true;
             if idempotent {
                 let mut replay = self.buffers.take(message.iter().map(|p| p.len()).sum());
                 message.iter().for_each(|part| replay.push(part));
@@ -216,9 +220,9 @@ impl<N: Net> Proxy<N> {
         request: Buffer,
         mut attempt: Attempt,
     ) {
-        let Some(backend) = self.exchanges.get(id).map(|e| e.backend) else {
-            return self.buffers.put(request);
-        };
+        let Some(exchange) = self.exchanges.get_mut(id) else { return self.buffers.put(request) };
+        exchange.on_reused = false;
+        let backend = exchange.backend;
         let mut failed = Event::Refused;
         while let Some(address) = self.servers.target(backend).address(attempt) {
             match self.open_upstream(turn, id, address, attempt) {
@@ -243,8 +247,22 @@ impl<N: Net> Proxy<N> {
                 Err(_) => attempt = attempt.next(),
             }
         }
-        self.buffers.put(request);
-        self.happened(turn, id, failed);
+        self.never_sent(turn, id, request, failed);
+    }
+
+    /// No connection came about for this request.
+    pub(super) fn never_sent(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ExchangeId,
+        request: Buffer,
+        event: Event,
+    ) {
+        match self.exchanges.get_mut(id) {
+            Some(exchange) => exchange.replay = Some(request),
+            None => self.buffers.put(request),
+        }
+        self.happened(turn, id, event);
     }
 
     /// Begins to connect.

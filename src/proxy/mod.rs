@@ -6,6 +6,7 @@
 
 mod address;
 mod batching;
+mod budget;
 mod check;
 mod client;
 mod crowd;
@@ -14,11 +15,13 @@ mod drain;
 mod exchange;
 mod failure;
 mod forward;
+mod health;
 mod listen;
 mod obey;
 mod options;
 mod pool;
 mod response;
+mod retry;
 mod rules;
 mod run;
 mod servers;
@@ -31,6 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::balance::BackendId;
 use crate::buffer::BufferPool;
 use crate::h1::HttpDate;
 use crate::net::{Door, Net, Readiness, Token, Wake};
@@ -42,16 +46,18 @@ use crate::time::Instant;
 
 use address::Hosts;
 use batching::Batching;
+use budget::Budget;
 use client::Client;
 use crowd::Crowd;
 use drain::Phase;
 use exchange::Exchange;
+use health::{Check, Findings};
 use servers::Servers;
 use trace::Tracer;
 use upstream::Upstream;
 
 pub use batching::BatchOptions;
-pub use options::{Backend, ConnectionMode, HalfClose, Limits, Options};
+pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options};
 pub use run::{RunningProxy, spawn};
 
 /// What one read takes at most, and what may wait for a slow receiver.
@@ -69,10 +75,12 @@ type UpstreamId = SlotId;
 type ExchangeId = SlotId;
 type TicketId = SlotId;
 type CallId = SlotId;
+type CheckId = SlotId;
 
 const LISTENER: u8 = 0;
 const CLIENT: u8 = 1;
 const UPSTREAM: u8 = 2;
+const CHECK: u8 = 3;
 
 /// The token of the one listener.
 const DOOR: Token = Token::new(LISTENER, SlotId::new(0, 0));
@@ -92,6 +100,10 @@ pub enum Timer {
     Drain,
     /// The batching queue wants to be asked again.
     Batch,
+    /// A server is to be checked.
+    CheckDue(BackendId),
+    /// A check under way.
+    Check(SlotId),
 }
 
 /// The proxy, as a handler of a reactor.
@@ -123,6 +135,10 @@ pub struct Proxy<N: Net> {
     /// What another reactor asks.
     orders: Option<Orders<N::Waker>>,
     told: failure::Told,
+    budget: Budget,
+    checks: Slots<Check<N::Stream>>,
+    /// Of each server.
+    findings: Vec<Findings>,
     tracer: Tracer,
 }
 
@@ -150,6 +166,9 @@ impl<N: Net> Proxy<N> {
             stop: None,
             orders: None,
             told: failure::Told::default(),
+            budget: Budget::new(options.retry_budget),
+            checks: Slots::default(),
+            findings: options.servers().map(|_| Findings::default()).collect(),
             tracer: Tracer::new(&options),
             options,
         }
@@ -167,6 +186,7 @@ impl<N: Net> Proxy<N> {
     /// When the listener cannot be registered.
     pub fn open(&mut self, turn: &mut Turn<'_, N>) -> std::io::Result<()> {
         self.flush_records(turn.now());
+        self.begin_checks(turn);
         self.door.register(turn.net, DOOR)
     }
 
@@ -180,6 +200,8 @@ impl<N: Net> Proxy<N> {
         if let Some(batching) = &self.batching {
             self.recorder.note_batching(batching.state(now));
         }
+        self.budget.tick(now, self.begun);
+        self.servers.tell_changes();
         self.counters.clients_open = self.clients.len() as u64;
         self.counters.connections_open = self.upstreams.len() as u64;
         let (routing, draining) = (self.servers.balance.mode(), self.is_draining());
@@ -220,6 +242,7 @@ impl<N: Net> Handler<N> for Proxy<N> {
                 self.accept(turn);
             }
             CLIENT => self.client_ready(turn, token.slot, readiness, &mut input),
+            CHECK => self.check_ready(turn, token.slot, readiness),
             _ => self.upstream_ready(turn, token.slot, readiness, &mut input),
         }
         self.input = input;
@@ -243,6 +266,8 @@ impl<N: Net> Handler<N> for Proxy<N> {
             }
             Timer::Drain => self.cut_off(turn),
             Timer::Batch => self.batch_due(turn),
+            Timer::CheckDue(server) => self.check_due(turn, server),
+            Timer::Check(id) => self.check_expired(turn, id),
         }
     }
 
@@ -278,7 +303,7 @@ mod tests {
         let sizes = [
             ("client", size_of::<Client<Socket>>(), 184),
             ("upstream", size_of::<Upstream<Socket>>(), 160),
-            ("exchange", size_of::<Exchange>(), 136),
+            ("exchange", size_of::<Exchange>(), 144),
             ("record", size_of::<Record>(), 40),
         ];
         for (name, size, bound) in sizes {

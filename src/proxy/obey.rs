@@ -3,9 +3,9 @@
 //! Here: what each does. Not here: how they come (`remote.rs`), who may send them (`admin/`). Floor 3.
 
 use super::{Proxy, Turn};
-use crate::balance::{Availability, BackendId, RoutingMode};
+use crate::balance::{BackendId, RoutingMode};
 use crate::batch::StrategyName;
-use crate::command::{Answer, Command, Standing};
+use crate::command::{Answer, Command, Drained, Standing};
 use crate::net::Net;
 use crate::remote::Orders;
 
@@ -35,8 +35,8 @@ impl<N: Net> Proxy<N> {
             Command::SetRouting(mode) => self.set_routing(mode),
             Command::SetStrategy(strategy) if self.set_strategy(turn, strategy) => {}
             Command::SetStrategy(_) => return Answer::NoBatching,
-            Command::SetAvailability(ids, availability) => {
-                ids.iter().for_each(|&id| self.set_availability(turn, id, availability));
+            Command::Drain(ids, drained) => {
+                ids.iter().for_each(|&id| self.drain(turn, id, drained));
             }
             Command::Stand => {
                 let (backends, classifiers) = self.servers.usable();
@@ -61,10 +61,9 @@ impl<N: Net> Proxy<N> {
     }
 
     /// What is in flight on a server that is drained ends undisturbed; what rests is closed.
-    fn set_availability(&mut self, turn: &mut Turn<'_, N>, id: BackendId, availability: Availability) {
-        self.servers.set_availability(id, availability);
-        log::info!("{}: {} from now on", self.servers.url(id), availability.name());
-        if availability == Availability::Draining {
+    fn drain(&mut self, turn: &mut Turn<'_, N>, id: BackendId, drained: Drained) {
+        self.servers.drain(id, drained == Drained::Yes);
+        if drained == Drained::Yes {
             while let Some(idle) = self.servers.pool(id).take() {
                 self.close_upstream(turn, idle);
             }

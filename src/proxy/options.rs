@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{BatchOptions, INPUT_BLOCK_BYTES};
-use crate::balance::RoutingMode;
+use crate::balance::{HealthOptions, RoutingMode};
 use crate::h1::request::RequestLimits;
 
 /// Whether upstream connections are kept.
@@ -131,6 +131,29 @@ pub struct Options {
     pub trace: bool,
     /// How much is taken and kept.
     pub limits: Limits,
+    /// When backends are ejected, and how they come back.
+    pub health: HealthOptions,
+    /// How the health of backends is checked; not at all without.
+    pub checks: Option<CheckOptions>,
+    /// The same for classifiers.
+    pub classifier_checks: Option<CheckOptions>,
+    /// How many requests may go to another backend after a failure, as a share of all.
+    pub retry_budget: f64,
+}
+
+/// How servers are asked whether they work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckOptions {
+    /// The target of the GET requests; a status from 200 to 399 is a pass.
+    pub path: String,
+    /// From one check to the next.
+    pub interval: Duration,
+    /// How long one may take.
+    pub timeout: Duration,
+    /// After how many passes in a row a server that is down is up.
+    pub rise: u32,
+    /// After how many failures in a row a server is down.
+    pub fall: u32,
 }
 
 /// How much is taken from clients, and how many connections are kept. Each is at least 1, and the largest value of its type

@@ -234,19 +234,4 @@ impl<N: Net> Proxy<N> {
         self.head.clear();
         self.relay_body(turn, id, body, &mut [], now);
     }
-
-    /// RFC 9112 §9.3.1: the backend may have closed the idle connection just as the request was sent.
-    pub(super) fn send_again(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId) {
-        let now = turn.now();
-        let Some(exchange) = self.exchanges.get_mut(id) else { return };
-        let Some(request) = exchange.replay.take() else { return };
-        self.counters.connections_stale += 1;
-        self.counters.retries += 1;
-        exchange.attempted = now;
-        let (stale, backend) = (exchange.upstream.take(), exchange.backend);
-        stale.into_iter().for_each(|upstream| self.close_upstream(turn, upstream));
-        self.trace_retry(turn, id, backend);
-        let attempt = self.servers.target(backend).attempt();
-        self.connect(turn, id, request, attempt);
-    }
 }

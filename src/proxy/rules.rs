@@ -46,8 +46,10 @@ pub(super) enum Event {
 /// How far the response has come, as far as it matters to what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// No byte of it has come, and the request is kept for one more sending.
-    Replayable,
+    /// No byte of it has come, and the request, which is kept, went out on a connection that may have been closed before.
+    Stale,
+    /// No byte of it has come, and the request is kept, or was never sent: another backend may get it.
+    Movable,
     /// No final head has come.
     Pending,
     /// The head has gone to the client; the body's end is told by its coding.
@@ -65,6 +67,8 @@ pub(super) enum Effect {
     Complete,
     /// The request goes out once more, on a fresh connection (RFC 9112 §9.3.1).
     SendAgain,
+    /// The request goes to another backend, if there is one and the budget for it is not used up; else it has failed so.
+    SendElsewhere(Failure),
     /// Whatever befalls a tunnel ends it; its 101 was answer enough.
     EndTunnel,
     Fail(Failure),
@@ -75,7 +79,12 @@ pub(super) const fn exchange(event: Event, progress: Progress) -> Effect {
     match (event, progress) {
         (_, Progress::Tunnel) => Effect::EndTunnel,
         (Event::UpstreamClosed, Progress::UntilClose) => Effect::Complete,
-        (Event::UpstreamClosed | Event::UpstreamReset, Progress::Replayable) => Effect::SendAgain,
+        (Event::UpstreamClosed | Event::UpstreamReset, Progress::Stale) => Effect::SendAgain,
+        (Event::UpstreamClosed | Event::UpstreamReset, Progress::Movable) => {
+            Effect::SendElsewhere(Failure::UpstreamResetBeforeHead)
+        }
+        (Event::Refused, Progress::Movable) => Effect::SendElsewhere(Failure::UpstreamRefused),
+        (Event::ConnectExpired, Progress::Movable) => Effect::SendElsewhere(Failure::ConnectTimeout),
         (Event::UpstreamClosed | Event::UpstreamReset, Progress::Pending) => {
             Effect::Fail(Failure::UpstreamResetBeforeHead)
         }

@@ -6,7 +6,7 @@
 use super::Options;
 use super::pool::Pool;
 use super::target::Target;
-use crate::balance::{Availability, BackendId, Balance, Choice, Outcome, Reason};
+use crate::balance::{self, Availability, BackendId, Balance, Choice, Outcome, Reason};
 use crate::record::Averages;
 use crate::telemetry::{Gauge, console};
 use crate::time::Instant;
@@ -18,6 +18,8 @@ pub(super) struct Servers {
     urls: Vec<String>,
     pub(super) targets: Vec<Target>,
     pub(super) pools: Vec<Pool>,
+    /// What the log was told last of each.
+    told: Vec<Availability>,
     /// What the console calls each backend.
     labels: Vec<String>,
     pub(super) balance: Balance,
@@ -28,12 +30,15 @@ impl Servers {
     pub(super) fn new(options: &Options) -> Servers {
         let all: Vec<_> = options.servers().collect();
         let urls: Vec<String> = all.iter().map(|b| b.url.clone()).collect();
-        let balance =
-            |servers: usize| Balance::new(options.routing, servers, options.sma_window, options.ewma_alpha);
+        let balance = |servers: usize| {
+            Balance::new(options.routing, servers, options.sma_window, options.ewma_alpha)
+                .with_health(options.health)
+        };
         Servers {
             backends: options.backends.len() as u16,
             targets: all.iter().map(|b| Target::new(b)).collect(),
             pools: all.iter().map(|_| Pool::default()).collect(),
+            told: all.iter().map(|_| Availability::default()).collect(),
             labels: console::labels(&urls),
             urls,
             balance: balance(options.backends.len()),
@@ -74,10 +79,23 @@ impl Servers {
         balance.opened(id, latency_ns);
     }
 
-    /// Whether `id` may be chosen.
-    pub(super) fn set_availability(&mut self, id: BackendId, availability: Availability) {
+    /// Lets `id` be chosen no more, or again.
+    pub(super) fn drain(&mut self, id: BackendId, drained: bool) {
         let (balance, id) = self.balance_of(id);
-        balance.set_availability(id, availability);
+        balance.drain(id, drained);
+    }
+
+    /// What the checks of `id` say from now on.
+    pub(super) fn checked(&mut self, id: BackendId, passed: bool, now: Instant) {
+        let (balance, id) = self.balance_of(id);
+        balance.checked(id, passed, now);
+    }
+
+    /// Another server of the same kind for a request that failed at `id`.
+    pub(super) fn select_other(&mut self, id: BackendId, now: Instant) -> Option<BackendId> {
+        let (balance, own) = self.balance_of(id);
+        let other = balance.select_other(now, own)?.backend;
+        Some(BackendId(other.0 + (id.0 - own.0)))
     }
 
     /// How many backends and how many classifiers may be chosen.
@@ -87,13 +105,35 @@ impl Servers {
 
     /// Whether connections to it are kept for further requests.
     pub(super) fn keeps_connections(&self, id: BackendId) -> bool {
-        let backend = match id.0.checked_sub(self.backends) {
+        match self.state(id).availability() {
+            Availability::Usable => true,
+            Availability::Draining | Availability::Down | Availability::Ejected => false,
+        }
+    }
+
+    /// Tells the log who may be chosen no more, or again.
+    pub(super) fn tell_changes(&mut self) {
+        for index in 0..self.told.len() {
+            let now = self.state(BackendId(index as u16)).availability();
+            let before = std::mem::replace(&mut self.told[index], now);
+            if now == before {
+                continue;
+            }
+            let url = &self.urls[index];
+            match now {
+                Availability::Usable | Availability::Draining => {
+                    log::info!("{url}: {} from now on", now.name())
+                }
+                Availability::Down => log::warn!("{url}: down: it fails its checks"),
+                Availability::Ejected => log::warn!("{url}: ejected: it failed too often in a row"),
+            }
+        }
+    }
+
+    fn state(&self, id: BackendId) -> &balance::Backend {
+        match id.0.checked_sub(self.backends) {
             None => self.balance.backend(id),
             Some(classifier) => self.classifiers.backend(BackendId(classifier)),
-        };
-        match backend.availability() {
-            Availability::Usable => true,
-            Availability::Draining => false,
         }
     }
 
@@ -146,6 +186,7 @@ impl Servers {
             sma_ns: backend.sma_ns(),
             ewma_ns: backend.ewma_ns(),
             availability: backend.availability(),
+            ejected: backend.ejected(),
             idle: pool.len() as u32,
             answered: backend.answered(),
             failed: backend.failed(),

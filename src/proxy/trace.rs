@@ -294,10 +294,16 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// The exchange will be sent to the same backend once more.
-    pub(super) fn trace_retry(&mut self, turn: &Turn<'_, N>, id: ExchangeId, backend: BackendId) {
+    /// The exchange will be sent once more, to `backend`.
+    pub(super) fn trace_retry(
+        &mut self,
+        turn: &Turn<'_, N>,
+        id: ExchangeId,
+        backend: BackendId,
+        why: &'static str,
+    ) {
         if let Some(draft) = self.tracer.of(id) {
-            draft.attempts.retry(STALE_CONNECTION);
+            draft.attempts.retry(why);
             draft.attempts.begin(backend, turn.now());
             draft.reused = false;
             (draft.phases.connected, draft.phases.sent) = (Instant::NEVER, Instant::NEVER);

@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 
 use super::exchange::{Owner, RequestSide};
+use super::forward::MAX_REPLAY_BYTES;
 use super::rules::{self, Event, Silence, UpstreamStep};
 use super::target::Attempt;
 use super::trace::reach;
@@ -63,6 +64,17 @@ pub(super) struct Upstream<S> {
     pub(super) deadline: Deadline,
 }
 
+/// What came of writing to a connection that may have opened.
+enum FirstWrite {
+    /// Nothing could be written yet.
+    Nothing,
+    Part,
+    /// All of this was.
+    All(Buffer),
+    /// It has not opened, and this is still to be sent.
+    Failed(io::Error, Buffer),
+}
+
 impl<S: Stream> Upstream<S> {
     pub(super) fn connecting(
         stream: S,
@@ -88,30 +100,28 @@ impl<S: Stream> Upstream<S> {
         !matches!(self.state, UpstreamState::Connecting { .. })
     }
 
-    /// Writes the request that waits. Returns how much of it is still to be written; if not even its first byte
-    /// could be, the error and the request.
-    fn flush_first(&mut self, buffers: &mut BufferPool) -> Result<usize, (io::Error, Buffer)> {
-        let Some(mut request) = self.unsent.take() else { return Ok(0) };
-        let whole = request.len();
-        while !request.is_empty() {
-            match self.stream.write(request.as_slice()) {
-                Ok(n) => request.consume(n),
+    /// Writes the request that waits.
+    fn flush_first(&mut self, buffers: &mut BufferPool) -> FirstWrite {
+        let Some(mut request) = self.unsent.take() else { return FirstWrite::Nothing };
+        let mut sent = 0;
+        while sent < request.len() {
+            match self.stream.write(&request.as_slice()[sent..]) {
+                Ok(n) => sent += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    let left = request.len();
-                    self.unsent = Some(request);
-                    return Ok(left);
+                Err(e) if sent == 0 && e.kind() != io::ErrorKind::WouldBlock => {
+                    return FirstWrite::Failed(e, request);
                 }
-                Err(e) if request.len() == whole => return Err((e, request)),
-                Err(_) => {
+                Err(e) => {
+                    request.consume(sent);
                     self.unsent = Some(request);
-                    self.lost_for_writing(buffers);
-                    return Ok(0);
+                    if e.kind() != io::ErrorKind::WouldBlock {
+                        self.lost_for_writing(buffers);
+                    }
+                    return if sent == 0 { FirstWrite::Nothing } else { FirstWrite::Part };
                 }
             }
         }
-        buffers.put(request);
-        Ok(0)
+        FirstWrite::All(request)
     }
 
     /// The backend takes no more bytes. A response that it sent before may still be read.
@@ -159,12 +169,13 @@ impl<N: Net> Proxy<N> {
         attempt: Attempt,
     ) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
-        let before = upstream.unsent.as_ref().map_or(0, Buffer::len);
         let backend = upstream.backend;
+        let mut whole = None;
         match upstream.flush_first(&mut self.buffers) {
-            Ok(left) if left == before => return,
-            Ok(_) => {}
-            Err((error, request)) => {
+            FirstWrite::Nothing => return,
+            FirstWrite::Part => {}
+            FirstWrite::All(request) => whole = Some(request),
+            FirstWrite::Failed(error, request) => {
                 log::debug!("connecting to {} failed: {error}", self.servers.url(backend));
                 self.close_upstream(turn, id);
                 return self.connect(turn, exchange, request, attempt.next());
@@ -178,11 +189,27 @@ impl<N: Net> Proxy<N> {
         if upstream.readable {
             turn.again(Token::new(UPSTREAM, id));
         }
+        whole.into_iter().for_each(|request| self.keep_for_retry(exchange, request));
         self.servers.targets[usize::from(backend.0)].connected(attempt);
         self.settle_deadlines(turn, exchange, now);
         let Some(exchange) = self.exchanges.get(exchange) else { return };
         if let (RequestSide::Body { .. }, Owner::Client(client)) = (exchange.request, exchange.owner) {
             turn.again(Token::new(CLIENT, client));
+        }
+    }
+
+    /// A request has been sent whole, as far as it has come: it is kept if it may be sent to another backend.
+    fn keep_for_retry(&mut self, id: ExchangeId, request: Buffer) {
+        match self.exchanges.get_mut(id) {
+            Some(e)
+                if e.idempotent
+                    && !e.moved
+                    && e.request == RequestSide::Done
+                    && request.len() <= MAX_REPLAY_BYTES =>
+            {
+                e.replay = Some(request);
+            }
+            _ => self.buffers.put(request),
         }
     }
 
@@ -331,7 +358,13 @@ impl<N: Net> Proxy<N> {
                 self.close_upstream(turn, id);
                 self.connect(turn, exchange, request, attempt);
             }
-            Silence::Tell(exchange, event) => self.happened(turn, exchange, event),
+            Silence::Tell(exchange, event) => match upstream.unsent.take() {
+                Some(request) if !upstream.is_connected() => self.never_sent(turn, exchange, request, event),
+                unsent => {
+                    upstream.unsent = unsent;
+                    self.happened(turn, exchange, event);
+                }
+            },
             Silence::Close => {
                 self.servers.pool(backend).remove(id);
                 self.close_upstream(turn, id);

@@ -165,6 +165,7 @@ impl Backend {
             sma_ns: self.gauge.sma_ns,
             ewma_ns: self.gauge.ewma_ns,
             availability: self.gauge.availability,
+            ejected: self.gauge.ejected,
             idle: self.gauge.idle,
             attempts_answered: self.gauge.answered,
             attempts_failed: self.gauge.failed,

@@ -33,6 +33,8 @@ pub struct Gauge {
     pub ewma_ns: Option<f64>,
     /// Whether it may be chosen.
     pub availability: Availability,
+    /// How often it was ejected.
+    pub ejected: u64,
     /// Connections to it that rest in the pool.
     pub idle: u32,
     /// Attempts it answered since the start, retries included.
@@ -65,7 +67,13 @@ pub struct Counters {
     /// Reused upstream connections that turned out closed before any byte of an answer.
     pub connections_stale: u64,
     /// Requests sent again after a failed attempt.
-    pub retries: u64,
+    pub retries_stale: u64,
+    /// Requests sent to another backend after a failed attempt.
+    pub retries_elsewhere: u64,
+    /// Checks of servers that were not passed.
+    pub checks_failed: u64,
+    /// Requests that failed because the budget for that was used up.
+    pub retries_denied: u64,
     /// Requests cancelled because the client left: those that had gone to a backend.
     pub cancelled_forwarded: u64,
     /// The same of those that were to be batched.

@@ -73,6 +73,8 @@ pub struct BackendSnapshot {
     pub ewma_ns: Option<f64>,
     /// Whether it could be chosen at the last flush.
     pub availability: Availability,
+    /// How often it was ejected.
+    pub ejected: u64,
     /// Connections to it that rested in the pool at the last flush.
     pub idle: u32,
     /// Attempts it answered, as of the last flush; with retries there are more attempts than requests.

@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::balance::RoutingMode;
+use crate::balance::{HealthOptions, RoutingMode};
 use crate::h1::request::Target;
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
 use crate::proxy::{self, Backend, ConnectionMode, HalfClose, Limits, Options, Proxy};
@@ -312,5 +312,9 @@ fn options(backends: Vec<Backend>) -> Options {
         explain: false,
         trace: false,
         limits: Limits { connections_per_client: 9_999, ..Limits::default() },
+        health: HealthOptions::OFF,
+        checks: None,
+        classifier_checks: None,
+        retry_budget: 0.2,
     }
 }

@@ -103,8 +103,27 @@ impl Families {
         )?;
         series.counter(
             "tidegate_retries",
-            "Requests sent again after a failed attempt.",
-            one(self.snapshot.counters.retries),
+            "Requests sent again: the pooled connection had been closed, or the backend failed.",
+            [
+                ("stale-connection", self.snapshot.counters.retries_stale),
+                ("another-backend", self.snapshot.counters.retries_elsewhere),
+            ]
+            .map(|(reason, count)| (vec![("reason", reason)], count as f64)),
+        )?;
+        series.counter(
+            "tidegate_retries_denied",
+            "Requests that failed because the budget of retries was used up.",
+            one(self.snapshot.counters.retries_denied),
+        )?;
+        series.counter(
+            "tidegate_checks_failed",
+            "Checks of servers that were not passed.",
+            one(self.snapshot.counters.checks_failed),
+        )?;
+        series.counter(
+            "tidegate_backend_ejections",
+            "How often a server was left alone for a while because it had failed too often in a row.",
+            self.by_server(|figures| Some(figures.ejected as f64)),
         )
     }
 
@@ -131,7 +150,7 @@ impl Families {
             "Whether a server may be chosen; 0 while it is drained.",
             self.by_server(|figures| match figures.availability {
                 Availability::Usable => Some(1.0),
-                Availability::Draining => Some(0.0),
+                Availability::Draining | Availability::Down | Availability::Ejected => Some(0.0),
             })
             .into_iter()
             .map(|(labels, up)| (labels, up.min(1.0))),

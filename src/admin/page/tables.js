@@ -117,7 +117,8 @@ function showPool({ pool, retries }) {
     ["Reused", count(pool.reused)],
     ["Stale when reused", count(pool.stale)],
     ["Connect p50", pool.opened > 0 ? `${pool.connect_ms.p50} ms` : NONE],
-    ["Retries", count(retries)],
+    ["Retries, the connection was stale", count(retries.stale_connection)],
+    ["Retries on another backend", count(retries.another_backend)],
   ]);
 }
 

@@ -99,16 +99,18 @@ impl<N: Net> Proxy<N> {
             to_head: false,
             persistence: Persistence::Close,
             awaits_continue: false,
+            // To classify the same texts once more does no harm, so a connection that turns out closed costs nothing.
+            idempotent: true,
+            on_reused: false,
+            moved: false,
             replay: None,
         });
         self.tracer.begin_batch(exchange, now);
         self.servers.started(classifier);
         self.arm_flush(turn, now);
         let line = ChunkLine::new(Coding::Identity, 0);
-        // To classify the same texts once more does no harm, so a connection that turns out closed costs nothing.
-        let idempotent = true;
         if self.options.connections == ConnectionMode::Persistent
-            && self.send_reused(turn, exchange, (idempotent, now), Coding::Identity, &line, body, true)
+            && self.send_reused(turn, exchange, now, Coding::Identity, &line, body, true)
         {
             return;
         }

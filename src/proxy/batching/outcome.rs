@@ -5,6 +5,7 @@
 
 use super::answer::Answer;
 use super::{Call, Member, Queued, Stage};
+use crate::balance::BackendId;
 use crate::batch::BatchOutcome;
 use crate::buffer::Buffer;
 use crate::codec::{AnswerError, Span, split, write_answer};
@@ -124,6 +125,18 @@ impl<N: Net> Proxy<N> {
             self.answer(turn, ticket, Answer::whole(status, content_type, answer.as_slice()));
         }
         self.buffers.put(answer);
+    }
+
+    /// The batch goes to another classifier.
+    pub(in crate::proxy) fn batch_moved(&mut self, id: CallId, classifier: BackendId) {
+        let Some(batching) = &mut self.batching else { return };
+        let Some(call) = batching.calls.get(id) else { return };
+        for member in &call.members {
+            if let Some(Stage::Queued(queued)) = batching.tickets.get_mut(member.ticket).map(|t| &mut t.stage)
+            {
+                queued.classifier = Some(classifier);
+            }
+        }
     }
 
     /// The exchange with the classifier has failed.

@@ -29,8 +29,14 @@ const EVENTS: [Event; 15] = [
     DrainLimit,
 ];
 
-const PROGRESS: [Progress; 5] =
-    [Progress::Replayable, Progress::Pending, Progress::Framed, Progress::UntilClose, Progress::Tunnel];
+const PROGRESS: [Progress; 6] = [
+    Progress::Stale,
+    Progress::Movable,
+    Progress::Pending,
+    Progress::Framed,
+    Progress::UntilClose,
+    Progress::Tunnel,
+];
 
 const CLIENT: [ClientState; 9] = [
     ClientState::Idle,

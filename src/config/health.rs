@@ -1,0 +1,109 @@
+//! The kinds of values that health settings have.
+//!
+//! Here: shares in percent, targets of checks, numbers that may be off. Not here: what happens to a backend (`balance/`).
+//! Floor 5.
+
+use super::values::{Count, Form, Value};
+use crate::balance::AllOut;
+
+/// A share, in percent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Percent(pub f64);
+
+impl Percent {
+    /// Of 1.
+    pub fn share(self) -> f64 {
+        self.0 / 100.0
+    }
+}
+
+impl Value for Percent {
+    const EXPECTED: &'static str = "a share such as \"20%\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.strip_suffix('%').map(str::parse) {
+            Some(Ok(percent)) if (0.0..=100.0).contains(&percent) => Ok(Percent(percent)),
+            _ => Err(format!("`{text}` is not a share from 0% to 100%")),
+        }
+    }
+
+    fn show(&self) -> String {
+        format!("{}%", self.0)
+    }
+}
+
+/// So many in a row, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InARow(pub Option<u32>);
+
+impl Value for InARow {
+    const EXPECTED: &'static str = "a whole number from 1 to 1000000, or \"off\"";
+    const FORM: Form = Form::Quantity;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(InARow(None)),
+            _ => Count::parse(text).map(|n| InARow(Some(n.0 as u32))).map_err(|e| format!("{e}, nor off")),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.map_or("off".to_owned(), |n| n.to_string())
+    }
+}
+
+/// What a check asks for, or no checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckPath(pub Option<String>);
+
+impl Value for CheckPath {
+    const EXPECTED: &'static str = "a path such as \"/healthz\", or \"off\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(CheckPath(None)),
+            _ if text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#') => {
+                Ok(CheckPath(Some(text.to_owned())))
+            }
+            _ => Err(format!("`{text}` is not a path like /healthz, nor off")),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.clone().unwrap_or("off".to_owned())
+    }
+}
+
+impl Value for AllOut {
+    const EXPECTED: &'static str = "\"fail\" or \"any\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let named = AllOut::ALL.into_iter().find(|rule| rule.name() == text);
+        named.ok_or_else(|| format!("`{text}` is neither fail nor any"))
+    }
+
+    fn show(&self) -> String {
+        self.name().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_and_shown_alike() {
+        for text in ["0%", "20%", "33.3%", "100%"] {
+            assert_eq!(Percent::parse(text).map(|p| p.show()), Ok(text.to_owned()));
+        }
+        for text in ["20", "0.2", "-1%", "101%", "%", "NaN%"] {
+            assert!(Percent::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(CheckPath::parse("/a?b=c"), Ok(CheckPath(Some("/a?b=c".to_owned()))));
+        for text in ["", "healthz", "/a b", "/a\r\nX: y", "/ü"] {
+            assert!(CheckPath::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(InARow::parse("off"), Ok(InARow(None)));
+        assert!(InARow::parse("0").is_err());
+    }
+}

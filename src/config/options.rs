@@ -1,0 +1,151 @@
+//! From settings to what the rooms are told.
+//!
+//! Here: options of the proxy and its batching, of the settings in force. Not here: which settings those are
+//! (`effective.rs`). Floor 5.
+
+use super::ConfigError;
+use super::batching::StrategyFrom;
+use super::effective::{Effective, Setup};
+use super::health::CheckPath;
+use super::values::Count;
+use crate::balance::HealthOptions;
+use crate::batch::QueueOptions;
+use crate::codec::{Shape, Shapes};
+use crate::h1::request::RequestLimits;
+use crate::proxy::{Backend, BatchOptions, CheckOptions, Limits, Options};
+
+impl Effective {
+    fn batching(&self, classifiers: Vec<Backend>) -> Result<Option<BatchOptions>, ConfigError> {
+        let built_in = [Shape::classify(), Shape::kserve_v1()];
+        let shapes = Shapes::new(self.shape.value.iter().cloned().chain(built_in).collect())
+            .map_err(|e| ConfigError::new(format!("`shape`: {e}")))?;
+        if let Some(own) = ["/strategy", "/docs"].into_iter().find(|path| shapes.find(path).is_some()) {
+            return Err(ConfigError::new(format!("`shape`: {own} is a path of the proxy's own")));
+        }
+        let weights = self.customer_weight.value.iter().map(|w| (w.customer.clone(), w.weight)).collect();
+        let queue = QueueOptions {
+            strategy: self.strategy.value,
+            batch_size: self.batch_size.value.0,
+            batches_in_flight: self.batches_in_flight.value.number(),
+            limit: self.queue_limit.value.0,
+            split: self.split.value.0,
+            halve: self.halve.value.0,
+            sjf_max_wait: self.sjf_max_wait.value.0,
+            weights,
+        };
+        let strategy_from_any = self.strategy_from.value == StrategyFrom::Any;
+        let (classifier_timeout, queue_timeout) =
+            (self.classifier_timeout.value.0, self.queue_timeout.value.0);
+        Ok((!classifiers.is_empty()).then_some(BatchOptions {
+            classifiers,
+            queue,
+            classifier_timeout,
+            queue_timeout,
+            strategy_from_any,
+            shapes,
+        }))
+    }
+
+    fn health(&self) -> HealthOptions {
+        HealthOptions {
+            eject_after: self.eject_after.value.0.unwrap_or(0),
+            eject_for: self.eject_for.value.0,
+            eject_for_most: self.eject_for_most.value.0,
+            eject_share: self.eject_most.value.share(),
+            all_out: self.all_out.value,
+            slow_start: self.slow_start.value.0,
+        }
+    }
+
+    fn checks(&self, path: &CheckPath) -> Option<CheckOptions> {
+        let in_a_row = |count: Count| u32::try_from(count.0).unwrap_or(u32::MAX);
+        Some(CheckOptions {
+            path: path.0.clone()?,
+            interval: self.health_interval.value.0,
+            timeout: self.health_timeout.value.0,
+            rise: in_a_row(self.health_rise.value),
+            fall: in_a_row(self.health_fall.value),
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        let request = RequestLimits {
+            head_bytes: self.max_head_bytes.value.0,
+            fields: self.max_header_fields.value.0,
+            target_bytes: self.max_target_bytes.value.0,
+            body_bytes: self.max_body_bytes.value.0.unwrap_or(u64::MAX),
+        };
+        let requests = self.max_requests_per_connection.value.0;
+        Limits {
+            request,
+            pipelined_bytes: self.max_pipelined_bytes.value.0,
+            requests_per_connection: requests.and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX),
+            connections: self.max_connections.value.0,
+            connections_per_client: self.max_connections_per_client.value.or_unlimited(),
+            pool_per_backend: self.max_pool_per_backend.value.or_unlimited(),
+        }
+    }
+
+    /// What the proxy is told: these settings, with `backends` and `classifiers` as looked up or as the testbed bound
+    /// them. Without a classifier nothing is batched.
+    ///
+    /// # Errors
+    /// When there are more servers than a backend's id can count, two shapes for one path, or settings that exclude each
+    /// other.
+    pub fn into_options(
+        self,
+        backends: Vec<Backend>,
+        classifiers: Vec<Backend>,
+    ) -> Result<Setup, ConfigError> {
+        let servers = backends.len() + classifiers.len();
+        if servers > usize::from(u16::MAX) {
+            return Err(ConfigError::new(format!("{servers} backends are too many")));
+        }
+        let batching = self.batching(classifiers)?;
+        let limits = self.limits();
+        let health = self.health();
+        let (checks, classifier_checks) =
+            (self.checks(&self.health_check.value), self.checks(&self.classifier_health_check.value));
+        let trace = self.trace.value.into_path();
+        let needs_ids = self.explain.value.0 || trace.is_some();
+        if needs_ids && !self.request_id.value.0 {
+            return Err(ConfigError::new("`explain` and `trace` need `request-id`, which is off")
+                .hint("leave request-id out, or say on"));
+        }
+        let options = Options {
+            backends,
+            connections: self.connections.value,
+            routing: self.routing.value,
+            sma_window: self.sma_window.value.0,
+            ewma_alpha: self.ewma_alpha.value.0,
+            upstream_timeout: self.upstream_timeout.value.0,
+            connect_timeout: self.connect_timeout.value.0,
+            header_timeout: self.header_timeout.value.0,
+            body_timeout: self.body_timeout.value.0,
+            idle_timeout: self.idle_timeout.value.0,
+            pool_idle_timeout: self.pool_idle_timeout.value.0,
+            tunnel_idle_timeout: self.tunnel_idle_timeout.value.0,
+            drain_timeout: self.drain_timeout.value.0,
+            client_keepalive: self.client_keepalive.value.0,
+            half_close: self.half_close.value,
+            batching,
+            request_ids: self.request_id.value.0,
+            run: 0,
+            explain: self.explain.value.0,
+            trace: trace.is_some(),
+            limits,
+            health,
+            checks,
+            classifier_checks,
+            retry_budget: self.retry_budget.value.share(),
+        };
+        Ok(Setup {
+            options,
+            listen: self.listen.value,
+            admin: self.admin.value.address(),
+            csv: self.csv.value.into_path(),
+            trace,
+            log_level: self.log_level.value,
+        })
+    }
+}

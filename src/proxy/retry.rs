@@ -1,0 +1,61 @@
+//! Sending a request once more.
+//!
+//! Here: on a fresh connection to the same backend, when a pooled one may just have been closed; and to another backend, when
+//! the first one has failed. Not here: when either is allowed (`rules.rs`) and how often (`budget.rs`). Floor 3.
+
+use super::exchange::Owner;
+use super::failure::Failure;
+use super::trace::STALE_CONNECTION;
+use super::{ExchangeId, Proxy, Turn};
+use crate::balance::Outcome;
+use crate::net::Net;
+
+impl<N: Net> Proxy<N> {
+    /// RFC 9112 §9.3.1: the backend may have closed the idle connection just as the request was sent.
+    pub(super) fn send_again(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId) {
+        let now = turn.now();
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let Some(request) = exchange.replay.take() else { return };
+        self.counters.connections_stale += 1;
+        self.counters.retries_stale += 1;
+        exchange.attempted = now;
+        let (stale, backend) = (exchange.upstream.take(), exchange.backend);
+        stale.into_iter().for_each(|upstream| self.close_upstream(turn, upstream));
+        self.trace_retry(turn, id, backend, STALE_CONNECTION);
+        let attempt = self.servers.target(backend).attempt();
+        self.connect(turn, id, request, attempt);
+    }
+
+    /// The attempt has failed; the request goes to another backend, if there is one and the budget allows it. `Host` stays
+    /// as it is: backends that stand in for each other serve the same origin.
+    pub(super) fn send_elsewhere(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, failure: Failure) {
+        let now = turn.now();
+        let Some((failed, attempted)) = self.exchanges.get(id).map(|e| (e.backend, e.attempted)) else {
+            return;
+        };
+        self.budget.tick(now, self.begun);
+        if !self.budget.has_left(self.begun) {
+            self.counters.retries_denied += 1;
+            return self.fail(turn, id, failure);
+        }
+        let Some(other) = self.servers.select_other(failed, now) else { return self.fail(turn, id, failure) };
+        self.budget.spend();
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let Some(request) = exchange.replay.take() else { return };
+        exchange.attempted = now;
+        exchange.backend = other;
+        exchange.moved = true;
+        let (lost, owner) = (exchange.upstream.take(), exchange.owner);
+        lost.into_iter().for_each(|upstream| self.close_upstream(turn, upstream));
+        self.counters.retries_elsewhere += 1;
+        self.servers.finished(failed, Outcome::Failed { elapsed_ns: now.nanos_since(attempted) }, now);
+        self.servers.started(other);
+        log::debug!("{}: {}; trying {}", self.servers.url(failed), failure.name(), self.servers.url(other));
+        self.trace_retry(turn, id, other, failure.name());
+        if let Owner::Batch(call) = owner {
+            self.batch_moved(call, other);
+        }
+        let attempt = self.servers.target(other).attempt();
+        self.connect(turn, id, request, attempt);
+    }
+}
