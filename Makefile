@@ -9,7 +9,7 @@ TARGET ?= request
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer scenarios wrk install-wrk install-valgrind install-chromium install-promtool
+.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer scenarios wrk install-wrk install-valgrind install-chromium install-promtool install-python3
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,8 +17,8 @@ help: ## List the verbs
 run: ## Start the testbed (ROUTING=round-robin|adaptive_sma|adaptive_ewma CONNECTIONS=persistent|non-persistent ARGS=...)
 	$(CARGO) run --release --locked -- testbed --routing $(ROUTING) --connections $(CONNECTIONS) $(ARGS)
 
-test: check ## All that CI checks: format, clippy, every test, the page in a browser, documentation, instructions per exchange
-	-@$(MAKE) --no-print-directory --keep-going install-chromium install-promtool
+test: check ## All that CI checks: format, clippy, every test, the page in a browser, documentation, instructions per exchange (TIDEGATE_CONFORMANCE=folder runs that suite too)
+	-@$(MAKE) --no-print-directory --keep-going install-chromium install-promtool $(if $(TIDEGATE_CONFORMANCE),install-python3)
 	$(CARGO) test --locked
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	$(MAKE) instructions
@@ -75,10 +75,11 @@ install-wrk: PROGRAM = wrk
 install-wrk: ELSEWHERE = ; macOS: brew install wrk
 install-valgrind: PROGRAM = valgrind
 install-chromium: PROGRAM = chromium
+install-python3: PROGRAM = python3
 install-promtool: PROGRAM = promtool
 install-promtool: PACKAGE = prometheus
 PACKAGE = $(PROGRAM)
-install-wrk install-valgrind install-chromium install-promtool:
+install-wrk install-valgrind install-chromium install-promtool install-python3:
 	@command -v $(PROGRAM) >/dev/null || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGE); \
