@@ -9,7 +9,7 @@ TARGET ?= request
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer scenarios wrk install-wrk install-valgrind install-chromium install-promtool install-python3
+.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer soak scenarios wrk install-wrk install-valgrind install-chromium install-promtool install-python3
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ libfuzzer: ## The same guided by coverage (SECONDS=60 TARGET=request|answer); ne
 	$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz/build $(TARGET) target/fuzz/$(TARGET) \
 		tests/fuzz/corpus/$(TARGET) -- -max_total_time=$(or $(SECONDS),60) -max_len=4096 \
 		-artifact_prefix=target/fuzz/$(TARGET)-
+
+soak: ## Load both connection modes while servers misbehave, then see that nothing is lost and nothing is left (MINUTES=10)
+	$(CARGO) bench --locked --bench soak
 
 scenarios: install-wrk ## Drive all six scenarios with wrk (SECONDS=30 WARMUP=5) and print their table
 	$(CARGO) bench --locked --bench scenarios
