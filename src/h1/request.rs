@@ -191,9 +191,11 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         (all, only)
     }
 
-    /// Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 §10.1.1).
+    /// Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 §10.1.1), and the backend is told so.
     pub fn expects_continue(&self) -> bool {
-        let said = |i: usize| self.fields[i].value.eq_ignore_ascii_case(b"100-continue");
+        let said = |i: usize| {
+            self.fields[i].value.eq_ignore_ascii_case(b"100-continue") && !self.scan.dropped.contains(i)
+        };
         self.version == Version::Http11 && self.scan.expect.positions().any(said)
     }
 }
@@ -231,6 +233,10 @@ pub(super) fn explain(error: httparse::Error) -> HeadError {
 fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, HeadError> {
     if method == "CONNECT" {
         return Err(HeadError::Connect);
+    }
+    // RFC 9112 §3.2: what is not ASCII is percent-encoded, and others would not read it as we do.
+    if !target.is_ascii() {
+        return Err(HeadError::Malformed("a request target is of ASCII characters"));
     }
     if target.contains('#') {
         return Err(HeadError::Malformed("a request target has no fragment"));

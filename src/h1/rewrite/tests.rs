@@ -116,6 +116,8 @@ fn malformed_heads_are_refused_and_never_forwarded() {
         "GE@T / HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET foo HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /caf\u{e9} HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET http://h/\u{e9} HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET * HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET http:///x HTTP/1.1\r\nHost: h\r\n\r\n",
