@@ -257,8 +257,8 @@ impl<N: Net> Proxy<N> {
     fn request_bytes(&mut self, turn: &mut Turn<'_, N>, id: ClientId, bytes: &mut [u8]) -> Option<usize> {
         let mut space = field_space();
         let plan = match RequestHead::parse_within(&self.options.limits.request, bytes, &mut space) {
-            // RFC 9112 §2.2: an empty line before a request is no part of it, and its sender owes us none.
-            Ok(None) if bytes == b"\r\n" => {
+            // RFC 9112 §2.2: empty lines before a request are no part of it, and their sender owes us none.
+            Ok(None) if bytes.chunks(2).all(|line| line == b"\r\n") => {
                 self.conclude(turn, id, After::KeepAlive);
                 return Some(bytes.len());
             }
