@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The member of an answer that holds the milliseconds from arrival to answer.
 pub(super) const LATENCY: &str = "proxy_latency_ms";
@@ -15,7 +15,7 @@ pub(super) const LATENCY: &str = "proxy_latency_ms";
 const NAME: &str = "{name}";
 
 /// What the elements of a request's array must be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ElementKind {
     /// Strings; anything else is refused.
@@ -40,8 +40,8 @@ pub enum ElementKind {
 /// # headers = ["X-Model-Version"]     # must be equal to share a batch, and are passed on
 /// # latency = true                    # answers tell `proxy_latency_ms`; default: false
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Entry")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "Entry", into = "Entry")]
 pub struct Shape {
     path: Path,
     upstream: Option<String>,
@@ -53,10 +53,11 @@ pub struct Shape {
 }
 
 /// A shape as it stands in a file.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Entry {
     path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
     request_field: String,
     response_field: String,
@@ -155,6 +156,20 @@ impl TryFrom<Entry> for Shape {
             headers: entry.headers,
             latency: entry.latency,
         })
+    }
+}
+
+impl From<Shape> for Entry {
+    fn from(shape: Shape) -> Entry {
+        Entry {
+            path: shape.path.to_string(),
+            upstream: shape.upstream,
+            request_field: shape.request.name,
+            response_field: shape.response.name,
+            elements: shape.elements,
+            headers: shape.headers,
+            latency: shape.latency,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Here: [`ConfigError`], one line of the form `file:line:col: what; hint`, and the nearest known name. Not here:
 //! the checks themselves. Whoever reads settings makes these; `cli/` prints them. Floor 5.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 
 /// A place in a file, counted from 1; columns in characters.
@@ -69,12 +69,19 @@ impl fmt::Display for ConfigError {
         if let Some(Place { file, line, column }) = &self.place {
             write!(f, "{file}:{line}:{column}: ")?;
         }
-        f.write_str(&self.what)?;
-        match &self.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
+        in_one_line(&self.what, f)?;
+        let Some(hint) = &self.hint else { return Ok(()) };
+        f.write_str("; ")?;
+        in_one_line(hint, f)
     }
+}
+
+/// Names and values of a file may hold anything; a terminal must not obey them, nor a line end in them.
+fn in_one_line(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    text.chars().try_for_each(|c| match c.is_control() {
+        true => write!(f, "{}", c.escape_debug()),
+        false => f.write_char(c),
+    })
 }
 
 impl std::error::Error for ConfigError {}

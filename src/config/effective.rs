@@ -235,6 +235,11 @@ impl Effective {
         }
         let weights = self.customer_weight.value.iter().map(Value::to_toml).collect();
         line("customer-weight", list(weights), self.customer_weight.origin);
+        // Only a file has any.
+        if !self.shape.value.is_empty() {
+            let shapes = self.shape.value.iter().map(shape_to_toml).collect();
+            line("shape", list(shapes), self.shape.origin);
+        }
         show!(classifier_timeout, strategy, strategy_from, batch_size, batches_in_flight, split, halve);
         show!(queue_limit, queue_timeout, sjf_max_wait);
         show!(connections, routing, sma_window, ewma_alpha, upstream_timeout, connect_timeout);
@@ -285,6 +290,10 @@ fn pick<T>(
         (None, Some(value)) => Sourced { value, origin: Origin::File },
         (None, None) => Sourced { value: default(), origin: Origin::Default },
     }
+}
+
+fn shape_to_toml(shape: &Shape) -> String {
+    toml::Value::try_from(shape).expect("strings, a list of them and a switch").to_string()
 }
 
 /// Each client may need a connection to a backend, and files and the machinery need some more (HAProxy reckons alike).

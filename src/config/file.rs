@@ -115,6 +115,12 @@ mod tests {
     }
 
     #[test]
+    fn what_a_file_holds_is_told_in_one_line() {
+        assert!(error("\"a\\nb\\u001b[1m\" = 1").contains("unknown key `a\\nb\\u{1b}[1m`"));
+        assert!(error("routing = \"a\\u001b\"").contains("unknown routing mode `a\\u{1b}`"));
+    }
+
+    #[test]
     fn of_several_errors_the_first_in_the_file_is_told() {
         assert!(error("zzzz = 1\naaaa = 1").starts_with("t.toml:1:1: unknown key `zzzz`"));
     }

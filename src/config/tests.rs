@@ -150,6 +150,13 @@ fn what_is_shown_is_a_file_that_says_the_same() {
     assert_eq!(shown(&by_flags).replace("# flag", "# file"), shown(&by_file));
     assert_eq!(shown(&by_file).matches("# file").count(), flags.len() - 1);
 
+    let shapes = "[[shape]]\npath = \"/a/{name}\"\nrequest-field = \"in \\\"\"\nresponse-field = \"out\"\n\
+                  [[shape]]\npath = \"/b\"\nrequest-field = \"i\"\nresponse-field = \"o\"\nupstream = \"/c\"\n\
+                  elements = \"strings\"\nheaders = [\"X-A\"]\nlatency = true";
+    let by_file = load_from(&[], Some(shapes), Audience::Either).unwrap();
+    assert_eq!(by_file.shape.value.len(), 2);
+    assert_eq!(load_from(&[], Some(&shown(&by_file)), Audience::Either).unwrap().shape, by_file.shape);
+
     for flag in ["--backend-listen=:1,:2,:3", "--classifier-listen=:4"] {
         let testbed = load_from(&[flag], None, Audience::Testbed).unwrap();
         let again = load_from(&[], Some(&shown(&testbed)), Audience::Testbed).unwrap();
