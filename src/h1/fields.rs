@@ -213,10 +213,11 @@ impl Scan {
             for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
                 if option.eq_ignore_ascii_case(b"close") {
                     self.close = true;
+                    self.drop_named(fields, option);
                 } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                    // The field that it names is dropped anyway, and so is `Upgrade`.
                     self.keep_alive = true;
                 } else if option.eq_ignore_ascii_case(b"upgrade") {
-                    // The field that it names is dropped anyway.
                     self.upgrade = true;
                 } else {
                     self.drop_named(fields, option);
@@ -230,8 +231,8 @@ impl Scan {
     fn drop_named(&mut self, fields: &[httparse::Header<'_>], option: &[u8]) {
         for (i, header) in fields.iter().enumerate() {
             let essential =
-                matches!(field(header.name), Field::Host | Field::ContentLength | Field::TransferEncoding);
-            if !essential && header.name.as_bytes().eq_ignore_ascii_case(option) {
+                || matches!(field(header.name), Field::Host | Field::ContentLength | Field::TransferEncoding);
+            if header.name.as_bytes().eq_ignore_ascii_case(option) && !essential() {
                 self.dropped.insert(i);
             }
         }

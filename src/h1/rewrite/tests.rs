@@ -35,7 +35,7 @@ fn hop_by_hop_fields_go_and_what_connection_names() {
     let out = forwarded(
         "GET / HTTP/1.1\r\nConnection: keep-alive, X-Hop\r\nX-Hop: secret\r\nKeep-Alive: timeout=5\r\nHost: h\r\n\
          Proxy-Connection: keep-alive\r\nTE: trailers\r\nUpgrade: h2c\r\nX-Forwarded-Proto: https\r\nX-End: stays\r\n\
-         X-Forwarded-Host: evil\r\nTrailer: X-T\r\n\r\n",
+         X-Forwarded-Host: evil\r\nTrailer: X-T\r\nConnection: Close\r\nclose: x\r\n\r\n",
     )
     .unwrap();
     assert_eq!(
