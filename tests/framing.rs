@@ -137,6 +137,22 @@ fn a_request_with_two_meanings_is_refused_and_its_connection_closed() {
 }
 
 #[test]
+fn a_refused_head_has_no_content() {
+    let origin = Origin::answering(HELLO);
+    let proxy = Proxy::start(&[&origin.url()], &[]);
+    for request in [
+        "HEAD / HTTP/1.1\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello",
+    ] {
+        let mut client = Client::connect(proxy.address);
+        client.send(request);
+        let head = String::from_utf8(client.rest()).unwrap();
+        assert!(head.starts_with("HTTP/1.1 400 ") && head.ends_with("\r\n\r\n"), "{head}");
+    }
+    assert_eq!(origin.connections(), 0);
+}
+
+#[test]
 fn what_is_too_large_or_unknown_has_a_status_of_its_own() {
     let origin = Origin::answering(HELLO);
     let proxy = Proxy::start(&[&origin.url()], &[]);

@@ -201,6 +201,12 @@ impl<'h, 'b> RequestHead<'h, 'b> {
 }
 
 /// A head of more than `most` bytes: is it the request line alone, after empty lines, that is so long?
+/// Whether bytes that are refused as a request head, or are only part of one, begin as HEAD does: whoever sent them takes
+/// no content for an answer (RFC 9110 §9.3.2).
+pub fn begins_as_head(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"HEAD ")
+}
+
 fn too_large(bytes: &[u8], most: usize) -> HeadError {
     match memchr::memchr(b'\n', bytes[..bytes.len().min(most)].trim_ascii_start()) {
         Some(_) => HeadError::TooLarge,

@@ -16,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
-use crate::h1::request::{RequestHead, field_space};
+use crate::h1::request::{RequestHead, begins_as_head, field_space};
 use crate::h1::{BodyLength, HeadError, Version};
 use crate::net::{Net, Readiness, Token, flush, send};
 
@@ -264,6 +264,11 @@ impl<N: Net> Proxy<N> {
             }
             Ok(None) => return None,
             Ok(Some(head)) => match self.judge_chunks(&head) {
+                Err(error) => {
+                    let to_head = head.is_head();
+                    self.refuse(turn, id, error, to_head);
+                    return Some(bytes.len());
+                }
                 Ok(()) => match self.take_in(turn, id, &head) {
                     Some(intake) => {
                         let (head, rest) = bytes.split_at_mut(intake.len);
@@ -271,13 +276,9 @@ impl<N: Net> Proxy<N> {
                     }
                     None => self.plan(turn, id, &head),
                 },
-                Err(error) => {
-                    self.refuse(turn, id, error);
-                    return Some(bytes.len());
-                }
             },
             Err(error) => {
-                self.refuse(turn, id, error);
+                self.refuse(turn, id, error, begins_as_head(bytes));
                 return Some(bytes.len());
             }
         };
@@ -305,7 +306,7 @@ impl<N: Net> Proxy<N> {
 
     /// Answers a request that is never forwarded. Where the next one would begin is not known, so the connection
     /// closes.
-    pub(super) fn refuse(&mut self, turn: &mut Turn<'_, N>, id: ClientId, error: HeadError) {
+    pub(super) fn refuse(&mut self, turn: &mut Turn<'_, N>, id: ClientId, error: HeadError, to_head: bool) {
         log::debug!("refused a request with {}: {error}", error.status());
         let detail = error.to_string();
         let reply = Reply {
@@ -313,7 +314,7 @@ impl<N: Net> Proxy<N> {
             reason: None,
             fields: "",
             detail: &detail,
-            to_head: false,
+            to_head,
             version: Version::Http11,
             persistence: Persistence::Close,
         };

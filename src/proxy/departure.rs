@@ -12,6 +12,7 @@ use super::{CLIENT, ClientId, Proxy, Timer, Turn};
 use crate::h1::Version;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
+use crate::h1::request::begins_as_head;
 use crate::net::{Net, Stream, Token};
 
 /// How long we wait for a client to take our last response and close, while we pass over what it still sends.
@@ -86,12 +87,13 @@ impl<N: Net> Proxy<N> {
             }
             Departure::AskExpired(ticket) => self.ask_expired(turn, ticket),
             Departure::RequestTimeout => {
+                let begun = self.clients.get(id).and_then(|client| client.pending.as_ref());
                 let reply = Reply {
                     status: 408,
                     reason: None,
                     fields: "",
                     detail: "the request head did not arrive in time",
-                    to_head: false,
+                    to_head: begun.is_some_and(|begun| begins_as_head(begun.as_slice())),
                     version: Version::Http11,
                     persistence: Persistence::Close,
                 };

@@ -97,7 +97,8 @@ impl<N: Net> Proxy<N> {
         };
         let mut reader = BodyReader::new(plan.body);
         let Ok(piece) = reader.read(rest) else {
-            self.refuse(turn, client, HeadError::Malformed("the chunked body is malformed"));
+            let error = HeadError::Malformed("the chunked body is malformed");
+            self.refuse(turn, client, error, plan.to_head);
             return rest.len();
         };
         let coding = if plan.body == BodyLength::Chunked { Coding::Chunked } else { Coding::Identity };

@@ -131,20 +131,27 @@ impl<N: Net, S: Service> Server<N, S> {
         }
     }
 
-    pub(super) fn refuse_body(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
+    pub(super) fn refuse_body(&mut self, turn: &mut Turn<'_, N>, id: SlotId, to_head: bool) {
         let most = self.limits.body_bytes;
-        self.refuse(turn, id, 413, &format!("a body has at most {most} bytes here"));
+        self.refuse(turn, id, 413, &format!("a body has at most {most} bytes here"), to_head);
     }
 
     /// Answers at once, and for the last time: where the next request begins is not known.
-    pub(super) fn refuse(&mut self, turn: &mut Turn<'_, N>, id: SlotId, status: u16, detail: &str) {
+    pub(super) fn refuse(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: SlotId,
+        status: u16,
+        detail: &str,
+        to_head: bool,
+    ) {
         let (content_type, body) = self.service.refusal(status, detail);
         let content = Content {
             status,
             content_type,
             body: body.as_bytes(),
             fields: "",
-            to_head: false,
+            to_head,
             version: Version::Http11,
             persistence: Persistence::Close,
         };

@@ -12,7 +12,7 @@ use crate::deadline::Deadline;
 use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::CONTINUE;
-use crate::h1::request::{RequestHead, field_space};
+use crate::h1::request::{RequestHead, begins_as_head, field_space};
 use crate::h1::{BodyLength, Version};
 use crate::net::{Net, Readiness, Token, flush, send};
 use crate::slots::SlotId;
@@ -226,7 +226,7 @@ impl<N: Net, S: Service> Server<N, S> {
                 return None;
             }
             Err(error) => {
-                self.refuse(turn, id, error.status(), &error.to_string());
+                self.refuse(turn, id, error.status(), &error.to_string(), begins_as_head(bytes));
                 return Some(bytes.len());
             }
         };
@@ -236,7 +236,7 @@ impl<N: Net, S: Service> Server<N, S> {
         if S::wants_body(&asked)
             && matches!(length, BodyLength::Exact(n) if n > self.limits.body_bytes as u64)
         {
-            self.refuse_body(turn, id);
+            self.refuse_body(turn, id, form.to_head);
             return Some(bytes.len());
         }
         let connection = self.connections.get_mut(id)?;
@@ -266,13 +266,14 @@ impl<N: Net, S: Service> Server<N, S> {
     fn body(&mut self, turn: &mut Turn<'_, N>, id: SlotId, bytes: &mut [u8]) -> usize {
         let Some(connection) = self.connections.get_mut(id) else { return 0 };
         let State::Body(body) = &mut connection.state else { return 0 };
+        let to_head = body.form.to_head;
         let Ok(piece) = body.reader.read(bytes) else {
-            self.refuse(turn, id, 400, "the chunked body is malformed");
+            self.refuse(turn, id, 400, "the chunked body is malformed", to_head);
             return bytes.len();
         };
         let data = if S::wants_body(&body.asked) { &bytes[piece.data] } else { &[] };
         if body.kept.as_ref().map_or(0, Buffer::len) + data.len() > self.limits.body_bytes {
-            self.refuse_body(turn, id);
+            self.refuse_body(turn, id, to_head);
             return bytes.len();
         }
         if body.reader.is_done() {
