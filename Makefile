@@ -5,7 +5,7 @@ CONNECTIONS ?= persistent
 DURATION ?= 120s
 URL ?= http://localhost:9090
 ARGS ?=
-TARGET ?= request
+FUZZ_TARGETS := $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
@@ -56,14 +56,19 @@ sim: ## Run the world over seeds with faults (SECONDS=60, or SEEDS=10000 FIRST_S
 		$(CARGO) test --locked --release --test world -- --nocapture $(if $(SEED),one_seed,many_seeds)
 
 fuzz: export SECONDS ?= 60
-fuzz: ## Mutate bodies of batched requests and answers and compare the codec with a naive model (SECONDS=60 SEED=0)
-	$(CARGO) test --locked --release --test codec -- --nocapture no_mutation
+fuzz: ## Mutate what is kept in tests/fuzz/corpus and check what must hold (SECONDS=60 SEED=0, all targets or one: TARGET=connection)
+	$(CARGO) test --locked --release --test fuzz -- --nocapture mutations_of_$(TARGET)
 
-libfuzzer: ## The same guided by coverage (SECONDS=60 TARGET=request|answer); needs cargo-fuzz and a nightly compiler
-	mkdir -p target/fuzz/$(TARGET)
-	$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz/build $(TARGET) target/fuzz/$(TARGET) \
-		tests/fuzz/corpus/$(TARGET) -- -max_total_time=$(or $(SECONDS),60) -max_len=4096 \
-		-artifact_prefix=target/fuzz/$(TARGET)-
+libfuzzer: ## The same guided by coverage (SECONDS=60 each, TARGET=...); needs cargo-fuzz and a nightly compiler
+	$(foreach target,$(or $(TARGET),$(FUZZ_TARGETS)),$(call libfuzzer,$(target)))
+
+define libfuzzer
+mkdir -p target/fuzz/$(1)
+$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz/build $(1) target/fuzz/$(1) \
+	tests/fuzz/corpus/$(1) -- -max_total_time=$(or $(SECONDS),60) -max_len=4096 \
+	-dict=tests/fuzz/dictionaries/$(1).dict -artifact_prefix=target/fuzz/$(1)-
+
+endef
 
 soak: ## Load both connection modes while servers misbehave, then see that nothing is lost and nothing is left (MINUTES=10)
 	$(CARGO) bench --locked --bench soak

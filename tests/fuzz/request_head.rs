@@ -1,0 +1,188 @@
+//! Request heads: what is accepted is well-formed, and what is forwarded of it is one request, the same.
+
+use httparse::Header;
+use tidegate::h1::persistence::Persistence;
+use tidegate::h1::request::{RequestHead, RequestLimits, Target, field_space};
+use tidegate::h1::request_id::IdField;
+use tidegate::h1::rewrite::{self, RequestContext};
+use tidegate::h1::{BodyLength, HeadError, MAX_FIELDS, Version};
+
+use super::origin_form::origin_form;
+use super::splits::same_in_any_split;
+use super::strict::{self, Framing};
+
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+const CLIENT: &[u8] = b"192.0.2.7";
+const AUTHORITY: &str = "backend:81";
+
+/// Some that heads of a few lines exceed.
+const NARROW: RequestLimits = RequestLimits { head_bytes: 120, fields: 3, target_bytes: 12, body_bytes: 9 };
+
+/// Whether a head within narrow limits is accepted: in any split, and then it is one that is accepted without.
+fn check_limits(bytes: &[u8]) {
+    let within = |bytes: &[u8]| -> Option<Option<usize>> {
+        let mut space = field_space();
+        let parsed = RequestHead::parse_within(&NARROW, bytes, &mut space);
+        parsed.map(|head| head.map(|head| Some(head.len))).unwrap_or(Some(None))
+    };
+    let Some(Some(len)) = same_in_any_split(bytes, within) else { return };
+    assert_eq!(verdict(bytes), Some(Ok(len)));
+    let mut space = field_space();
+    let Ok(Some(head)) = RequestHead::parse(bytes, &mut space) else { unreachable!("just parsed") };
+    let body = if let BodyLength::Exact(n) = head.body { n } else { 0 };
+    assert!(len <= NARROW.head_bytes && head.fields.len() <= NARROW.fields && body <= NARROW.body_bytes);
+}
+
+fn verdict(bytes: &[u8]) -> Option<Result<usize, HeadError>> {
+    RequestHead::parse(bytes, &mut field_space()).map(|head| head.map(|head| head.len)).transpose()
+}
+
+/// Checks a request head; says what became of it.
+pub(crate) fn check(bytes: &[u8]) -> String {
+    check_limits(bytes);
+    match same_in_any_split(bytes, verdict) {
+        None => return "partial".to_owned(),
+        Some(Err(error)) => return format!("{} {error}", error.status()),
+        Some(Ok(_)) => {}
+    }
+    let mut space = field_space();
+    let Ok(Some(head)) = RequestHead::parse(bytes, &mut space) else { unreachable!("just parsed") };
+    well_formed(bytes, &head);
+    for (close, named) in [(false, false), (true, false), (false, true)] {
+        let id = IdField::received(b"made-here").expect("a sane name");
+        let request_id = named.then(|| (head.request_id().0, id.line()));
+        let context = RequestContext { client: CLIENT, authority: AUTHORITY, close, request_id };
+        let mut out = Vec::new();
+        rewrite::request(&head, &context, &mut out);
+        forwarded(&head, &context, &out);
+    }
+    let mut form = match head.target {
+        Target::Origin(_) => "origin",
+        Target::Absolute { .. } => "absolute",
+    };
+    if head.asks_for_websocket() {
+        form = "websocket";
+    }
+    let (body, expects) = (framing(head.body), head.expects_continue());
+    let keep = head.persistence == Persistence::KeepAlive;
+    let body = if let Framing::Length(_) = body { Framing::Length(1) } else { body };
+    format!("{:?} {form} {body:?} expects {expects} keep {keep} {}", head.version, head.fields.len().min(9))
+}
+
+fn framing(body: BodyLength) -> Framing {
+    match body {
+        BodyLength::None => Framing::Nothing,
+        BodyLength::Exact(n) => Framing::Length(n),
+        BodyLength::Chunked => Framing::Chunked,
+        BodyLength::UntilClose => Framing::UntilClose,
+    }
+}
+
+/// What is accepted has no other reading.
+fn well_formed(bytes: &[u8], head: &RequestHead<'_, '_>) {
+    let mut start = 0;
+    while bytes[start..].starts_with(b"\r\n") {
+        start += 2;
+    }
+    let model = strict::head(&bytes[start..]).expect("a well-formed head").expect("a whole head");
+    assert_eq!(start + model.len, head.len);
+    assert_eq!(model.fields, pairs(head.fields));
+    let parts: Vec<_> = model.first.split(|&b| b == b' ').collect();
+    assert_eq!(parts.len(), 3, "{}", model.first.escape_ascii());
+    assert_eq!(parts[0], head.method.as_bytes());
+    assert!(strict::is_token(parts[0]) && parts[1].iter().all(u8::is_ascii_graphic));
+    assert_eq!(model.framing_of_request(), Ok(framing(head.body)));
+}
+
+fn pairs<'b>(fields: &[Header<'b>]) -> Vec<(&'b [u8], &'b [u8])> {
+    fields.iter().map(|field| (field.name.as_bytes(), field.value)).collect()
+}
+
+/// What goes to the backend is one request, and the one that it should be.
+fn forwarded(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &[u8]) {
+    let sent = strict::head(out).expect("a well-formed head").expect("a whole head");
+    assert_eq!(sent.len, out.len(), "more than one head");
+    let (method, target) = sent.request_line().expect("a request line");
+    assert_eq!((method, target), (head.method.as_bytes(), origin_form(head).as_bytes()));
+    let fields: Fields = sent.fields.iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
+    assert_eq!(fields, expected_fields(head, context));
+    assert_eq!(sent.framing_of_request(), Ok(framing(head.body)));
+    assert_eq!(sent.values("host").len(), 1);
+
+    // One that is as full as may be has no room for ours.
+    if sent.fields.len() > MAX_FIELDS {
+        return;
+    }
+    let mut space = field_space();
+    let again = RequestHead::parse(out, &mut space).expect("accepted again").expect("whole");
+    let of = |head: &RequestHead<'_, '_>| (head.body, head.expects_continue(), head.asks_for_websocket());
+    assert_eq!((again.len, of(&again)), (out.len(), of(head)));
+    assert_eq!(again.persistence == Persistence::Close, context.close);
+}
+
+/// The fields that go to the backend, put together one by one (RFC 9110 §7.6).
+fn expected_fields(head: &RequestHead<'_, '_>, context: &RequestContext<'_>) -> Fields {
+    let lower: Vec<String> = head.fields.iter().map(|f| f.name.to_ascii_lowercase()).collect();
+    let values = |name: &str| {
+        let named = head.fields.iter().zip(&lower).filter(move |(_, n)| *n == name);
+        named.map(|(field, _)| field.value.to_vec()).collect::<Vec<_>>()
+    };
+    let listed = |name: &str| -> Vec<String> {
+        let items = values(name).join(&b","[..]);
+        items.split(|&b| b == b',').map(|item| item.trim_ascii().escape_ascii().to_string()).collect()
+    };
+    let options: Vec<_> = listed("connection").iter().map(|o| o.to_ascii_lowercase()).collect();
+    let kept = |name: &str| match name {
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "upgrade" => false,
+        "x-forwarded-host" | "x-forwarded-proto" => false,
+        "host" | "content-length" | "transfer-encoding" => true,
+        "expect" if head.version == Version::Http10 => false,
+        "x-request-id" if context.request_id.is_some() => false,
+        _ => !options.iter().any(|option| option == name),
+    };
+    let own = |name: &str, value: &[u8]| (name.as_bytes().to_vec(), value.to_vec());
+    let mut fields = Fields::new();
+    let host = match head.target {
+        Target::Absolute { authority, .. } => Some(authority.as_bytes().to_vec()),
+        Target::Origin(_) => values("host").pop(),
+    };
+    let host_replaced = matches!(head.target, Target::Absolute { .. });
+    if host_replaced || host.is_none() {
+        fields.push(own("Host", host.as_deref().unwrap_or(AUTHORITY.as_bytes())));
+    }
+    // Of the fields to which our element is appended, the last is written anew.
+    let last = |name: &str| lower.iter().rposition(|n| n == name).filter(|_| kept(name));
+    let (via, forwarded_for) = (last("via"), last("x-forwarded-for"));
+    for (i, field) in head.fields.iter().enumerate() {
+        let anew = Some(i) == via || Some(i) == forwarded_for || (lower[i] == "host" && host_replaced);
+        if kept(&lower[i]) && !anew {
+            fields.push((field.name.as_bytes().to_vec(), field.value.to_vec()));
+        }
+    }
+    let appended = |at: Option<usize>, element: &[u8]| {
+        let before = at.map(|i| head.fields[i].value).filter(|value| !value.is_empty());
+        before.map_or(element.to_vec(), |before| [before, b", ", element].concat())
+    };
+    let version = if head.version == Version::Http10 { "1.0 tidegate" } else { "1.1 tidegate" };
+    fields.push(own("Via", &appended(via, version.as_bytes())));
+    fields.push(own("X-Forwarded-For", &appended(forwarded_for, CLIENT)));
+    fields.push(own("X-Forwarded-Proto", b"http"));
+    fields.extend(host.map(|host| own("X-Forwarded-Host", &host)));
+    fields.extend(context.request_id.map(|_| own("X-Request-Id", b"made-here")));
+    let upgrade = head.method == "GET"
+        && head.version == Version::Http11
+        && head.body == BodyLength::None
+        && options.iter().any(|option| option == "upgrade")
+        && listed("upgrade").iter().any(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+    match (context.close, upgrade) {
+        (false, false) => {}
+        (true, false) => fields.push(own("Connection", b"close")),
+        (false, true) => fields.push(own("Connection", b"Upgrade")),
+        (true, true) => fields.push(own("Connection", b"close, Upgrade")),
+    }
+    if upgrade {
+        fields.push(own("Upgrade", b"websocket"));
+    }
+    fields
+}

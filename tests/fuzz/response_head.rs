@@ -1,0 +1,144 @@
+//! Response heads: what is accepted is well-formed, and what the client gets of it is one response, the same.
+
+use tidegate::h1::coding::Coding;
+use tidegate::h1::persistence::Persistence;
+use tidegate::h1::request::field_space;
+use tidegate::h1::response::ResponseHead;
+use tidegate::h1::rewrite::{self, ResponseContext, Told};
+use tidegate::h1::{BodyLength, HeadError, Version};
+
+use super::splits::same_in_any_split;
+use super::strict::{self, Framing};
+
+const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+/// Checks a response head, as the answer to HEAD and to another method; says what became of it.
+pub(crate) fn check(bytes: &[u8]) -> String {
+    check_answer_to(bytes, false) + " | " + &check_answer_to(bytes, true)
+}
+
+fn check_answer_to(bytes: &[u8], to_head: bool) -> String {
+    let verdict = |bytes: &[u8]| -> Option<Result<usize, HeadError>> {
+        let mut space = field_space();
+        let head = ResponseHead::parse(bytes, to_head, &mut space);
+        head.map(|head| head.map(|head| head.len)).transpose()
+    };
+    match same_in_any_split(bytes, verdict) {
+        None => return "partial".to_owned(),
+        Some(Err(error)) => return error.to_string(),
+        Some(Ok(_)) => {}
+    }
+    let mut space = field_space();
+    let Ok(Some(head)) = ResponseHead::parse(bytes, to_head, &mut space) else { unreachable!("just parsed") };
+    well_formed(bytes, &head);
+    if head.status < 200 {
+        return interim(&head, to_head);
+    }
+    let told =
+        Told { request_id: Some(b"X-Request-Id: me\r\n"), explanation: Some(b"X-Tidegate-Backend: b\r\n") };
+    for version in [Version::Http10, Version::Http11] {
+        for (persistence, told) in [(Persistence::Close, None), (Persistence::KeepAlive, Some(told))] {
+            let coding = Coding::of(head.body, version);
+            let context = ResponseContext { version, coding, persistence, date: DATE, told };
+            let mut out = Vec::new();
+            rewrite::response(&head, &context, &mut out);
+            passed_on(&head, &context, to_head, &out);
+        }
+    }
+    let (keep, body) = (head.persistence == Persistence::KeepAlive, head.body);
+    let body = if let BodyLength::Exact(_) = body { BodyLength::Exact(1) } else { body };
+    format!("{:?} {}xx {body:?} keep {keep} {}", head.version, head.status / 100, head.fields.len().min(9))
+}
+
+/// What is accepted has no other reading.
+fn well_formed(bytes: &[u8], head: &ResponseHead<'_, '_>) {
+    let model = strict::head(bytes).expect("a well-formed head").expect("a whole head");
+    let fields: Vec<_> = head.fields.iter().map(|field| (field.name.as_bytes(), field.value)).collect();
+    assert_eq!((model.len, model.fields), (head.len, fields));
+    let version = if head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    let line = format!("{version} {}", head.status);
+    let rest = model.first.strip_prefix(line.as_bytes()).expect("version and status");
+    assert!(rest.is_empty() || rest.starts_with(b" "), "{}", model.first.escape_ascii());
+}
+
+/// Names, in lower case, and values.
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Fields for this hop alone, framing, and what only we may set.
+const OF_THIS_HOP: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "transfer-encoding",
+    "content-length",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
+
+fn without(fields: &[(&[u8], &[u8])], gone: &[Vec<u8>]) -> Fields {
+    let lower = fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()));
+    let gone = |name: &Vec<u8>| gone.contains(name) || OF_THIS_HOP.iter().any(|hop| hop.as_bytes() == name);
+    lower.filter(|(name, _)| !gone(name)).collect()
+}
+
+/// What the backend sent for the client, apart from framing and what is replaced (RFC 9110 §7.6.1).
+fn end_to_end(head: &ResponseHead<'_, '_>, replaced: &[&str]) -> Fields {
+    let came: Vec<_> = head.fields.iter().map(|field| (field.name.as_bytes(), field.value)).collect();
+    let connection = came.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
+    let options = connection.flat_map(|(_, value)| value.split(|&b| b == b','));
+    let named = options.map(|option| option.trim_ascii().to_ascii_lowercase());
+    // What routing rests on is never hop-by-hop, in requests; it is not asked which kind of head it is.
+    let gone =
+        named.filter(|name| name != b"host").chain(replaced.iter().map(|name| name.as_bytes().to_vec()));
+    without(&came, &gone.collect::<Vec<_>>())
+}
+
+fn passed_on(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, to_head: bool, out: &[u8]) {
+    let sent = strict::head(out).expect("a well-formed head").expect("a whole head");
+    assert_eq!((sent.len, sent.status()), (out.len(), Ok(head.status)));
+    let expected = match (head.body, context.coding) {
+        (BodyLength::None, _) => Framing::Nothing,
+        (BodyLength::Exact(n), _) => Framing::Length(n),
+        (BodyLength::Chunked | BodyLength::UntilClose, Coding::Chunked) => Framing::Chunked,
+        (BodyLength::Chunked | BodyLength::UntilClose, Coding::Identity) => Framing::UntilClose,
+    };
+    assert_eq!(sent.framing_of_response(to_head), Ok(expected));
+    let kept: &[u8] = match (context.persistence, context.version) {
+        (Persistence::Close, _) => b"close",
+        (Persistence::KeepAlive, Version::Http10) => b"keep-alive",
+        (Persistence::KeepAlive, Version::Http11) => b"",
+    };
+    assert_eq!(sent.values("connection").concat(), kept);
+
+    let replaced: &[&str] =
+        if context.told.is_some() { &["x-request-id", "x-tidegate-backend"] } else { &[] };
+    let mut expected = end_to_end(head, replaced);
+    // A backend's date may be for this hop alone; it is not replaced then.
+    if !head.fields.iter().any(|field| field.name.eq_ignore_ascii_case("date")) {
+        expected.push((b"date".to_vec(), DATE.into()));
+    }
+    if context.told.is_some() {
+        expected.push((b"x-request-id".to_vec(), b"me".to_vec()));
+        expected.push((b"x-tidegate-backend".to_vec(), b"b".to_vec()));
+    }
+    assert_eq!(without(&sent.fields, &[]), expected);
+}
+
+/// 1xx.
+fn interim(head: &ResponseHead<'_, '_>, to_head: bool) -> String {
+    let switches = head.switches_to_websocket();
+    let mut out = Vec::new();
+    match switches {
+        true => rewrite::switching(head, None, &mut out),
+        false => rewrite::interim(head, &mut out),
+    }
+    let sent = strict::head(&out).expect("a well-formed head").expect("a whole head");
+    assert_eq!((sent.len, sent.status()), (out.len(), Ok(head.status)));
+    assert_eq!(sent.framing_of_response(to_head), Ok(Framing::Nothing));
+    assert_eq!(without(&sent.fields, &[]), end_to_end(head, &[]));
+    assert_eq!(!sent.values("upgrade").is_empty(), switches);
+    format!("interim, switches {switches}")
+}
