@@ -5,11 +5,13 @@ CONNECTIONS ?= persistent
 DURATION ?= 120s
 URL ?= http://localhost:9090
 ARGS ?=
+PYTHON ?= python3
 FUZZ_TARGETS := $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
+HEADS ?= 1000000
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer soak scenarios wrk install-wrk install-valgrind install-chromium install-promtool install-python3
+.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer differential soak scenarios wrk install-wrk install-valgrind install-chromium install-promtool install-python3
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +71,11 @@ $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz/build 
 	-dict=tests/fuzz/dictionaries/$(1).dict -artifact_prefix=target/fuzz/$(1)-
 
 endef
+
+differential: ## Show what is forwarded of generated heads to h11, another parser (HEADS=1000000 SEED=0 PYTHON=python3); needs the package h11
+	@$(PYTHON) -c 'import h11' || { echo "h11 is missing: $(PYTHON) -m pip install h11, or name a Python that has it with PYTHON=" >&2; exit 1; }
+	$(CARGO) build --locked --release --example forwarded
+	$(PYTHON) tests/differential/h11_judge.py $${CARGO_TARGET_DIR:-target}/release/examples/forwarded $(or $(SEED),0) $(HEADS)
 
 soak: ## Load both connection modes while servers misbehave, then see that nothing is lost and nothing is left (MINUTES=10)
 	$(CARGO) bench --locked --bench soak
