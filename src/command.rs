@@ -3,7 +3,7 @@
 //! Here: [`Command`] and [`Answer`], plain values. Not here: how they travel between threads (`remote.rs`), who asks
 //! (`admin/`) and who obeys (`proxy/obey.rs`). Floor 1.
 
-use crate::balance::{Availability, BackendId, RoutingMode};
+use crate::balance::{Availability, RoutingMode};
 use crate::batch::StrategyName;
 
 /// Asked of the proxy.
@@ -13,8 +13,8 @@ pub enum Command {
     SetRouting(RoutingMode),
     /// Form batches by this strategy from now on.
     SetStrategy(StrategyName),
-    /// Choose these servers no more, or again.
-    Drain(Box<[BackendId]>, Drained),
+    /// Choose the servers of this name no more, or again.
+    Drain(Box<str>, Drained),
     /// Tell whether requests can be served.
     Stand,
 }
@@ -45,6 +45,8 @@ pub enum Answer {
     Done,
     /// There is no classifier, so there is no strategy.
     NoBatching,
+    /// No server is called so.
+    NoSuchServer,
     /// How it stands.
     Standing(Standing),
 }
@@ -58,4 +60,45 @@ pub struct Standing {
     pub backends: usize,
     /// How many classifiers may be chosen.
     pub classifiers: usize,
+}
+
+/// Asked of whoever reads the settings: read them again, and look up the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload;
+
+/// A setting that has changed, in the form of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingChange {
+    /// Its key.
+    pub key: String,
+    /// Its value before.
+    pub from: String,
+    /// Its value from now on.
+    pub to: String,
+}
+
+/// What came of a [`Reload`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// What has changed.
+    pub changed: Vec<SettingChange>,
+    /// The URLs of servers that have come.
+    pub added: Vec<String>,
+    /// Those of servers that get nothing new any more.
+    pub removed: Vec<String>,
+    /// Those of servers that stay, and whose name has other addresses.
+    pub moved: Vec<String>,
+    /// How many servers have stayed.
+    pub kept: usize,
+}
+
+/// Why a [`Reload`] came to nothing, so that all is as before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadFailure {
+    /// The file, the line and the column, counted from 1, if it is in a file.
+    pub place: Option<(String, usize, usize)>,
+    /// What is wrong, with its place and what to do.
+    pub detail: String,
+    /// Whether the settings are right, but cannot be taken over now.
+    pub conflict: bool,
 }

@@ -3,7 +3,10 @@
 //! Here: [`Remote`], the end of who asks; [`Orders`], the end of who obeys. Each wakes the other's reactor; nobody
 //! waits, and what waits is bounded. Not here: what is asked (`command.rs`). Between `admin/` and `proxy/`. Floor 2.
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use std::io;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use crate::command::{Answer, Command};
 use crate::net::Wakes;
@@ -11,20 +14,20 @@ use crate::net::Wakes;
 /// How many commands may wait to be obeyed.
 const WAITING: usize = 64;
 
-struct Order {
-    command: Command,
-    reply: Sender<Answer>,
+struct Order<C, A> {
+    command: C,
+    reply: Sender<A>,
 }
 
 /// Sends commands.
-pub struct Remote<W> {
-    orders: Sender<Order>,
+pub struct Remote<W, C = Command, A = Answer> {
+    orders: Sender<Order<C, A>>,
     other: W,
 }
 
 /// Receives commands.
-pub struct Orders<W> {
-    orders: Receiver<Order>,
+pub struct Orders<W, C = Command, A = Answer> {
+    orders: Receiver<Order<C, A>>,
     other: W,
 }
 
@@ -39,20 +42,40 @@ pub enum Unheard {
 
 /// A command that was sent.
 #[derive(Debug)]
-pub struct Sent(Receiver<Answer>);
+pub struct Sent<A = Answer>(Receiver<A>);
+
+/// Calls a thread that waits on a channel, and has no reactor.
+#[derive(Clone, Debug)]
+pub struct Bell(Sender<()>);
+
+impl Bell {
+    /// A bell, and where it is heard. Rung again before it was heard, it is heard once.
+    pub fn new() -> (Bell, Receiver<()>) {
+        let (ring, heard) = bounded(1);
+        (Bell(ring), heard)
+    }
+}
+
+impl Wakes for Bell {
+    fn wake(&self) -> io::Result<()> {
+        // One that is full rings already; where nobody hears it, nobody is to be called.
+        let _ = self.0.try_send(());
+        Ok(())
+    }
+}
 
 /// Both ends. `obeying` wakes the reactor of who obeys, `asking` that of who asks.
-pub fn remote<W: Wakes>(obeying: W, asking: W) -> (Remote<W>, Orders<W>) {
+pub fn remote<O: Wakes, W: Wakes, C, A>(obeying: O, asking: W) -> (Remote<O, C, A>, Orders<W, C, A>) {
     let (sender, receiver) = bounded(WAITING);
     (Remote { orders: sender, other: obeying }, Orders { orders: receiver, other: asking })
 }
 
-impl<W: Wakes> Remote<W> {
+impl<W: Wakes, C, A> Remote<W, C, A> {
     /// Sends a command; when it is answered, the reactor of who asks is woken.
     ///
     /// # Errors
     /// The command is not sent.
-    pub fn send(&self, command: Command) -> Result<Sent, Unheard> {
+    pub fn send(&self, command: C) -> Result<Sent<A>, Unheard> {
         let (reply, answer) = bounded(1);
         self.orders
             .try_send(Order { command, reply })
@@ -62,12 +85,24 @@ impl<W: Wakes> Remote<W> {
     }
 }
 
-impl Sent {
+impl<A> Sent<A> {
+    /// The answer, for which a thread waits that has nothing else to do; none if it has not come in time.
+    ///
+    /// # Errors
+    /// It never will.
+    pub fn wait(&self, limit: Duration) -> Result<Option<A>, Unheard> {
+        match self.0.recv_timeout(limit) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Unheard::Gone),
+        }
+    }
+
     /// The answer, if it has come.
     ///
     /// # Errors
     /// It never will.
-    pub fn answer(&self) -> Result<Option<Answer>, Unheard> {
+    pub fn answer(&self) -> Result<Option<A>, Unheard> {
         match self.0.try_recv() {
             Ok(answer) => Ok(Some(answer)),
             Err(TryRecvError::Empty) => Ok(None),
@@ -76,9 +111,9 @@ impl Sent {
     }
 }
 
-impl<W: Wakes> Orders<W> {
+impl<W: Wakes, C, A> Orders<W, C, A> {
     /// Calls `obey` with every command that waits, and sends its answers back.
-    pub fn each(&self, mut obey: impl FnMut(Command) -> Answer) {
+    pub fn each(&self, mut obey: impl FnMut(C) -> A) {
         let mut answered = false;
         for Order { command, reply } in self.orders.try_iter() {
             // Who asked may have tired of waiting.
@@ -90,7 +125,7 @@ impl<W: Wakes> Orders<W> {
     }
 }
 
-impl<W> Drop for Orders<W> {
+impl<W, C, A> Drop for Orders<W, C, A> {
     /// Who waits for an answer is not to wait on.
     fn drop(&mut self) {
         self.orders.try_iter().for_each(drop);
@@ -113,9 +148,9 @@ mod tests {
     use crate::balance::RoutingMode;
 
     #[derive(Clone, Default)]
-    struct Bell(Rc<Cell<u32>>);
+    struct Count(Rc<Cell<u32>>);
 
-    impl Wakes for Bell {
+    impl Wakes for Count {
         fn wake(&self) -> std::io::Result<()> {
             self.0.set(self.0.get() + 1);
             Ok(())
@@ -124,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_command_is_obeyed_once_and_its_answer_comes_back() {
-        let (proxy, admin) = (Bell::default(), Bell::default());
+        let (proxy, admin) = (Count::default(), Count::default());
         let (remote, orders) = remote(proxy.clone(), admin.clone());
         let sent = remote.send(Command::SetRouting(RoutingMode::AdaptiveSma)).unwrap();
         assert_eq!((proxy.0.get(), sent.answer()), (1, Ok(None)));
@@ -141,7 +176,7 @@ mod tests {
 
     #[test]
     fn who_cannot_be_heard_is_told() {
-        let (remote, orders) = remote(Bell::default(), Bell::default());
+        let (remote, orders) = remote::<_, _, _, Answer>(Count::default(), Count::default());
         let all: Vec<_> = (0..WAITING).map(|_| remote.send(Command::Stand).unwrap()).collect();
         assert_eq!(remote.send(Command::Stand).unwrap_err(), Unheard::Busy);
         drop(orders);

@@ -212,7 +212,7 @@ impl Lab {
         });
         let net = fabric.net();
         let listener = net.listen(at(80)).expect("free");
-        let (recorder, tap) = tap(3);
+        let (recorder, tap) = tap(options(connections, traced).roster());
         let mut proxy =
             Actor::new(net, proxy::TICK_SHIFT, Proxy::new(options(connections, traced), listener, recorder));
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect("open");

@@ -6,20 +6,25 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Reloads;
 use super::Told;
-use super::facts::Facts;
 use super::problem::Problem;
 use super::route::Steering;
 use crate::balance::RoutingMode;
 use crate::batch::StrategyName;
-use crate::command::{Answer, Command, Standing};
+use crate::command::{Answer, Command, Reload, ReloadFailure, Reloaded, SettingChange, Standing};
 use crate::net::Wakes;
 use crate::remote::{Remote, Sent, Unheard};
+use crate::telemetry::Snapshots;
 
-/// A request that the proxy has been asked about.
-pub struct Pending {
-    sent: Sent,
-    question: Question,
+/// A request that another has been asked about.
+pub struct Pending(Asked);
+
+enum Asked {
+    /// The proxy.
+    Proxy(Sent, Question),
+    /// Who reads the settings.
+    Reload(Sent<Result<Reloaded, ReloadFailure>>),
 }
 
 /// What was asked.
@@ -49,8 +54,8 @@ struct Strategy {
 pub(super) fn begin<W: Wakes>(
     steering: Steering,
     body: &[u8],
-    facts: &Facts,
-    remote: &Remote<W>,
+    snapshots: &Snapshots,
+    (remote, reloads): (&Remote<W>, &Reloads),
 ) -> Result<Pending, Problem> {
     let ready = steering == Steering::Ready;
     let (command, question) = match steering {
@@ -65,19 +70,23 @@ pub(super) fn begin<W: Wakes>(
             let name: StrategyName = strategy.parse().map_err(|e: String| Problem::new(422, e))?;
             (Command::SetStrategy(name), Question::Change(json!({ "strategy": name.name() })))
         }
+        Steering::Reload => {
+            let sent = reloads.send(Reload).map_err(unavailable)?;
+            return Ok(Pending(Asked::Reload(sent)));
+        }
         Steering::Drain(name, drained) => {
-            let ids = facts.called(&name);
-            if ids.is_empty() {
-                let names: Vec<_> = facts.servers.iter().map(|server| server.name.as_str()).collect();
+            let known = snapshots.latest();
+            let names: Vec<_> = known.backends.iter().filter(|b| !b.removed).map(|b| &*b.name).collect();
+            if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
                 let detail = format!("no backend is called `{name}`; there are {}", names.join(", "));
                 return Err(Problem::new(404, detail));
             }
             let change = json!({ "name": name, "state": drained.name() });
-            (Command::Drain(ids, drained), Question::Change(change))
+            (Command::Drain(name.into(), drained), Question::Change(change))
         }
     };
     match remote.send(command) {
-        Ok(sent) => Ok(Pending { sent, question }),
+        Ok(sent) => Ok(Pending(Asked::Proxy(sent, question))),
         Err(unheard) if ready => Err(not_ready(reason(unheard))),
         Err(unheard) => Err(unavailable(unheard)),
     }
@@ -92,36 +101,70 @@ fn read<'de, T: Deserialize<'de>>(body: &'de [u8], example: &str) -> Result<T, P
 }
 
 impl Pending {
-    /// What to tell, if the proxy has answered.
-    pub(super) fn told(&self) -> Option<Told> {
-        let answer = match self.sent.answer() {
-            Ok(answer) => answer?,
-            Err(unheard) => return Some(self.failed(unheard).into()),
-        };
-        Some(match (&self.question, answer) {
-            (Question::Ready, Answer::Standing(standing)) => tell_standing(standing),
-            (Question::Change(change), Answer::Done) => Told::json(200, change.to_string()),
-            (_, Answer::NoBatching) => {
-                Problem::new(409, "there is no classifier, so there is no strategy to change").into()
-            }
-            (Question::Ready, Answer::Done) | (Question::Change(_), Answer::Standing(_)) => {
-                Problem::new(500, "the proxy has answered something else").into()
-            }
-        })
+    /// Whether the settings are being read.
+    pub(super) fn is_reload(&self) -> bool {
+        matches!(self.0, Asked::Reload(_))
     }
 
-    /// What to tell when the proxy has not answered in time.
-    pub(super) fn unanswered(&self) -> Told {
-        match self.question {
-            Question::Ready => not_ready("the proxy does not answer").into(),
-            Question::Change(_) => Problem::new(504, "the proxy has not answered; it may obey yet").into(),
+    /// What to tell, if there is an answer.
+    pub(super) fn told(&self) -> Option<Told> {
+        match &self.0 {
+            Asked::Proxy(sent, question) => match sent.answer() {
+                Ok(answer) => Some(tell(question, answer?)),
+                Err(unheard) => Some(failed(question, unheard).into()),
+            },
+            Asked::Reload(sent) => match sent.answer() {
+                Ok(answer) => Some(tell_reloaded(answer?)),
+                Err(unheard) => Some(unavailable(unheard).into()),
+            },
         }
     }
 
-    fn failed(&self, unheard: Unheard) -> Problem {
-        match self.question {
-            Question::Ready => not_ready(reason(unheard)),
-            Question::Change(_) => unavailable(unheard),
+    /// What to tell when there was none in time.
+    pub(super) fn unanswered(&self) -> Told {
+        match &self.0 {
+            Asked::Proxy(_, Question::Ready) => not_ready("the proxy does not answer").into(),
+            Asked::Proxy(_, Question::Change(_)) => {
+                Problem::new(504, "the proxy has not answered; it may obey yet").into()
+            }
+            Asked::Reload(_) => {
+                Problem::new(504, "names are still being looked up; the log will tell what came of it").into()
+            }
+        }
+    }
+}
+
+fn tell(question: &Question, answer: Answer) -> Told {
+    match (question, answer) {
+        (Question::Ready, Answer::Standing(standing)) => tell_standing(standing),
+        (Question::Change(change), Answer::Done) => Told::json(200, change.to_string()),
+        (_, Answer::NoBatching) => {
+            Problem::new(409, "there is no classifier, so there is no strategy to change").into()
+        }
+        (_, Answer::NoSuchServer) => Problem::new(404, "no backend is called so any more").into(),
+        (Question::Ready, Answer::Done) | (Question::Change(_), Answer::Standing(_)) => {
+            Problem::new(500, "the proxy has answered something else").into()
+        }
+    }
+}
+
+fn failed(question: &Question, unheard: Unheard) -> Problem {
+    match question {
+        Question::Ready => not_ready(reason(unheard)),
+        Question::Change(_) => unavailable(unheard),
+    }
+}
+
+fn tell_reloaded(answer: Result<Reloaded, ReloadFailure>) -> Told {
+    match answer {
+        Ok(Reloaded { changed, added, removed, moved, kept }) => {
+            let change = |SettingChange { key, from, to }: SettingChange| json!({ "key": key, "from": from, "to": to });
+            let changed: Vec<_> = changed.into_iter().map(change).collect();
+            let servers = json!({ "added": added, "removed": removed, "moved": moved, "kept": kept });
+            Told::json(200, json!({ "changed": changed, "servers": servers }).to_string())
+        }
+        Err(ReloadFailure { place, detail, conflict }) => {
+            Problem::new(if conflict { 409 } else { 422 }, detail).at(place).into()
         }
     }
 }

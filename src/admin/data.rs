@@ -7,9 +7,9 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::facts::Facts;
-use crate::record::Record;
-use crate::telemetry::{CivilClock, Latest, Snapshot};
+use crate::balance::BackendId;
+use crate::record::{Averages, Record};
+use crate::telemetry::{BackendSnapshot, CivilClock, Kind, Latest, Snapshot};
 use crate::time::WallTime;
 
 /// Over how many of the last requests the latency is averaged.
@@ -81,12 +81,12 @@ impl LocalTime {
 }
 
 /// Appends the document.
-pub(super) fn write(facts: &Facts, snapshot: &Snapshot, clock: &mut LocalTime, out: &mut String) {
+pub(super) fn write(snapshot: &Snapshot, clock: &mut LocalTime, out: &mut String) {
     let document = Document {
-        plotly_latency_data: traces(facts, snapshot, clock),
-        request_distribution: distribution(facts, snapshot),
-        sma_table: snapshot.latest.iter().map(|latest| row(facts, latest, clock)).collect(),
-        explanation: explanation(facts, snapshot),
+        plotly_latency_data: traces(snapshot, clock),
+        request_distribution: distribution(snapshot),
+        sma_table: snapshot.latest.iter().map(|latest| row(snapshot, latest, clock)).collect(),
+        explanation: explanation(snapshot),
         current_mode: snapshot.conduct.routing.name(),
         avg_recent_latency: recent_latency_ms(snapshot).map_or(json!("N/A"), Value::from),
     };
@@ -95,46 +95,54 @@ pub(super) fn write(facts: &Facts, snapshot: &Snapshot, clock: &mut LocalTime, o
 }
 
 /// The backends; and the classifiers that have had requests, among which all rows are then accounted for.
-fn shown<'a>(facts: &'a Facts, snapshot: &'a Snapshot) -> impl Iterator<Item = (usize, &'a str, u64)> {
-    let requests = snapshot.backends.iter().map(|backend| backend.requests);
-    let all = facts.servers.iter().zip(requests).enumerate();
-    let backends = facts.backends();
-    all.filter(move |&(i, (_, requests))| snapshot.requests > 0 && (i < backends || requests > 0))
-        .map(|(i, (server, requests))| (i, server.label.as_str(), requests))
+fn shown(snapshot: &Snapshot) -> impl Iterator<Item = &BackendSnapshot> {
+    let counts = |backend: &&BackendSnapshot| {
+        backend.requests > 0 || backend.kind == Kind::Backend && !backend.removed
+    };
+    snapshot.backends.iter().filter(counts).filter(|_| snapshot.requests > 0)
 }
 
-fn traces(facts: &Facts, snapshot: &Snapshot, clock: &mut LocalTime) -> Vec<Trace> {
-    let trace = |(i, label, _): (usize, &str, u64)| {
-        let own = |record: &&Record| record.backend.is_some_and(|id| usize::from(id.0) == i);
+/// The backends that are chosen among, in order of configuration.
+pub(super) fn backends(snapshot: &Snapshot) -> impl Iterator<Item = &BackendSnapshot> {
+    snapshot.backends.iter().filter(|backend| backend.kind == Kind::Backend && !backend.removed)
+}
+
+/// What a backend's averages were when that choice was made.
+pub(super) fn averages(latest: &Latest, id: BackendId) -> Averages {
+    latest.averages.get(usize::from(id.0)).copied().unwrap_or(Averages::UNMEASURED)
+}
+
+fn traces(snapshot: &Snapshot, clock: &mut LocalTime) -> Vec<Trace> {
+    let trace = |backend: &BackendSnapshot| {
+        let own = |record: &&Record| record.backend == Some(backend.id);
         let records = || snapshot.recent.iter().filter(own);
         Trace {
             x: records().map(|record| clock.date_and_time(record.ended)).collect(),
             y: records().map(latency_ms).collect(),
-            name: format!("Backend {label} (ms)"),
+            name: format!("Backend {} (ms)", backend.label),
             r#type: "scatter",
             mode: "lines",
         }
     };
-    shown(facts, snapshot).map(trace).collect()
+    shown(snapshot).map(trace).collect()
 }
 
-fn distribution<'a>(facts: &'a Facts, snapshot: &'a Snapshot) -> Distribution<'a> {
-    let (labels, data) = shown(facts, snapshot).map(|(_, label, requests)| (label, requests)).unzip();
+fn distribution(snapshot: &Snapshot) -> Distribution<'_> {
+    let (labels, data) = shown(snapshot).map(|backend| (&*backend.label, backend.requests)).unzip();
     Distribution { labels, data }
 }
 
-fn row<'a>(facts: &'a Facts, latest: &Latest, clock: &mut LocalTime) -> Row<'a> {
+fn row<'a>(snapshot: &'a Snapshot, latest: &Latest, clock: &mut LocalTime) -> Row<'a> {
     let record = &latest.record;
-    let sma = |i: usize| {
-        let ns =
-            latest.averages.get(i).filter(|_| i < facts.backends()).and_then(|averages| averages.sma_ns());
-        ns.map_or(json!("N/A"), |ns| Value::from(tenths(ns)))
+    let of = |backend: &BackendSnapshot| {
+        averages(latest, backend.id).sma_ns().map_or(json!("N/A"), |ns| Value::from(tenths(ns)))
     };
-    let told = latest.averages.len().min(facts.backends());
-    let further = (COLUMNS..told).map(|i| (facts.servers[i].label.clone(), sma(i)));
+    let sma = |i: usize| backends(snapshot).nth(i).map_or(json!("N/A"), of);
+    let told = backends(snapshot).filter(|backend| usize::from(backend.id.0) < latest.averages.len());
+    let further = told.skip(COLUMNS).map(|backend| (backend.label.to_string(), of(backend)));
     Row {
         timestamp: clock.time(record.ended),
-        chosen: chosen(facts, record),
+        chosen: chosen(snapshot, record),
         latency_ms: latency_ms(record),
         smaA: sma(0),
         smaB: sma(1),
@@ -144,8 +152,8 @@ fn row<'a>(facts: &'a Facts, latest: &Latest, clock: &mut LocalTime) -> Row<'a> 
 }
 
 /// What the page calls the server that a request went to.
-pub(super) fn chosen<'a>(facts: &'a Facts, record: &Record) -> &'a str {
-    record.backend.map_or("-", |id| facts.label(id))
+pub(super) fn chosen<'a>(snapshot: &'a Snapshot, record: &Record) -> &'a str {
+    record.backend.map_or("-", |id| snapshot.label(id))
 }
 
 /// Whole milliseconds, as in a row of the CSV.
@@ -159,12 +167,12 @@ pub(super) fn tenths(ns: f32) -> f64 {
 }
 
 /// One sentence on the last request.
-pub(super) fn explanation(facts: &Facts, snapshot: &Snapshot) -> String {
+pub(super) fn explanation(snapshot: &Snapshot) -> String {
     let Some(last) = snapshot.recent.last() else { return "No requests processed yet.".to_owned() };
     let mode = last.mode.name();
     match last.backend {
         Some(id) => {
-            format!("Last: Mode '{mode}' chose {}, Latency: {}ms.", facts.label(id), latency_ms(last))
+            format!("Last: Mode '{mode}' chose {}, Latency: {}ms.", snapshot.label(id), latency_ms(last))
         }
         None => format!("Last: Mode '{mode}' had no backend to choose."),
     }

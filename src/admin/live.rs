@@ -81,34 +81,34 @@ impl Live {
     fn document(&mut self, facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Value {
         let first = snapshot.latest.len().saturating_sub(ROWS);
         let latest: Vec<_> =
-            snapshot.latest[first..].iter().map(|latest| row(facts, latest, &mut self.clock)).collect();
+            snapshot.latest[first..].iter().map(|latest| row(snapshot, latest, &mut self.clock)).collect();
         json!({
             "choices": {
                 "routing": RoutingMode::ALL.map(RoutingMode::name),
                 "strategy": StrategyName::ALL.map(StrategyName::name),
             },
             "status": status::status(facts, snapshot, wall),
-            "backends": status::servers(facts, snapshot),
+            "backends": status::servers(snapshot),
             "batching": status::batching(snapshot),
             "latest": latest,
             "trend": {
                 "step_seconds": TREND_STEP.as_secs(),
-                "points": snapshot.trend.iter().map(|point| trend_point(point)).collect::<Vec<_>>(),
+                "points": snapshot.trend.iter().map(|point| trend_point(snapshot, point)).collect::<Vec<_>>(),
             },
         })
     }
 }
 
 /// A request, with the averages of all backends when its own was chosen.
-fn row(facts: &Facts, latest: &Latest, clock: &mut LocalTime) -> Value {
+fn row(snapshot: &Snapshot, latest: &Latest, clock: &mut LocalTime) -> Value {
     let record = &latest.record;
-    let averages = || latest.averages.iter().take(facts.backends());
     let of = |average: fn(Averages) -> Option<f32>| -> Vec<Option<f64>> {
-        averages().map(|&averages| average(averages).map(data::tenths)).collect()
+        let backends = data::backends(snapshot).map(|backend| data::averages(latest, backend.id));
+        backends.map(|averages| average(averages).map(data::tenths)).collect()
     };
     json!({
         "time": clock.time(record.ended),
-        "chosen": data::chosen(facts, record),
+        "chosen": data::chosen(snapshot, record),
         "mode": record.mode.name(),
         "status": record.status,
         "latency_ms": data::latency_ms(record),
@@ -120,11 +120,12 @@ fn row(facts: &Facts, latest: &Latest, clock: &mut LocalTime) -> Value {
 }
 
 /// Milliseconds since the epoch; then for each server its requests, p50 and p99 in milliseconds, or null.
-fn trend_point(point: &TrendPoint) -> Value {
+fn trend_point(snapshot: &Snapshot, point: &TrendPoint) -> Value {
     let ms = |ns: u64| (ns as f64 / 1e4).round() / 1e2;
-    let servers = point
-        .servers
+    let servers = snapshot
+        .backends
         .iter()
+        .map(|backend| point.servers.get(usize::from(backend.id.0)).copied().flatten())
         .map(|value| value.map(|value| json!([value.requests, ms(value.p50_ns), ms(value.p99_ns)])));
     json!([point.start.as_nanos() / 1_000_000, servers.collect::<Vec<_>>()])
 }

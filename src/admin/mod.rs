@@ -6,6 +6,7 @@
 //! connections (`server/`), the figures (`telemetry/`), what a command does (`proxy/`). `cli/` starts it. Floor 3.
 
 mod asked;
+mod configuration;
 mod control;
 mod data;
 mod facts;
@@ -21,9 +22,10 @@ mod tests;
 
 use std::time::Duration;
 
+use crate::command::{Reload, ReloadFailure, Reloaded};
 use crate::h1::request::RequestHead;
 use crate::net::{Net, Wakes};
-use crate::remote::Remote;
+use crate::remote::{Bell, Remote};
 use crate::server::{Limits, Response, Server, Service};
 use crate::telemetry::Snapshots;
 use crate::time::{Instant, WallTime};
@@ -34,7 +36,8 @@ use page::File;
 use problem::Problem;
 use route::{Call, Page};
 
-pub use facts::{Facts, Kind, ServerFacts, SettingFacts};
+pub use configuration::{Configuration, InForce, SettingFacts};
+pub use facts::Facts;
 
 /// The grain of its deadlines, for [`crate::reactor::Reactor::new`].
 pub const TICK_SHIFT: u32 = 20;
@@ -54,10 +57,16 @@ const EVENT_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the proxy may take to obey.
 const OBEDIENCE: Duration = Duration::from_secs(5);
 
+/// How long a reload may take: names are looked up, of which some may have no answer.
+const RELOADING: Duration = Duration::from_secs(30);
+
 const JSON: &str = "application/json";
 
 /// A field of everything that changes.
 const NO_STORE: &str = "Cache-Control: no-store\r\n";
+
+/// The way to whoever reads the settings.
+pub type Reloads = Remote<Bell, Reload, Result<Reloaded, ReloadFailure>>;
 
 /// The admin listener on a reactor.
 pub type AdminServer<N> = Server<N, Admin<<N as Net>::Waker>>;
@@ -67,6 +76,7 @@ pub struct Admin<W> {
     facts: Facts,
     snapshots: Snapshots,
     remote: Remote<W>,
+    reloads: Reloads,
     live: live::Live,
     clock: data::LocalTime,
     /// The body of the answer that is being sent.
@@ -119,12 +129,14 @@ impl From<Problem> for Told {
 }
 
 impl<W: Wakes> Admin<W> {
-    /// The service for a proxy of which `facts` are known, which publishes `snapshots` and obeys `remote`.
-    pub fn new(facts: Facts, snapshots: Snapshots, remote: Remote<W>) -> Admin<W> {
+    /// The service for a proxy of which `facts` are known, which publishes `snapshots` and obeys `remote`, and whose settings
+    /// are read again by who obeys `reloads`.
+    pub fn new(facts: Facts, snapshots: Snapshots, remote: Remote<W>, reloads: Reloads) -> Admin<W> {
         Admin {
             facts,
             snapshots,
             remote,
+            reloads,
             live: live::Live::default(),
             clock: data::LocalTime::default(),
             body: String::new(),
@@ -136,10 +148,12 @@ impl<W: Wakes> Admin<W> {
         match call {
             Call::Load(file) => Answer::File { file, fields: file.fields(), known },
             Call::Show(page) => Answer::Page(page),
-            Call::Steer(steering) => match control::begin(steering, body, &self.facts, &self.remote) {
-                Ok(pending) => Answer::Pending(pending),
-                Err(problem) => Answer::Told(problem.into()),
-            },
+            Call::Steer(steering) => {
+                match control::begin(steering, body, &self.snapshots, (&self.remote, &self.reloads)) {
+                    Ok(pending) => Answer::Pending(pending),
+                    Err(problem) => Answer::Told(problem.into()),
+                }
+            }
         }
     }
 
@@ -151,9 +165,9 @@ impl<W: Wakes> Admin<W> {
         body.clear();
         match page {
             Page::Health => body.push_str("{\"healthy\":true}\n"),
-            Page::Data => data::write(facts, &snapshot, &mut self.clock, body),
+            Page::Data => data::write(&snapshot, &mut self.clock, body),
             Page::Status => *body = status::status(facts, &snapshot, wall).to_string(),
-            Page::Backends => *body = status::servers(facts, &snapshot).to_string(),
+            Page::Backends => *body = status::servers(&snapshot).to_string(),
             Page::Config => *body = status::config(facts).to_string(),
             Page::Live => self.live.write(facts, &snapshot, wall, body),
             Page::Events => {
@@ -190,7 +204,11 @@ impl<W: Wakes> Service for Admin<W> {
             Ok(asked) => self.call(asked, body),
             Err(problem) => Answer::Told(problem.into()),
         };
-        let due = if matches!(answer, Answer::Pending(_)) { now + OBEDIENCE } else { now };
+        let due = match &answer {
+            Answer::Pending(pending) if pending.is_reload() => now + RELOADING,
+            Answer::Pending(_) => now + OBEDIENCE,
+            Answer::File { .. } | Answer::Page(_) | Answer::Told(_) => now,
+        };
         (answer, due)
     }
 

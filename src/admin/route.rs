@@ -48,6 +48,8 @@ pub(super) enum Steering {
     Routing,
     /// `/api/v1/strategy`
     Strategy,
+    /// `/api/v1/reload`
+    Reload,
     /// `/api/v1/backends/NAME/drain` and `undrain`
     Drain(String, Drained),
 }
@@ -62,7 +64,9 @@ impl Call {
     pub(super) fn changes(&self) -> bool {
         match self {
             Call::Load(_) | Call::Show(_) | Call::Steer(Steering::Ready) => false,
-            Call::Steer(Steering::Routing | Steering::Strategy | Steering::Drain(..)) => true,
+            Call::Steer(Steering::Routing | Steering::Strategy | Steering::Reload | Steering::Drain(..)) => {
+                true
+            }
         }
     }
 }
@@ -84,6 +88,7 @@ pub(super) fn route(method: &str, path: &str, format: Format) -> Result<Call, Pr
         "/api/v1/events" => (Call::Show(Page::Events), READ),
         "/api/v1/routing" => (Call::Steer(Steering::Routing), &["PUT"]),
         "/api/v1/strategy" => (Call::Steer(Steering::Strategy), &["PUT"]),
+        "/api/v1/reload" => (Call::Steer(Steering::Reload), &["POST"]),
         _ => match (File::at(path), of_backend(path)) {
             (Some(file), _) => (Call::Load(file), READ),
             (None, Some(steering)) => (Call::Steer(steering), &["POST"]),

@@ -32,7 +32,7 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
         "uptime_seconds": uptime_ns / 1_000_000_000,
         "listen": facts.listen.to_string(),
         "routing": snapshot.conduct.routing.name(),
-        "connections": facts.connections,
+        "connections": snapshot.conduct.connections,
         "strategy": snapshot.batching.as_ref().map(|batching| batching.strategy.name()),
         "draining": snapshot.conduct.draining,
         "requests": snapshot.requests,
@@ -46,7 +46,7 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
         },
         "statuses": snapshot.statuses,
         "avg_recent_latency_ms": data::recent_latency_ms(snapshot),
-        "explanation": data::explanation(facts, snapshot),
+        "explanation": data::explanation(snapshot),
         "cancelled": { "forwarded": counters.cancelled_forwarded, "batched": counters.cancelled_batched },
         "tunnels": { "opened": counters.tunnels_opened, "open": counters.tunnels_open },
         "clients": {
@@ -79,15 +79,15 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
     })
 }
 
-/// Every server: backends, then classifiers.
-pub(super) fn servers(facts: &Facts, snapshot: &Snapshot) -> Value {
-    let server = |(facts, backend): (&super::ServerFacts, &BackendSnapshot)| {
+/// Every server: backends, then classifiers, then those that are removed and have something in flight.
+pub(super) fn servers(snapshot: &Snapshot) -> Value {
+    let server = |backend: &BackendSnapshot| {
         json!({
-            "name": facts.name,
-            "url": facts.url,
-            "label": facts.label,
-            "kind": facts.kind.name(),
-            "state": backend.availability.name(),
+            "name": &*backend.name,
+            "url": &*backend.url,
+            "label": &*backend.label,
+            "kind": backend.kind.name(),
+            "state": if backend.removed { "removed" } else { backend.availability.name() },
             "ejected": backend.ejected,
             "requests": backend.requests,
             "failed": backend.failed,
@@ -102,12 +102,13 @@ pub(super) fn servers(facts: &Facts, snapshot: &Snapshot) -> Value {
             "latency_ms": summary(&backend.latency),
         })
     };
-    facts.servers.iter().zip(&snapshot.backends).map(server).collect()
+    snapshot.backends.iter().map(server).collect()
 }
 
 /// The settings in force, each with who set it.
 pub(super) fn config(facts: &Facts) -> Value {
-    let settings = facts
+    let in_force = facts.configuration.get();
+    let settings = in_force
         .settings
         .iter()
         .map(|setting| (setting.key.clone(), json!({ "value": setting.value, "origin": setting.origin })));

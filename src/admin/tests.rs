@@ -11,7 +11,7 @@ use crate::command::{Answer as Obeyed, Command, Standing};
 use crate::net::{Fabric, VirtualNet, VirtualWaker, Wake, Weather};
 use crate::remote::{Orders, remote};
 use crate::server::rig::{Rig, received};
-use crate::telemetry::{Conduct, Counters, Gauge, Recorder, Telemetry, TelemetryOptions};
+use crate::telemetry::{Conduct, Counters, Gauge, Recorder, Roster, Telemetry, TelemetryOptions};
 
 struct House {
     rig: Rig<Admin<VirtualWaker>>,
@@ -21,29 +21,22 @@ struct House {
 }
 
 fn house() -> House {
-    let url = "http://localhost:8081".to_owned();
-    let server = ServerFacts {
-        name: "localhost:8081".into(),
-        url: url.clone(),
-        label: "8081".into(),
-        kind: Kind::Backend,
-    };
     let facts = Facts {
         admin: "127.0.0.1:5002".parse().unwrap(),
         listen: "127.0.0.1:9090".parse().unwrap(),
-        connections: "persistent",
         csv: None,
         trace: None,
-        servers: vec![server],
-        settings: Vec::new(),
+        configuration: Configuration::default(),
         started: WallTime::default(),
     };
-    let options = TelemetryOptions { backends: vec![url], csv: None, trace: None };
+    let roster = Roster::first(&[("http://localhost:8081", "localhost:8081")], &[]);
+    let options = TelemetryOptions { roster, csv: None, trace: None };
     let (recorder, telemetry) = Telemetry::start(options).unwrap();
     // The proxy is played by the test, which rings by hand.
     let elsewhere = Fabric::new(1, Weather::CALM).net();
     let (remote, orders) = remote(elsewhere.waker(), elsewhere.waker());
-    let admin = Admin::new(facts, telemetry.snapshots(), remote);
+    let (reloads, _) = crate::remote::remote(crate::remote::Bell::new().0, elsewhere.waker());
+    let admin = Admin::new(facts, telemetry.snapshots(), remote, reloads);
     let rig = Rig::new(Weather::CALM, |listener, control| {
         AdminServer::<VirtualNet>::serving(admin, LIMITS, listener, control)
     });
@@ -133,7 +126,11 @@ fn a_feed_tells_of_each_snapshot_and_ticks_without_one() {
     let mut house = house();
     let mut client = house.rig.client(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     house.rig.run(1_100);
-    house.recorder.note_conduct(Conduct { routing: RoutingMode::AdaptiveSma, draining: true });
+    house.recorder.note_conduct(Conduct {
+        routing: RoutingMode::AdaptiveSma,
+        connections: "persistent",
+        draining: true,
+    });
     let gauge = Gauge { in_flight: 7, ..Gauge::default() };
     house.recorder.flush([gauge].into_iter(), Counters::default());
     let limit = Duration::from_secs(60);

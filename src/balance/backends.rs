@@ -3,9 +3,9 @@
 //! Here: [`Backend`], the entry of the table that every mode reads, and what a failure enters into its averages.
 //! Not here: which backend is chosen (`choose.rs`). `Balance` owns and feeds the entries. Floor 1.
 
-use super::RoutingMode;
 use super::estimate::{Ewma, Sma};
 use super::health::{Availability, Health};
+use super::{Outcome, RoutingMode};
 
 /// What is known of one backend.
 #[derive(Debug)]
@@ -89,6 +89,21 @@ impl Backend {
     pub(super) fn end(&mut self) {
         debug_assert!(self.in_flight > 0, "an attempt ended that never started");
         self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// The same of one that is not compared with others any more.
+    pub(super) fn end_outside(&mut self, outcome: Outcome) {
+        self.end();
+        match outcome {
+            Outcome::Answered { latency_ns } => self.answer(latency_ns),
+            Outcome::Failed { .. } => self.failed += 1,
+            Outcome::Cancelled => {}
+        }
+    }
+
+    pub(super) fn set_averaging(&mut self, sma_window: usize, ewma_alpha: f64) {
+        self.sma.set_window(sma_window);
+        self.ewma.set_alpha(ewma_alpha);
     }
 
     pub(super) fn answer(&mut self, latency_ns: u64) {

@@ -12,6 +12,16 @@ pub(super) struct Rotation {
 }
 
 impl Rotation {
+    /// Whose turn it is.
+    pub(super) fn next(&self) -> usize {
+        self.next
+    }
+
+    /// Whose turn it is from now on.
+    pub(super) fn go_on_with(&mut self, next: usize) {
+        self.next = next;
+    }
+
     /// The one whose turn it is among `count`, which must not change; `None` if it is 0.
     pub(super) fn advance(&mut self, count: usize) -> Option<usize> {
         let index = self.next;
@@ -49,8 +59,17 @@ pub(super) struct Probes {
 
 impl Probes {
     pub(super) fn new(count: usize) -> Probes {
-        let earliest = if count == 0 { Instant::NEVER } else { Instant::ZERO };
-        Probes { from: vec![Instant::ZERO; count].into(), earliest }
+        Probes::beginning(vec![Instant::ZERO; count].into())
+    }
+
+    pub(super) fn beginning(from: Box<[Instant]>) -> Probes {
+        let earliest = from.iter().copied().min().unwrap_or(Instant::NEVER);
+        Probes { from, earliest }
+    }
+
+    /// From when one may be probed.
+    pub(super) fn from(&self, index: usize) -> Instant {
+        self.from[index]
     }
 
     /// The first in order of configuration that may be probed at `now`, of those that `may` be chosen.

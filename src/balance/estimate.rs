@@ -24,6 +24,19 @@ impl Sma {
         (self.len > 0).then_some(self.mean_ns)
     }
 
+    /// Of the samples the newest stay, as far as there is room.
+    pub(super) fn set_window(&mut self, window: usize) {
+        let old = self.samples_ns.len();
+        if window == old {
+            return;
+        }
+        let stay = self.len.min(window);
+        let newest = (0..stay).map(|back| self.samples_ns[(self.next + old - stay + back) % old]);
+        let newest: Vec<_> = newest.collect();
+        *self = Sma::new(window);
+        newest.into_iter().for_each(|sample| self.record(sample));
+    }
+
     pub(super) fn record(&mut self, sample_ns: u64) {
         // A slot that was never filled holds 0 and takes nothing from the sum.
         let displaced = std::mem::replace(&mut self.samples_ns[self.next], sample_ns);
@@ -53,8 +66,14 @@ pub(super) struct Ewma {
 
 impl Ewma {
     pub(super) fn new(alpha: f64) -> Ewma {
+        let mut ewma = Ewma { alpha, mean_ns: None };
+        ewma.set_alpha(alpha);
+        ewma
+    }
+
+    pub(super) fn set_alpha(&mut self, alpha: f64) {
         assert!(alpha > 0.0 && alpha <= 1.0, "the weight {alpha} is not above 0 and at most 1");
-        Ewma { alpha, mean_ns: None }
+        self.alpha = alpha;
     }
 
     pub(super) fn mean_ns(&self) -> Option<f64> {

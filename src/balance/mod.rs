@@ -1,8 +1,9 @@
 //! Choosing a backend.
 //!
 //! Here: [`Balance`], the one value that learns what backends do and chooses among them. `backends.rs` keeps what
-//! is known of each, `estimate.rs` the averages, `health.rs` who may be chosen, `choose.rs` the ways to choose. Pure: no clock, no sockets, no
-//! allocation after [`Balance::new`]. Not here: connections to backends (`proxy/pool.rs`). The proxy calls it
+//! is known of each, `estimate.rs` the averages, `health.rs` who may be chosen, `choose.rs` the ways to choose,
+//! `membership.rs` who is chosen among. Pure: no clock, no sockets, no allocation but when the set changes. Not here:
+//! connections to backends (`proxy/pool.rs`). The proxy calls it
 //! inline. Floor 1.
 
 #[cfg(test)]
@@ -13,6 +14,9 @@ mod estimate;
 mod health;
 #[cfg(test)]
 mod health_tests;
+mod membership;
+#[cfg(test)]
+mod membership_tests;
 mod narrowed;
 #[cfg(test)]
 mod profile_tests;
@@ -29,12 +33,13 @@ pub use self::backends::Backend;
 use self::backends::mean_of;
 use self::choose::{Probes, Rotation, lowest, lowest_of};
 pub use self::health::{AllOut, Availability, HealthOptions};
+use self::membership::Membership;
 use crate::time::Instant;
 
 /// How long a backend without a sample is not probed after it failed, while another is usable.
 pub const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
-/// A backend's position in the configuration.
+/// Names a backend for as long as anything refers to it, wherever it stands in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendId(pub u16);
 
@@ -128,10 +133,14 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Balance {
     mode: RoutingMode,
+    sma_window: usize,
+    ewma_alpha: f64,
+    members: Membership,
+    /// By place, as all tables: in order of configuration.
     backends: Box<[Backend]>,
     rotation: Rotation,
     probes: Probes,
-    /// What the current mode compares, by backend; infinite if unmeasured or not to be chosen. Apart from the table
+    /// What the current mode compares; infinite if unmeasured or not to be chosen. Apart from the table
     /// so that a choice reads 8 bytes per backend.
     scores: Box<[f64]>,
     health: HealthOptions,
@@ -145,7 +154,7 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// Knows nothing yet of its `backends` backends. `sma_window` is how many latencies `adaptive_sma` averages,
+    /// Knows nothing yet of its `backends` backends, which have the first ids. `sma_window` is how many latencies `adaptive_sma` averages,
     /// `ewma_alpha` the weight of the newest one in `adaptive_ewma`.
     ///
     /// # Panics
@@ -156,6 +165,9 @@ impl Balance {
         assert!(backends <= usize::from(u16::MAX) + 1, "{backends} backends do not fit `BackendId`");
         Balance {
             mode,
+            sma_window,
+            ewma_alpha,
+            members: Membership::first(backends),
             backends: (0..backends).map(|_| Backend::new(sma_window, ewma_alpha)).collect(),
             rotation: Rotation::default(),
             probes: Probes::new(backends),
@@ -174,6 +186,11 @@ impl Balance {
         self
     }
 
+    /// Ejects backends, and lets them come back, by these rules from now on. Who is ejected stays so for as long as it was to.
+    pub fn set_health(&mut self, options: HealthOptions) {
+        self.health = options;
+    }
+
     /// The mode of the next choice.
     pub fn mode(&self) -> RoutingMode {
         self.mode
@@ -188,22 +205,16 @@ impl Balance {
     /// Lets `id` be chosen no more, or again. Its averages are kept; without a sample it is probed at once when it may
     /// be chosen again.
     ///
-    /// # Panics
-    ///
-    /// If there is no such backend.
+    /// Of one that has left there is nothing to change.
     pub fn drain(&mut self, id: BackendId, drained: bool) {
-        let index = usize::from(id.0);
+        let Some(index) = self.members.place(id) else { return };
         self.backends[index].health.drain(drained);
         self.settle(index);
     }
 
     /// The checks of `id` say that it works, or that it does not. That it works ends an ejection.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such backend.
     pub fn checked(&mut self, id: BackendId, passed: bool, now: Instant) {
-        let index = usize::from(id.0);
+        let Some(index) = self.members.place(id) else { return };
         let before = self.backends[index].availability();
         self.backends[index].health.checked(passed, &self.health, now);
         if self.backends[index].availability() != before {
@@ -211,11 +222,16 @@ impl Balance {
         }
     }
 
-    /// Whether `id` may be chosen has changed.
-    fn settle(&mut self, index: usize) {
+    /// How many are out or come back slowly, and when the next ejection is over.
+    fn survey(&mut self) {
         self.unusable = self.backends.iter().filter(|backend| !backend.is_usable()).count();
         self.easing = self.backends.iter().filter(|backend| backend.health.is_easing()).count();
         self.due = self.backends.iter().map(|backend| backend.health.due()).min().unwrap_or(Instant::NEVER);
+    }
+
+    /// Whether `id` may be chosen has changed.
+    fn settle(&mut self, index: usize) {
+        self.survey();
         self.compare(index);
         if !self.backends[index].is_usable() {
             self.probes.end(index);
@@ -248,9 +264,15 @@ impl Balance {
             self.bring_back(now);
         }
         if self.unusable + self.easing > 0 {
-            return self.select_among(now, None);
+            let chosen = self.select_among(now, None)?;
+            return Some(self.choice(chosen));
         }
-        self.next_choice(now, false)
+        let chosen = self.next_choice(now, false)?;
+        Some(self.choice(chosen))
+    }
+
+    fn choice(&self, (index, reason): (usize, Reason)) -> Choice {
+        Choice { backend: self.members.id(index), reason }
     }
 
     /// The backend for another attempt, after one on `failed`; `None` if no other may be chosen.
@@ -258,17 +280,17 @@ impl Balance {
         if now >= self.due {
             self.bring_back(now);
         }
-        self.select_among(now, Some(usize::from(failed.0)))
+        let chosen = self.select_among(now, self.members.place(failed))?;
+        Some(self.choice(chosen))
     }
 
     /// A choice of the current mode. `narrowed`: not among those that are `barred`.
-    fn next_choice(&mut self, now: Instant, narrowed: bool) -> Option<Choice> {
-        let (index, reason) = match self.mode {
+    fn next_choice(&mut self, now: Instant, narrowed: bool) -> Option<(usize, Reason)> {
+        Some(match self.mode {
             RoutingMode::RoundRobin if narrowed => (self.rotate_past_barred()?, Reason::Rotation),
             RoutingMode::RoundRobin => (self.rotation.advance(self.backends.len())?, Reason::Rotation),
             RoutingMode::AdaptiveSma | RoutingMode::AdaptiveEwma => self.adapt(now, narrowed)?,
-        };
-        Some(Choice { backend: BackendId(index as u16), reason })
+        })
     }
 
     /// An attempt on `id` begins.
@@ -277,7 +299,10 @@ impl Balance {
     ///
     /// If there is no such backend.
     pub fn started(&mut self, id: BackendId) {
-        self.backends[usize::from(id.0)].start();
+        match self.members.place(id) {
+            Some(index) => self.backends[index].start(),
+            None => self.left(id).start(),
+        }
     }
 
     /// An attempt on `id` ended at `now`. Call it once for every [`started`](Balance::started).
@@ -290,7 +315,7 @@ impl Balance {
     ///
     /// If there is no such backend.
     pub fn finished(&mut self, id: BackendId, outcome: Outcome, now: Instant) {
-        let index = usize::from(id.0);
+        let Some(index) = self.members.place(id) else { return self.left(id).end_outside(outcome) };
         self.backends[index].end();
         let ejects = self.backends[index].health.ended(outcome, &self.health, now);
         match outcome {
@@ -320,23 +345,9 @@ impl Balance {
     ///
     /// If there is no such backend.
     pub fn opened(&mut self, id: BackendId, latency_ns: u64) {
-        let index = usize::from(id.0);
+        let Some(index) = self.members.place(id) else { return self.left(id).answer(latency_ns) };
         self.backends[index].answer(latency_ns);
         self.learned(index);
-    }
-
-    /// What is known of a backend.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such backend.
-    pub fn backend(&self, id: BackendId) -> &Backend {
-        &self.backends[usize::from(id.0)]
-    }
-
-    /// What is known of all backends, in order of configuration.
-    pub fn backends(&self) -> &[Backend] {
-        &self.backends
     }
 
     /// Takes over what the current mode compares.

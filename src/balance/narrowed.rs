@@ -3,13 +3,13 @@
 //! Here: passing over backends that are out, or whose turn it is only now and then; what is chosen when all are out. Not here:
 //! the modes (`mod.rs`), and who is out (`health.rs`). Floor 1.
 
-use super::{AllOut, Availability, BackendId, Balance, Choice, Reason};
+use super::{AllOut, Availability, Balance, Reason};
 use crate::time::Instant;
 
 impl Balance {
     /// A choice while not all may be chosen, or not each time that it would be their turn.
     #[cold]
-    pub(super) fn select_among(&mut self, now: Instant, except: Option<usize>) -> Option<Choice> {
+    pub(super) fn select_among(&mut self, now: Instant, except: Option<usize>) -> Option<(usize, Reason)> {
         for (index, backend) in self.backends.iter().enumerate() {
             self.barred[index] = !backend.is_usable() || Some(index) == except;
         }
@@ -19,7 +19,7 @@ impl Balance {
         let first = self.next_choice(now, true)?;
         let mut choice = first;
         loop {
-            let index = usize::from(choice.backend.0);
+            let index = choice.0;
             if self.backends[index].health.takes_turn(&self.health, now) {
                 if !self.backends[index].health.is_easing() {
                     self.easing = self.backends.iter().filter(|backend| backend.health.is_easing()).count();
@@ -36,7 +36,7 @@ impl Balance {
     }
 
     /// All are out: in turn, who is not drained, if that is wanted.
-    fn select_any(&mut self, except: Option<usize>) -> Option<Choice> {
+    fn select_any(&mut self, except: Option<usize>) -> Option<(usize, Reason)> {
         if self.health.all_out == AllOut::Fail {
             return None;
         }
@@ -44,7 +44,7 @@ impl Balance {
             self.barred[index] = backend.availability() == Availability::Draining || Some(index) == except;
         }
         let index = self.rotate_past_barred()?;
-        Some(Choice { backend: BackendId(index as u16), reason: Reason::Rotation })
+        Some((index, Reason::Rotation))
     }
 
     pub(super) fn rotate_past_barred(&mut self) -> Option<usize> {

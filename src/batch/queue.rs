@@ -74,6 +74,11 @@ impl Queue {
         }
     }
 
+    /// How many jobs may wait from now on; if more do, they stay.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.options.limit = limit;
+    }
+
     /// Queues a job of a customer that arrived at `now`. `lengths` are the characters of each of its sequences.
     /// Jobs of unlike `key` never share a batch.
     ///

@@ -8,13 +8,16 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::CliError;
+use super::reload::{Askers, reload_desk};
 use super::start::Bound;
-use crate::admin::{self, Admin, Facts, Kind, ServerFacts, SettingFacts};
+use crate::admin::{self, Admin, Configuration, Facts, SettingFacts};
 use crate::config::{Effective, Setup};
 use crate::net::{Net, OsNet, Waker};
+use crossbeam_channel::Receiver;
+
 use crate::remote::{Orders, remote};
 use crate::server::{self, RunningServer, Server};
-use crate::telemetry::{Snapshots, console};
+use crate::telemetry::Snapshots;
 
 /// The settings in force, as the admin listener shows them.
 pub(super) fn settings(effective: &Effective) -> Vec<SettingFacts> {
@@ -34,31 +37,27 @@ fn json(text: &str) -> Value {
 /// What the admin listener at `bound` tells of a proxy with this setup, which listens at `proxy`.
 pub(super) fn facts(
     setup: &Setup,
-    settings: Vec<SettingFacts>,
+    configuration: Configuration,
     proxy: &Bound,
     bound: &Bound,
     net: &OsNet,
 ) -> Facts {
-    let urls: Vec<_> = setup.options.servers().map(|server| server.url.as_str()).collect();
-    let labels = console::labels(&urls);
-    let backends = setup.options.backends.len();
-    let servers = setup.options.servers().zip(labels).enumerate().map(|(i, (server, label))| ServerFacts {
-        name: server.authority.clone(),
-        url: server.url.clone(),
-        label,
-        kind: if i < backends { Kind::Backend } else { Kind::Classifier },
-    });
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     Facts {
         admin: bound.addr,
         listen: proxy.addr,
-        connections: setup.options.connections.name(),
         csv: path(&setup.csv),
         trace: path(&setup.trace),
-        servers: servers.collect(),
-        settings,
+        configuration,
         started: net.wall(net.now()),
     }
+}
+
+/// What is to be obeyed: the orders to the proxy, and the wishes for a reload, with what rings when there is one.
+pub(super) struct Wishes {
+    pub(super) orders: Orders<Waker>,
+    pub(super) asked: Receiver<()>,
+    pub(super) askers: Askers,
 }
 
 /// Starts it. `proxy` wakes the reactor that takes the orders.
@@ -70,14 +69,15 @@ pub(super) fn start(
     facts: Facts,
     snapshots: Snapshots,
     proxy: Waker,
-) -> Result<(RunningServer, Orders<Waker>), CliError> {
+) -> Result<(RunningServer, Wishes), CliError> {
     let failed = |source| CliError::System { what: "start the dashboard".to_owned(), source };
     let net = OsNet::new().map_err(failed)?;
     let waker = net.waker().map_err(failed)?;
     let (remote, orders) = remote(proxy, waker.clone());
+    let (reloads, asked, askers) = reload_desk(waker.clone());
     log::info!("the dashboard listens on {}", bound.addr);
     let server = server::spawn((net, waker), admin::TICK_SHIFT, bound.listener, |listener, control| {
-        Server::serving(Admin::new(facts, snapshots, remote), admin::LIMITS, listener, control)
+        Server::serving(Admin::new(facts, snapshots, remote, reloads), admin::LIMITS, listener, control)
     });
-    Ok((server.map_err(failed)?, orders))
+    Ok((server.map_err(failed)?, Wishes { orders, asked, askers }))
 }

@@ -20,7 +20,7 @@ Exit codes: 0 all right, 2 the first error, with file, line and column.";
 
 /// Runs the command.
 pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliError> {
-    let effective = args.load(matches, Audience::Either)?;
+    let effective = args.source(matches, Audience::Either).load()?;
     match print(&effective, io::stdout().lock()) {
         // Whoever reads, such as `head`, has read enough.
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {

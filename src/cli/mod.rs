@@ -12,6 +12,7 @@ mod error;
 mod experiment;
 mod load;
 mod proxy;
+mod reload;
 mod report;
 mod simulated;
 mod start;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Audience, ConfigError, Effective, Settings, load};
+use crate::config::{Audience, ConfigError, Settings, Source};
 use crate::net::raise_descriptor_limit;
 
 pub use error::{CliError, Exit};
@@ -80,10 +81,16 @@ struct ServerArgs {
 }
 
 impl ServerArgs {
-    fn load(self, matches: &ArgMatches, audience: Audience) -> Result<Effective, ConfigError> {
+    fn source(self, matches: &ArgMatches, audience: Audience) -> Source {
         let port = std::env::var_os("DASHBOARD_PORT").map(|port| port.to_string_lossy().into_owned());
-        let descriptors = raise_descriptor_limit();
-        load(self.settings, matches, self.config.as_deref(), audience, descriptors, port.as_deref())
+        Source {
+            given: self.settings,
+            matches: matches.clone(),
+            file: self.config,
+            audience,
+            descriptors: raise_descriptor_limit(),
+            dashboard_port: port,
+        }
     }
 }
 

@@ -4,13 +4,17 @@
 
 use clap::ArgMatches;
 
+use crossbeam_channel::{Receiver, never};
+
+use super::reload::{Keeper, Settings, hear_hangups};
 use super::start::{Bound, bind, draw_run, network_with_signals, start_log};
 use super::{CliError, Exit, ServerArgs, admin};
-use crate::admin::{Facts, SettingFacts};
-use crate::config::{Audience, Setup};
-use crate::net::OsNet;
+use crate::admin::{Configuration, Facts, InForce};
+use crate::config::{Audience, Names, Setup};
+use crate::net::{Net, OsNet};
 use crate::proxy::{Options, Proxy, TICK_SHIFT};
 use crate::reactor::Reactor;
+use crate::remote::{Bell, remote};
 use crate::telemetry::{Recorder, Telemetry, TelemetryOptions};
 
 pub(super) const EXAMPLE: &str = "\
@@ -23,13 +27,14 @@ Exit codes: 0 clean stop, 1 failed, 2 usage or configuration, 130 second signal.
 
 /// Runs the command.
 pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliError> {
-    let effective = args.load(matches, Audience::Proxy)?;
+    let source = args.source(matches, Audience::Proxy);
+    let effective = source.load()?;
     start_log(effective.log_level.value);
-    let settings = admin::settings(&effective);
-    let backends = effective.resolve_backends()?;
-    let classifiers = effective.resolve_classifiers()?;
-    let setup = effective.into_options(backends, classifiers)?;
+    let mut names = Names::of_system();
+    let (backends, classifiers) = effective.look_up(&mut names)?;
+    let setup = effective.clone().into_options(backends, classifiers)?;
     let net = network_with_signals()?;
+    let settings = Settings { source, effective, names, own_servers: None };
     let stand = Stand::open(net, setup, settings)?;
     let telemetry = start_telemetry(&stand.setup)?;
     serve(stand, telemetry)
@@ -41,44 +46,56 @@ pub(super) struct Stand {
     door: Bound,
     dashboard: Option<(Bound, Facts)>,
     pub(super) setup: Setup,
+    settings: Settings,
+    configuration: Configuration,
+    hangups: Receiver<()>,
 }
 
 impl Stand {
     /// Listens for the proxy, and for its dashboard if there is to be one.
-    pub(super) fn open(net: OsNet, setup: Setup, settings: Vec<SettingFacts>) -> Result<Stand, CliError> {
+    pub(super) fn open(net: OsNet, setup: Setup, settings: Settings) -> Result<Stand, CliError> {
+        // Before anything can be seen of the program, so that nobody ends it who means a reload.
+        let hangups = hear_hangups()
+            .map_err(|source| CliError::System { what: "watch for SIGHUP".to_owned(), source })?;
+        let configuration = Configuration::default();
+        configuration.set(InForce { since: net.wall(net.now()), ..InForce::default() });
         let door = bind(setup.listen, "the proxy")?;
         let dashboard = match setup.admin {
             None => None,
             Some(addr) => {
                 let bound = bind(addr, "the dashboard")?;
-                let facts = admin::facts(&setup, settings, &door, &bound, &net);
+                let facts = admin::facts(&setup, configuration.clone(), &door, &bound, &net);
                 Some((bound, facts))
             }
         };
-        Ok(Stand { net, door, dashboard, setup })
+        Ok(Stand { net, door, dashboard, setup, settings, configuration, hangups })
     }
 }
 
 /// Opens the files and starts what writes them: before anything is logged, so that a failure is one line.
 pub(super) fn start_telemetry(setup: &Setup) -> Result<(Recorder, Telemetry), CliError> {
-    let backends = setup.options.servers().map(|b| b.url.clone()).collect();
     let (csv, trace) = (setup.csv.clone(), setup.trace.clone());
-    Ok(Telemetry::start(TelemetryOptions { backends, csv, trace })?)
+    Ok(Telemetry::start(TelemetryOptions { roster: setup.options.roster(), csv, trace })?)
 }
 
 /// Runs the proxy until it is told to stop; every row is written then.
 pub(super) fn serve(stand: Stand, (recorder, telemetry): (Recorder, Telemetry)) -> Result<Exit, CliError> {
     let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
-    let Stand { net, door, dashboard, setup } = stand;
+    let Stand { net, door, dashboard, setup, settings, configuration, hangups } = stand;
     let options = Options { run: draw_run()?, ..setup.options };
-    let mut proxy = Proxy::new(options, door.listener, recorder);
-    let mut running = None;
+    let waker = net.waker().map_err(failed)?;
+    // The keeper waits for each answer itself: this bell is for nobody.
+    let (bringer, changes) = remote(waker.clone(), Bell::new().0);
+    let mut proxy = Proxy::new(options, door.listener, recorder).changed_by(changes);
+    let (mut running, mut asked, mut askers) = (None, never(), None);
+    let keeper = Keeper::new(settings, bringer, configuration);
     if let Some((bound, facts)) = dashboard {
-        let waker = net.waker().map_err(failed)?;
-        let (server, orders) = admin::start(bound, facts, telemetry.snapshots(), waker)?;
-        proxy = proxy.commanded_by(orders);
-        running = Some(server);
+        let (server, wishes) = admin::start(bound, facts, telemetry.snapshots(), waker)?;
+        proxy = proxy.commanded_by(wishes.orders);
+        (running, asked, askers) = (Some(server), wishes.asked, Some(wishes.askers));
     }
+    let what = |source| CliError::System { what: "start the thread `settings`".to_owned(), source };
+    keeper.start(asked, askers, hangups).map_err(what)?;
     log::info!("the proxy listens on {}", door.addr);
     let ended = run_reactor(net, proxy);
     let summary = telemetry.stop();

@@ -65,13 +65,17 @@ pub(super) fn next_signal_ends_at_once() -> Result<(), CliError> {
 pub(super) fn start_log(level: LevelFilter) {
     // mio tells of every registration at trace level, which would drown our own lines; those that render pictures warn of bars of
     // no height and boxes of no width.
-    let (of_mio, of_drawing) = (level.min(LevelFilter::Warn), level.min(LevelFilter::Error));
-    let logger =
-        SimpleLogger::new().with_level(level).with_module_level("mio", of_mio).with_local_timestamps();
+    let (of_mio, of_drawing) = (LevelFilter::Warn, LevelFilter::Error);
+    let logger = SimpleLogger::new()
+        .with_level(LevelFilter::Trace)
+        .with_module_level("mio", of_mio)
+        .with_local_timestamps();
     let logger = ["usvg", "tiny_skia", "resvg"]
         .into_iter()
         .fold(logger, |logger, module| logger.with_module_level(module, of_drawing));
     if logger.init().is_err() {
         log::debug!("the log was started before");
     }
+    // Judged before the logger is asked, and so it can change.
+    log::set_max_level(level);
 }

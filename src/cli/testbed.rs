@@ -7,9 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::ArgMatches;
 
+use super::reload::Settings;
 use super::start::{Bound, bind, network_with_signals, next_signal_ends_at_once, start_log};
-use super::{CliError, Exit, ServerArgs, admin, proxy};
-use crate::config::{Audience, BackendUrl};
+use super::{CliError, Exit, ServerArgs, proxy};
+use crate::config::{Audience, BackendUrl, Names};
 use crate::proxy::Backend;
 use crate::server::RunningServer;
 use crate::testbed::{BackendOptions, ClassifierOptions, Profile, spawn, spawn_classifier};
@@ -25,17 +26,20 @@ Exit codes: 0 clean stop, 1 failed, 2 usage or configuration, 130 second signal.
 
 /// Runs the command.
 pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliError> {
-    let effective = args.load(matches, Audience::Testbed)?;
+    let source = args.source(matches, Audience::Testbed);
+    let effective = source.load()?;
     start_log(effective.log_level.value);
-    let settings = admin::settings(&effective);
     let net = network_with_signals()?;
     let mut sockets = Vec::new();
     for (id, addr) in ['A', 'B', 'C'].into_iter().zip(effective.backend_listen.value.0) {
         sockets.push((id, bind(addr, &format!("the backend {id}"))?));
     }
     let classifier = bind(effective.classifier_listen.value, "the classifier")?;
-    let backends = sockets.iter().map(|(_, socket)| seen_from_here(socket.addr)).collect();
-    let setup = effective.into_options(backends, vec![seen_from_here(classifier.addr)])?;
+    let backends: Vec<_> = sockets.iter().map(|(_, socket)| seen_from_here(socket.addr)).collect();
+    let classifiers = vec![seen_from_here(classifier.addr)];
+    let setup = effective.clone().into_options(backends.clone(), classifiers.clone())?;
+    let own_servers = Some((backends, classifiers));
+    let settings = Settings { source, effective, names: Names::of_system(), own_servers };
     let stand = proxy::Stand::open(net, setup, settings)?;
     let telemetry = proxy::start_telemetry(&stand.setup)?;
     let mut running = Vec::new();

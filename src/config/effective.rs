@@ -15,7 +15,9 @@ use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::health::{CheckPath, InARow, Percent};
 use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
+use super::names::Names;
 use super::origin::{Origin, Sourced};
+use super::server::{Resolve, ServerEntry};
 use super::url::{BackendUrl, ResolveError};
 use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Value, Weight};
 use super::{Audience, Settings};
@@ -36,10 +38,12 @@ pub const CLASSIFIER_PORT: u16 = 8001;
 pub struct Effective {
     pub listen: Sourced<SocketAddr>,
     pub admin: Sourced<AdminTarget>,
-    pub backend: Sourced<Vec<BackendUrl>>,
+    pub backend: Sourced<Vec<ServerEntry>>,
+    pub resolve: Sourced<Resolve>,
+    pub resolve_interval: Sourced<Limit>,
     pub backend_listen: Sourced<BackendListen>,
     pub classifier_listen: Sourced<SocketAddr>,
-    pub classifier: Sourced<Vec<BackendUrl>>,
+    pub classifier: Sourced<Vec<ServerEntry>>,
     pub classifier_timeout: Sourced<Period>,
     pub strategy: Sourced<StrategyName>,
     pub strategy_from: Sourced<StrategyFrom>,
@@ -141,7 +145,9 @@ impl Effective {
         Effective {
             listen: pick!(listen, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9090))),
             admin: pick!(admin, AdminTarget::default_of(audience)),
-            backend: pick!(backend, BACKEND_PORTS.map(BackendUrl::local).to_vec()),
+            backend: pick!(backend, BACKEND_PORTS.map(|port| BackendUrl::local(port).into()).to_vec()),
+            resolve: pick!(resolve, Resolve::One),
+            resolve_interval: pick!(resolve_interval, Limit(Some(Duration::from_secs(30)))),
             backend_listen: pick!(
                 backend_listen,
                 BackendListen(BACKEND_PORTS.map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
@@ -227,7 +233,7 @@ impl Effective {
         let list = |values: Vec<String>| format!("[{}]", values.join(", "));
         let own = [self.backend_listen.origin, self.classifier_listen.origin];
         if own.iter().all(|&origin| origin == Origin::Default) {
-            let urls = |servers: &[BackendUrl]| list(servers.iter().map(Value::to_toml).collect());
+            let urls = |servers: &[ServerEntry]| list(servers.iter().map(Value::to_toml).collect());
             line("backend", urls(&self.backend.value), self.backend.origin);
             line("classifier", urls(&self.classifier.value), self.classifier.origin);
         } else {
@@ -240,6 +246,7 @@ impl Effective {
             let shapes = self.shape.value.iter().map(shape_to_toml).collect();
             line("shape", list(shapes), self.shape.origin);
         }
+        show!(resolve, resolve_interval);
         show!(classifier_timeout, strategy, strategy_from, batch_size, batches_in_flight, split, halve);
         show!(queue_limit, queue_timeout, sjf_max_wait);
         show!(connections, routing, sma_window, ewma_alpha, upstream_timeout, connect_timeout);
@@ -261,20 +268,16 @@ impl Effective {
         lines
     }
 
-    /// Looks up the names of the configured backends.
+    /// Looks up the names of the configured backends and classifiers; returns both.
     ///
     /// # Errors
-    /// The first name without an address.
-    pub fn resolve_backends(&self) -> Result<Vec<Backend>, ResolveError> {
-        self.backend.value.iter().map(BackendUrl::resolve).collect()
-    }
-
-    /// Looks up the names of the configured classifiers.
-    ///
-    /// # Errors
-    /// The first name without an address.
-    pub fn resolve_classifiers(&self) -> Result<Vec<Backend>, ResolveError> {
-        self.classifier.value.iter().map(BackendUrl::resolve).collect()
+    /// The first name without an address that none is known of either.
+    pub fn look_up(&self, names: &mut Names) -> Result<(Vec<Backend>, Vec<Backend>), ResolveError> {
+        let mut all = |entries: &[ServerEntry]| -> Result<Vec<Backend>, ResolveError> {
+            let servers = entries.iter().map(|entry| entry.look_up(self.resolve.value, names));
+            Ok(servers.collect::<Result<Vec<_>, _>>()?.concat())
+        };
+        Ok((all(&self.backend.value)?, all(&self.classifier.value)?))
     }
 }
 

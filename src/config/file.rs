@@ -24,6 +24,14 @@ fn parse(name: &str, text: &str, audience: Audience) -> Result<Settings, ConfigE
     settings(name, text, document(name, text)?, audience)
 }
 
+/// Where `key` stands in the file, if it does and the file can be read.
+pub(super) fn place_of(path: &Path, key: &str) -> Option<Place> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let document = DeTable::parse(&text).ok()?;
+    let offset = document.get_ref().keys().find(|name| name.get_ref() == key)?.span().start;
+    Some(Place::of(&path.display().to_string(), &text, offset))
+}
+
 /// `text` as a table, whose spans are places in it.
 pub(super) fn document<'t>(name: &str, text: &'t str) -> Result<Spanned<DeTable<'t>>, ConfigError> {
     DeTable::parse(text).map_err(|e| {

@@ -14,7 +14,7 @@ use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::health::{CheckPath, InARow, Percent};
 use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 use super::read;
-use super::url::BackendUrl;
+use super::server::{self, Resolve, ServerEntry};
 use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Weight, parse};
 use crate::balance::{AllOut, RoutingMode};
 use crate::batch::StrategyName;
@@ -40,9 +40,19 @@ pub struct Settings {
 
     /// A backend, repeatable or with commas; `host:port` means http
     /// [default: http://localhost:8081,http://localhost:8082,http://localhost:8083]
-    #[arg(long, value_name = "URL", env = "TIDEGATE_BACKEND", value_delimiter = ',', value_parser = parse::<BackendUrl>)]
-    #[serde(deserialize_with = "read::list")]
-    pub backend: Option<Vec<BackendUrl>>,
+    #[arg(long, value_name = "URL", env = "TIDEGATE_BACKEND", value_delimiter = ',', value_parser = parse::<ServerEntry>)]
+    #[serde(deserialize_with = "server::list")]
+    pub backend: Option<Vec<ServerEntry>>,
+
+    /// Whether a name's addresses are ways to one backend, or a backend each: one, all [default: one]
+    #[arg(long, value_name = "HOW", env = "TIDEGATE_RESOLVE", value_parser = parse::<Resolve>)]
+    #[serde(deserialize_with = "read::one")]
+    pub resolve: Option<Resolve>,
+
+    /// How often names of backends are looked up again, or off [default: 30s]
+    #[arg(long, value_name = "TIME|off", env = "TIDEGATE_RESOLVE_INTERVAL", value_parser = parse::<Limit>)]
+    #[serde(deserialize_with = "read::one")]
+    pub resolve_interval: Option<Limit>,
 
     /// Where the simulated backends A, B and C listen; port 0 takes a free one
     /// [default: 0.0.0.0:8081,0.0.0.0:8082,0.0.0.0:8083]
@@ -56,9 +66,9 @@ pub struct Settings {
     pub classifier_listen: Option<SocketAddr>,
 
     /// A classifier, repeatable or with commas: requests for it are batched [default: none]
-    #[arg(long, value_name = "URL", env = "TIDEGATE_CLASSIFIER", value_delimiter = ',', value_parser = parse::<BackendUrl>)]
-    #[serde(deserialize_with = "read::list")]
-    pub classifier: Option<Vec<BackendUrl>>,
+    #[arg(long, value_name = "URL", env = "TIDEGATE_CLASSIFIER", value_delimiter = ',', value_parser = parse::<ServerEntry>)]
+    #[serde(deserialize_with = "server::list")]
+    pub classifier: Option<Vec<ServerEntry>>,
 
     /// Longest time for a batch, from sending it to the whole answer [default: 10s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_CLASSIFIER_TIMEOUT", value_parser = parse::<Period>)]

@@ -21,7 +21,8 @@ fn load_from(flags: &[&str], toml: Option<&str>, audience: Audience) -> Result<E
         file.write_all(text.as_bytes()).unwrap();
         file
     });
-    load(given, &matches, file.as_ref().map(tempfile::NamedTempFile::path), audience, 1000, None)
+    let file = file.as_ref().map(|file| file.path().to_owned());
+    Source { given, matches, file, audience, descriptors: 1000, dashboard_port: None }.load()
 }
 
 fn shown(effective: &Effective) -> String {
@@ -84,71 +85,75 @@ fn every_flag_has_an_environment_variable_of_its_name() {
     }
 }
 
+/// Each setting, with another value than the default.
+const FLAGS: &[&str] = &[
+    "--listen=:8000",
+    "--admin=localhost:1",
+    "--backend=a:1,b",
+    "--backend=a:1",
+    "--classifier=c:1",
+    "--resolve=all",
+    "--resolve-interval=7s",
+    "--classifier-timeout=1s",
+    "--strategy=fair",
+    "--strategy-from=any",
+    "--batch-size=6",
+    "--batches-in-flight=2",
+    "--split=off",
+    "--halve=off",
+    "--queue-limit=7",
+    "--queue-timeout=8s",
+    "--sjf-max-wait=9s",
+    "--customer-weight=gold=2,b=1",
+    "--connections=non-persistent",
+    "--routing=adaptive_ewma",
+    "--sma-window=5",
+    "--ewma-alpha=1",
+    "--upstream-timeout=1.5s",
+    "--connect-timeout=2us",
+    "--header-timeout=1h",
+    "--body-timeout=2ns",
+    "--idle-timeout=3m",
+    "--pool-idle-timeout=4s",
+    "--tunnel-idle-timeout=5m",
+    "--drain-timeout=0s",
+    "--client-keepalive=off",
+    "--half-close=cancel",
+    "--max-head-bytes=2000",
+    "--max-header-fields=20",
+    "--max-target-bytes=300",
+    "--max-body-bytes=40",
+    "--max-pipelined-bytes=5000",
+    "--max-requests-per-connection=6",
+    "--max-connections=7",
+    "--max-connections-per-client=8",
+    "--max-pool-per-backend=9",
+    "--health-check=/up?deep=1",
+    "--classifier-health-check=/v1",
+    "--health-interval=3s",
+    "--health-timeout=700ms",
+    "--health-rise=4",
+    "--health-fall=5",
+    "--eject-after=off",
+    "--eject-for=2s",
+    "--eject-for-most=9s",
+    "--eject-most=12.5%",
+    "--all-out=any",
+    "--slow-start=0s",
+    "--retry-budget=5%",
+    "--csv=a \"b\"\\.csv",
+    "--trace=trace.jsonl",
+    "--explain=off",
+    "--request-id=on",
+    "--log-level=off",
+];
+
 #[test]
 fn what_is_shown_is_a_file_that_says_the_same() {
-    let flags = [
-        "--listen=:8000",
-        "--admin=localhost:1",
-        "--backend=a:1,b",
-        "--backend=a:1",
-        "--classifier=c:1",
-        "--classifier-timeout=1s",
-        "--strategy=fair",
-        "--strategy-from=any",
-        "--batch-size=6",
-        "--batches-in-flight=2",
-        "--split=off",
-        "--halve=off",
-        "--queue-limit=7",
-        "--queue-timeout=8s",
-        "--sjf-max-wait=9s",
-        "--customer-weight=gold=2,b=1",
-        "--connections=non-persistent",
-        "--routing=adaptive_ewma",
-        "--sma-window=5",
-        "--ewma-alpha=1",
-        "--upstream-timeout=1.5s",
-        "--connect-timeout=2us",
-        "--header-timeout=1h",
-        "--body-timeout=2ns",
-        "--idle-timeout=3m",
-        "--pool-idle-timeout=4s",
-        "--tunnel-idle-timeout=5m",
-        "--drain-timeout=0s",
-        "--client-keepalive=off",
-        "--half-close=cancel",
-        "--max-head-bytes=2000",
-        "--max-header-fields=20",
-        "--max-target-bytes=300",
-        "--max-body-bytes=40",
-        "--max-pipelined-bytes=5000",
-        "--max-requests-per-connection=6",
-        "--max-connections=7",
-        "--max-connections-per-client=8",
-        "--max-pool-per-backend=9",
-        "--health-check=/up?deep=1",
-        "--classifier-health-check=/v1",
-        "--health-interval=3s",
-        "--health-timeout=700ms",
-        "--health-rise=4",
-        "--health-fall=5",
-        "--eject-after=off",
-        "--eject-for=2s",
-        "--eject-for-most=9s",
-        "--eject-most=12.5%",
-        "--all-out=any",
-        "--slow-start=0s",
-        "--retry-budget=5%",
-        "--csv=a \"b\"\\.csv",
-        "--trace=trace.jsonl",
-        "--explain=off",
-        "--request-id=on",
-        "--log-level=off",
-    ];
-    let by_flags = load_from(&flags, None, Audience::Proxy).unwrap();
+    let by_flags = load_from(FLAGS, None, Audience::Proxy).unwrap();
     let by_file = load_from(&[], Some(&shown(&by_flags)), Audience::Proxy).unwrap();
     assert_eq!(shown(&by_flags).replace("# flag", "# file"), shown(&by_file));
-    assert_eq!(shown(&by_file).matches("# file").count(), flags.len() - 1);
+    assert_eq!(shown(&by_file).matches("# file").count(), FLAGS.len() - 1);
 
     let shapes = "[[shape]]\npath = \"/a/{name}\"\nrequest-field = \"in \\\"\"\nresponse-field = \"out\"\n\
                   [[shape]]\npath = \"/b\"\nrequest-field = \"i\"\nresponse-field = \"o\"\nupstream = \"/c\"\n\
@@ -177,8 +182,8 @@ fn a_flag_beats_the_file_and_the_file_the_default() {
 #[test]
 fn an_empty_list_of_the_file_stays_empty() {
     let effective = load_from(&[], Some("backend = []"), Audience::Proxy).unwrap();
-    let backends = effective.resolve_backends().unwrap();
-    assert_eq!(effective.into_options(backends, Vec::new()).unwrap().options.backends, []);
+    let (backends, classifiers) = effective.look_up(&mut Names::of_system()).unwrap();
+    assert_eq!(effective.into_options(backends, classifiers).unwrap().options.backends, []);
 }
 
 #[test]
@@ -308,8 +313,9 @@ fn shapes_come_from_a_file_and_leave_our_own_paths_alone() {
 fn descriptors_bound_the_connections() {
     let connections = |descriptors| {
         let matches = Settings::augment_args(Command::new("t")).get_matches_from(["t"]);
-        let none = Settings::default();
-        load(none, &matches, None, Audience::Proxy, descriptors, None).unwrap().max_connections.value.0
+        let (given, audience) = (Settings::default(), Audience::Proxy);
+        let source = Source { given, matches, file: None, audience, descriptors, dashboard_port: None };
+        source.load().unwrap().max_connections.value.0
     };
     assert_eq!((connections(0), connections(1024), connections(u64::MAX)), (1, 496, Count::MOST));
 }

@@ -1,11 +1,11 @@
 //! URLs of backends.
 //!
-//! Here: reading them, and looking up their names when the program starts. Not here: connecting (`proxy/`).
+//! Here: reading them. Not here: looking up their names (`names.rs`), connecting (`proxy/`).
 //! Floor 5.
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::diagnose::reason;
 use super::values::Value;
@@ -55,21 +55,27 @@ impl BackendUrl {
 
     /// The backend behind this URL, its address known without asking.
     pub fn at(&self, address: SocketAddr) -> Backend {
-        Backend { url: self.url.clone(), authority: self.authority(), addresses: vec![address] }
+        self.with(vec![address])
     }
 
-    /// Looks up the name; the addresses come with IPv4 first.
-    ///
-    /// # Errors
-    /// When the name has no address, or nobody can be asked.
-    pub fn resolve(&self) -> Result<Backend, ResolveError> {
-        let failed = |source| ResolveError { url: self.url.clone(), host: self.host.clone(), source };
-        let found = (self.host.as_str(), self.port).to_socket_addrs().map_err(|e| failed(Some(e)))?;
-        let addresses = in_order(found);
-        if addresses.is_empty() {
-            return Err(failed(None));
-        }
-        Ok(Backend { url: self.url.clone(), authority: self.authority(), addresses })
+    /// The backend behind this URL, at these addresses.
+    pub(super) fn with(&self, addresses: Vec<SocketAddr>) -> Backend {
+        Backend { url: self.url.clone(), authority: self.authority(), addresses }
+    }
+
+    /// The name or address.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// That its name has no address.
+    pub(super) fn unresolved(&self, source: Option<io::Error>) -> ResolveError {
+        ResolveError { url: self.url.clone(), host: self.host.clone(), source }
     }
 
     fn authority(&self) -> String {
@@ -182,6 +188,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::Names;
 
     fn parts(text: &str) -> (String, String) {
         let url = BackendUrl::parse(text).unwrap();
@@ -242,14 +249,16 @@ mod tests {
 
     #[test]
     fn localhost_is_one_backend_on_this_machine() {
-        let backend = BackendUrl::parse("localhost:8081").unwrap().resolve().unwrap();
-        assert!(!backend.addresses.is_empty());
-        assert!(backend.addresses.iter().all(|a| a.ip().is_loopback() && a.port() == 8081));
+        let url = BackendUrl::parse("localhost:8081").unwrap();
+        let addresses = Names::of_system().addresses(&url).unwrap();
+        assert!(!addresses.is_empty());
+        assert!(addresses.iter().all(|a| a.ip().is_loopback() && a.port() == 8081));
     }
 
     #[test]
     fn a_name_without_address_is_named() {
-        let error = BackendUrl::parse("no-such-name.invalid:1").unwrap().resolve().unwrap_err();
+        let url = BackendUrl::parse("no-such-name.invalid:1").unwrap();
+        let error = Names::of_system().addresses(&url).unwrap_err();
         assert!(error.to_string().starts_with(
             "cannot find the address of `no-such-name.invalid` for the backend http://no-such-name.invalid:1: "
         ));

@@ -57,6 +57,15 @@ impl Hosts {
         Hosts { most, open: HashMap::new() }
     }
 
+    /// With these connections counted, though there may be too many of them.
+    pub(super) fn counting<'a>(most: usize, open: impl Iterator<Item = &'a AddressText>) -> Hosts {
+        let mut hosts = Hosts::new(most);
+        for host in open.filter_map(|address| hosts.counted(address)).collect::<Vec<_>>() {
+            *hosts.open.entry(host).or_default() += 1;
+        }
+        hosts
+    }
+
     /// Counts a connection; `false` if it is one too many.
     pub(super) fn enter(&mut self, address: &AddressText) -> bool {
         let Some(host) = self.counted(address) else { return true };

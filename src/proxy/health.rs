@@ -12,6 +12,8 @@ use crate::deadline::Deadline;
 use crate::h1::request::field_space;
 use crate::h1::response::ResponseHead;
 use crate::net::{Connect, Net, Readiness, Stream, Token};
+use crate::telemetry::Kind;
+use crate::wheel::TimerId;
 
 /// A response head that is longer is a failure.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
@@ -27,9 +29,11 @@ pub(super) struct Check<S> {
 }
 
 /// What the checks of one server have found.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Findings {
-    down: bool,
+    /// When it is to be checked next.
+    due: Option<TimerId>,
+    pub(super) down: bool,
     /// Results in a row that speak against how it stands.
     against: u32,
 }
@@ -51,37 +55,60 @@ impl Findings {
 }
 
 impl<N: Net> Proxy<N> {
-    /// Begins to check all servers that are to be checked, not all at once. To be called once.
+    /// Begins to check all servers that are to be checked and are not yet, not all at once.
     pub(super) fn begin_checks(&mut self, turn: &mut Turn<'_, N>) {
         let now = turn.now();
-        let count = self.findings.len() as u32;
-        for server in (0..count).map(|i| BackendId(i as u16)) {
-            if let Some(options) = self.check_options(server) {
-                let first = options.interval * u32::from(server.0) / count;
-                turn.timers.insert(now + first, Timer::CheckDue(server));
+        self.findings.resize_with(self.servers.seats.len(), Findings::default);
+        let members = self.servers.balance.members().iter().chain(self.servers.classifiers.members());
+        let members: Vec<_> = members.copied().collect();
+        for (place, &server) in (0..).zip(&members) {
+            let Some(options) = self.check_options(server) else { continue };
+            let first = options.interval * place / members.len() as u32;
+            let findings = &mut self.findings[usize::from(server.0)];
+            if findings.due.is_none() {
+                findings.due = Some(turn.timers.insert(now + first, Timer::CheckDue(server)));
+            }
+        }
+    }
+
+    /// Checks `server` no more; what was found is forgotten.
+    pub(super) fn forget_checks(&mut self, turn: &mut Turn<'_, N>, server: BackendId) {
+        let Some(findings) = self.findings.get_mut(usize::from(server.0)) else { return };
+        let due = std::mem::take(findings).due;
+        if let Some(timer) = due {
+            turn.timers.remove(timer);
+        }
+        let own: Vec<_> = self.checks.iter().filter(|(_, c)| c.server == server).map(|(id, _)| id).collect();
+        for id in own {
+            if let Some(mut check) = self.checks.remove(id) {
+                check.deadline.disarm(turn.timers);
             }
         }
     }
 
     fn check_options(&self, server: BackendId) -> Option<&CheckOptions> {
-        let of_backend = server.0 < self.servers.backends();
-        if of_backend { self.options.checks.as_ref() } else { self.options.classifier_checks.as_ref() }
+        match self.servers.seats[usize::from(server.0)].kind {
+            Kind::Backend => self.options.checks.as_ref(),
+            Kind::Classifier => self.options.classifier_checks.as_ref(),
+        }
     }
 
     /// It is time to check `server`, and for the next time to be set.
     pub(super) fn check_due(&mut self, turn: &mut Turn<'_, N>, server: BackendId) {
-        let Some(options) = self.check_options(server) else { return };
-        let (interval, timeout) = (options.interval, options.timeout);
+        let Some(CheckOptions { path, interval, timeout, .. }) = self.check_options(server).cloned() else {
+            return;
+        };
         if self.is_draining() {
             return;
         }
         let now = turn.now();
-        turn.timers.insert(now + interval, Timer::CheckDue(server));
+        let next = turn.timers.insert(now + interval, Timer::CheckDue(server));
+        self.findings[usize::from(server.0)].due = Some(next);
         let target = self.servers.target(server);
         let Some(address) = target.address(target.attempt()) else { return };
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: tidegate-check\r\nConnection: close\r\n\r\n",
-            options.path, target.authority
+            path, target.authority
         )
         .into_bytes();
         let Ok((stream, connect)) = turn.net.connect(address) else {
@@ -135,10 +162,9 @@ impl<N: Net> Proxy<N> {
     fn judge(&mut self, turn: &mut Turn<'_, N>, server: BackendId, passed: bool) {
         let now = turn.now();
         self.counters.checks_failed += u64::from(!passed);
-        let Some(mut findings) = self.findings.get(usize::from(server.0)).copied() else { return };
-        let Some(options) = self.check_options(server) else { return };
-        let up = findings.add(passed, options);
-        self.findings[usize::from(server.0)] = findings;
+        let Some(options) = self.check_options(server).cloned() else { return };
+        let Some(findings) = self.findings.get_mut(usize::from(server.0)) else { return };
+        let up = findings.add(passed, &options);
         // One pass alone is no reason to trust a server that is down; of one that is not, it ends an ejection.
         if passed || !up {
             self.servers.checked(server, up, now);

@@ -20,10 +20,12 @@ mod listen;
 mod obey;
 mod options;
 mod pool;
+mod reload;
 mod response;
 mod retry;
 mod rules;
 mod run;
+mod seats;
 mod servers;
 mod target;
 mod trace;
@@ -52,12 +54,14 @@ use crowd::Crowd;
 use drain::Phase;
 use exchange::Exchange;
 use health::{Check, Findings};
+use pool::Pool;
 use servers::Servers;
 use trace::Tracer;
 use upstream::Upstream;
 
 pub use batching::BatchOptions;
 pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options};
+pub use reload::{Changed, Changes, Refused};
 pub use run::{RunningProxy, spawn};
 
 /// What one read takes at most, and what may wait for a slow receiver.
@@ -134,6 +138,8 @@ pub struct Proxy<N: Net> {
     stop: Option<Arc<AtomicBool>>,
     /// What another reactor asks.
     orders: Option<Orders<N::Waker>>,
+    /// Who brings other options.
+    changes: Option<Changes>,
     told: failure::Told,
     budget: Budget,
     checks: Slots<Check<N::Stream>>,
@@ -165,6 +171,7 @@ impl<N: Net> Proxy<N> {
             begun: 0,
             stop: None,
             orders: None,
+            changes: None,
             told: failure::Told::default(),
             budget: Budget::new(options.retry_budget),
             checks: Slots::default(),
@@ -205,7 +212,8 @@ impl<N: Net> Proxy<N> {
         self.counters.clients_open = self.clients.len() as u64;
         self.counters.connections_open = self.upstreams.len() as u64;
         let (routing, draining) = (self.servers.balance.mode(), self.is_draining());
-        self.recorder.note_conduct(Conduct { routing, draining });
+        let connections = self.options.connections.name();
+        self.recorder.note_conduct(Conduct { routing, connections, draining });
         self.recorder.flush(self.servers.gauges(), self.counters);
     }
 
@@ -260,7 +268,8 @@ impl<N: Net> Handler<N> for Proxy<N> {
                 self.flush_armed = false;
                 let now = turn.now();
                 self.flush_records(now);
-                if !self.exchanges.is_empty() {
+                let waits = self.free_ids(now);
+                if waits || !self.exchanges.is_empty() {
                     self.arm_flush(turn, now);
                 }
             }
@@ -278,7 +287,10 @@ impl<N: Net> Handler<N> for Proxy<N> {
                 self.stop(turn);
             }
             Wake::ReopenSignal => self.recorder.reopen(),
-            Wake::Waker => self.obey(turn),
+            Wake::Waker => {
+                self.obey(turn);
+                self.take_changes(turn);
+            }
         }
     }
 

@@ -35,8 +35,12 @@ impl<N: Net> Proxy<N> {
             Command::SetRouting(mode) => self.set_routing(mode),
             Command::SetStrategy(strategy) if self.set_strategy(turn, strategy) => {}
             Command::SetStrategy(_) => return Answer::NoBatching,
-            Command::Drain(ids, drained) => {
-                ids.iter().for_each(|&id| self.drain(turn, id, drained));
+            Command::Drain(name, drained) => {
+                let ids = self.servers.called(&name);
+                if ids.is_empty() {
+                    return Answer::NoSuchServer;
+                }
+                ids.into_iter().for_each(|id| self.drain(turn, id, drained));
             }
             Command::Stand => {
                 let (backends, classifiers) = self.servers.usable();
@@ -46,7 +50,7 @@ impl<N: Net> Proxy<N> {
         Answer::Done
     }
 
-    fn set_routing(&mut self, mode: RoutingMode) {
+    pub(super) fn set_routing(&mut self, mode: RoutingMode) {
         let before = self.servers.balance.mode();
         self.servers.balance.set_mode(mode);
         log::info!("routing: {before} until now, {mode} from now on");
@@ -64,9 +68,7 @@ impl<N: Net> Proxy<N> {
     fn drain(&mut self, turn: &mut Turn<'_, N>, id: BackendId, drained: Drained) {
         self.servers.drain(id, drained == Drained::Yes);
         if drained == Drained::Yes {
-            while let Some(idle) = self.servers.pool(id).take() {
-                self.close_upstream(turn, idle);
-            }
+            self.close_pool(turn, id);
         }
         if let Some(batching) = &mut self.batching {
             batching.stir();

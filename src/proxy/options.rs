@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::{BatchOptions, INPUT_BLOCK_BYTES};
 use crate::balance::{HealthOptions, RoutingMode};
 use crate::h1::request::RequestLimits;
+use crate::telemetry::Roster;
 
 /// Whether upstream connections are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,8 +191,22 @@ impl Default for Limits {
 }
 
 impl Options {
-    /// All servers in the order of their ids: the backends, then the classifiers.
+    /// All servers in the order of their ids at the start: the backends, then the classifiers.
     pub fn servers(&self) -> impl Iterator<Item = &Backend> {
-        self.backends.iter().chain(self.batching.iter().flat_map(|b| &b.classifiers))
+        self.backends.iter().chain(self.classifiers())
+    }
+
+    /// The classifiers, if there is batching.
+    pub fn classifiers(&self) -> &[Backend] {
+        self.batching.as_ref().map_or(&[], |batching| &batching.classifiers)
+    }
+
+    /// Who telemetry is told there is at the start.
+    pub fn roster(&self) -> Roster {
+        let named = |servers: &'_ [Backend]| -> Vec<(String, String)> {
+            servers.iter().map(|server| (server.url.clone(), server.authority.clone())).collect()
+        };
+        let (backends, classifiers) = (named(&self.backends), named(self.classifiers()));
+        Roster::first(&backends, &classifiers)
     }
 }

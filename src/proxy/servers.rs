@@ -1,54 +1,54 @@
-//! Where requests go: the backends, and behind them the classifiers.
+//! Where requests go: the backends and the classifiers.
 //!
-//! Here: one numbering for both, and who chooses among which. Not here: connections (`upstream.rs`), the choice
-//! (`balance/`). Floor 3.
+//! Here: one numbering for both, and who chooses among which. Not here: how the set changes (`seats.rs`), connections
+//! (`upstream.rs`), the choice (`balance/`). Floor 3.
 
 use super::Options;
 use super::pool::Pool;
 use super::target::Target;
-use crate::balance::{self, Availability, BackendId, Balance, Choice, Outcome, Reason};
+use crate::balance::{Availability, BackendId, Balance, Choice, Outcome, Reason};
 use crate::record::Averages;
-use crate::telemetry::{Gauge, console};
+use crate::telemetry::{Gauge, Kind, Roster, Seat, Standing, console};
 use crate::time::Instant;
 
-/// All servers, in order of [`BackendId`]: the backends first.
+/// All servers, by [`BackendId`].
 pub(super) struct Servers {
-    /// How many of them are backends.
-    backends: u16,
-    urls: Vec<String>,
+    pub(super) seats: Vec<Seat>,
     pub(super) targets: Vec<Target>,
     pub(super) pools: Vec<Pool>,
     /// What the log was told last of each.
-    told: Vec<Availability>,
-    /// What the console calls each backend.
-    labels: Vec<String>,
+    pub(super) told: Vec<Availability>,
+    /// What the console calls each backend, in order of configuration.
+    pub(super) labels: Vec<String>,
     pub(super) balance: Balance,
-    classifiers: Balance,
+    pub(super) classifiers: Balance,
+    /// How many owners the seats have had.
+    pub(super) serial: u64,
 }
 
 impl Servers {
     pub(super) fn new(options: &Options) -> Servers {
-        let all: Vec<_> = options.servers().collect();
-        let urls: Vec<String> = all.iter().map(|b| b.url.clone()).collect();
-        let balance = |servers: usize| {
-            Balance::new(options.routing, servers, options.sma_window, options.ewma_alpha)
-                .with_health(options.health)
-        };
+        let seats = options.roster().seats().to_vec();
+        let (mode, window, alpha) = (options.routing, options.sma_window, options.ewma_alpha);
+        let backends = options.backends.len();
+        let mut classifiers = Balance::new(mode, 0, window, alpha).with_health(options.health);
+        let ids: Vec<_> = (0..=u16::MAX).take(seats.len()).map(BackendId).collect();
+        classifiers.set_members(&ids[backends..]);
         Servers {
-            backends: options.backends.len() as u16,
-            targets: all.iter().map(|b| Target::new(b)).collect(),
-            pools: all.iter().map(|_| Pool::default()).collect(),
-            told: all.iter().map(|_| Availability::default()).collect(),
-            labels: console::labels(&urls),
-            urls,
-            balance: balance(options.backends.len()),
-            classifiers: balance(all.len() - options.backends.len()),
+            targets: options.servers().map(Target::new).collect(),
+            pools: seats.iter().map(|_| Pool::default()).collect(),
+            told: seats.iter().map(|_| Availability::default()).collect(),
+            labels: seats[..backends].iter().map(|seat| seat.label.to_string()).collect(),
+            serial: seats.len() as u64,
+            seats,
+            balance: Balance::new(mode, backends, window, alpha).with_health(options.health),
+            classifiers,
         }
     }
 
     /// A server's URL as configured.
     pub(super) fn url(&self, id: BackendId) -> &str {
-        &self.urls[usize::from(id.0)]
+        &self.seats[usize::from(id.0)].url
     }
 
     pub(super) fn target(&self, id: BackendId) -> &Target {
@@ -61,41 +61,34 @@ impl Servers {
 
     /// Chooses the classifier of a batch; none if none is configured.
     pub(super) fn select_classifier(&mut self, now: Instant) -> Option<BackendId> {
-        self.classifiers.select(now).map(|choice| BackendId(choice.backend.0 + self.backends))
+        self.classifiers.select(now).map(|choice| choice.backend)
     }
 
     pub(super) fn started(&mut self, id: BackendId) {
-        let (balance, id) = self.balance_of(id);
-        balance.started(id);
+        self.balance_of(id).started(id);
     }
 
     pub(super) fn finished(&mut self, id: BackendId, outcome: Outcome, now: Instant) {
-        let (balance, id) = self.balance_of(id);
-        balance.finished(id, outcome, now);
+        self.balance_of(id).finished(id, outcome, now);
     }
 
     pub(super) fn opened(&mut self, id: BackendId, latency_ns: u64) {
-        let (balance, id) = self.balance_of(id);
-        balance.opened(id, latency_ns);
+        self.balance_of(id).opened(id, latency_ns);
     }
 
     /// Lets `id` be chosen no more, or again.
     pub(super) fn drain(&mut self, id: BackendId, drained: bool) {
-        let (balance, id) = self.balance_of(id);
-        balance.drain(id, drained);
+        self.balance_of(id).drain(id, drained);
     }
 
     /// What the checks of `id` say from now on.
     pub(super) fn checked(&mut self, id: BackendId, passed: bool, now: Instant) {
-        let (balance, id) = self.balance_of(id);
-        balance.checked(id, passed, now);
+        self.balance_of(id).checked(id, passed, now);
     }
 
     /// Another server of the same kind for a request that failed at `id`.
     pub(super) fn select_other(&mut self, id: BackendId, now: Instant) -> Option<BackendId> {
-        let (balance, own) = self.balance_of(id);
-        let other = balance.select_other(now, own)?.backend;
-        Some(BackendId(other.0 + (id.0 - own.0)))
+        self.balance_of(id).select_other(now, id).map(|choice| choice.backend)
     }
 
     /// How many backends and how many classifiers may be chosen.
@@ -103,9 +96,15 @@ impl Servers {
         (self.balance.usable(), self.classifiers.usable())
     }
 
+    /// Those that commands call `name`: more than one if the same is configured twice.
+    pub(super) fn called(&self, name: &str) -> Vec<BackendId> {
+        let members = self.balance.members().iter().chain(self.classifiers.members()).copied();
+        members.filter(|id| self.seats[usize::from(id.0)].name.eq_ignore_ascii_case(name)).collect()
+    }
+
     /// Whether connections to it are kept for further requests.
     pub(super) fn keeps_connections(&self, id: BackendId) -> bool {
-        match self.state(id).availability() {
+        match self.known(id).backend(id).availability() {
             Availability::Usable => true,
             Availability::Draining | Availability::Down | Availability::Ejected => false,
         }
@@ -114,12 +113,16 @@ impl Servers {
     /// Tells the log who may be chosen no more, or again.
     pub(super) fn tell_changes(&mut self) {
         for index in 0..self.told.len() {
-            let now = self.state(BackendId(index as u16)).availability();
+            let id = BackendId(index as u16);
+            if !matches!(self.seats[index].standing, Standing::Member(_)) {
+                continue;
+            }
+            let now = self.known(id).backend(id).availability();
             let before = std::mem::replace(&mut self.told[index], now);
             if now == before {
                 continue;
             }
-            let url = &self.urls[index];
+            let url = self.url(id);
             match now {
                 Availability::Usable | Availability::Draining => {
                     log::info!("{url}: {} from now on", now.name())
@@ -130,35 +133,37 @@ impl Servers {
         }
     }
 
-    fn state(&self, id: BackendId) -> &balance::Backend {
-        match id.0.checked_sub(self.backends) {
-            None => self.balance.backend(id),
-            Some(classifier) => self.classifiers.backend(BackendId(classifier)),
-        }
-    }
-
     /// The averages of a backend.
     pub(super) fn averages(&self, id: BackendId) -> Averages {
         let backend = self.balance.backend(id);
         Averages::new(backend.sma_ns(), backend.ewma_ns())
     }
 
-    fn balance_of(&mut self, id: BackendId) -> (&mut Balance, BackendId) {
-        match id.0.checked_sub(self.backends) {
-            None => (&mut self.balance, id),
-            Some(classifier) => (&mut self.classifiers, BackendId(classifier)),
+    fn balance_of(&mut self, id: BackendId) -> &mut Balance {
+        match self.seats[usize::from(id.0)].kind {
+            Kind::Backend => &mut self.balance,
+            Kind::Classifier => &mut self.classifiers,
         }
     }
 
-    /// How many backends there are, classifiers apart.
-    pub(super) const fn backends(&self) -> u16 {
-        self.backends
+    pub(super) fn known(&self, id: BackendId) -> &Balance {
+        match self.seats[usize::from(id.0)].kind {
+            Kind::Backend => &self.balance,
+            Kind::Classifier => &self.classifiers,
+        }
     }
 
-    /// What the routing mode compares, in nanoseconds, for each backend; none if unmeasured or not compared.
-    pub(super) fn scores(&self) -> impl Iterator<Item = Option<f64>> {
+    /// How many backends there are to choose from, classifiers apart.
+    pub(super) fn backends(&self) -> u16 {
+        self.balance.members().len() as u16
+    }
+
+    /// What the routing mode compares, in nanoseconds, for each backend in order of configuration; none if unmeasured or not
+    /// compared.
+    pub(super) fn scores(&self) -> impl Iterator<Item = (BackendId, Option<f64>)> {
         let mode = self.balance.mode();
-        (0..self.backends).map(move |i| self.balance.backend(BackendId(i)).score_ns(mode))
+        let all = self.balance.members().iter().zip(self.balance.backends());
+        all.map(move |(&id, backend)| (id, backend.score_ns(mode)))
     }
 
     /// The contract's console lines for the choice of a backend.
@@ -167,34 +172,42 @@ impl Servers {
         match choice.reason {
             Reason::Unmeasured => console::probing(mode, url),
             Reason::Rotation | Reason::LowestMean => {
-                console::scores(mode, &self.labels, || self.scores());
+                console::scores(mode, &self.labels, || self.scores().map(|(_, score)| score));
                 console::chosen(mode, url);
             }
         }
     }
 
-    /// What telemetry is told of each.
+    /// What telemetry is told of each, in order of their ids.
     pub(super) fn gauges(&self) -> impl Iterator<Item = Gauge> {
-        let groups =
-            [(&self.balance, self.backends), (&self.classifiers, self.urls.len() as u16 - self.backends)];
-        let backends = groups.into_iter().flat_map(|(balance, count)| {
-            (0..count).map(move |i| (balance.backend(BackendId(i)), balance.mode()))
-        });
-        backends.zip(&self.pools).map(|((backend, mode), pool)| Gauge {
-            in_flight: backend.in_flight(),
-            score_ns: backend.score_ns(mode),
-            sma_ns: backend.sma_ns(),
-            ewma_ns: backend.ewma_ns(),
-            availability: backend.availability(),
-            ejected: backend.ejected(),
-            idle: pool.len() as u32,
-            answered: backend.answered(),
-            failed: backend.failed(),
+        let ids = (0..=u16::MAX).map(BackendId);
+        self.seats.iter().zip(&self.pools).zip(ids).map(|((seat, pool), id)| {
+            if seat.standing == Standing::Gone {
+                return Gauge::default();
+            }
+            let balance = self.known(id);
+            let (backend, mode) = (balance.backend(id), balance.mode());
+            Gauge {
+                in_flight: backend.in_flight(),
+                score_ns: backend.score_ns(mode),
+                sma_ns: backend.sma_ns(),
+                ewma_ns: backend.ewma_ns(),
+                availability: backend.availability(),
+                ejected: backend.ejected(),
+                idle: pool.len() as u32,
+                answered: backend.answered(),
+                failed: backend.failed(),
+            }
         })
     }
 
     /// How many exchanges each has in flight, by the selector's books.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = u32> {
         self.gauges().map(|gauge| gauge.in_flight)
+    }
+
+    /// Who is there, for telemetry.
+    pub(super) fn roster(&self) -> Roster {
+        Roster::new(self.seats.clone())
     }
 }

@@ -20,6 +20,20 @@ impl Target {
         Target { authority, addresses, preferred: 0 }
     }
 
+    /// Has these addresses from now on. Returns whether that changes anything; if so, whether an address is left that was
+    /// among them. The order alone is the resolver's whim, and not one of them is tried in another order for it.
+    pub(super) fn lead_to(&mut self, addresses: &[SocketAddr]) -> Option<bool> {
+        let left = self.addresses.iter().any(|address| !addresses.contains(address));
+        let came = addresses.iter().any(|address| !self.addresses.contains(address));
+        if !left && !came {
+            return None;
+        }
+        let preferred = self.addresses[self.preferred];
+        self.preferred = addresses.iter().position(|&address| address == preferred).unwrap_or(0);
+        self.addresses = addresses.to_vec();
+        Some(left)
+    }
+
     /// A new attempt, which begins with the address that connected last.
     pub(super) fn attempt(&self) -> Attempt {
         Attempt { first: self.preferred, tried: 0 }
@@ -53,6 +67,18 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_moves_only_if_its_addresses_are_others() {
+        let [a, b, c] = ["127.0.0.1:1", "127.0.0.2:2", "[::1]:3"].map(|a| a.parse().unwrap());
+        let backend = Backend { url: String::new(), authority: String::new(), addresses: vec![a, b] };
+        let mut target = Target::new(&backend);
+        target.connected(target.attempt().next());
+        assert_eq!((target.lead_to(&[b, a]), target.lead_to(&[a, b, c])), (None, Some(false)));
+        assert_eq!(target.address(target.attempt()), Some(b), "the one that connected is still first");
+        assert_eq!(target.lead_to(&[c, a]), Some(true));
+        assert_eq!(target.address(target.attempt()), Some(c));
+    }
 
     /// Others learn of a better address while an attempt is under way: it still tries each one once.
     #[test]

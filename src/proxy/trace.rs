@@ -197,6 +197,11 @@ impl Tracer {
         Told { request_id, explanation: self.explains.then_some(&self.lines[..]) }
     }
 
+    /// Whether what is told of an exchange in flight says anything of that server.
+    pub(super) fn mentions(&self, exchange: ExchangeId, id: BackendId) -> bool {
+        self.on && self.drafts.get(exchange.index() as usize).is_some_and(|trace| trace.mentions(id))
+    }
+
     /// More of the request has come.
     pub(super) fn took_in(&mut self, exchange: ExchangeId, bytes: usize) {
         self.note(exchange, |trace| trace.bytes_in += bytes as u64);

@@ -47,10 +47,12 @@ pub(super) struct Carried {
 /// A connection to a backend.
 pub(super) struct Upstream<S> {
     pub(super) stream: S,
-    backend: BackendId,
+    pub(super) backend: BackendId,
     pub(super) state: UpstreamState,
     /// It has served an exchange before.
     pub(super) reused: bool,
+    /// It may lead to an address that its backend has left.
+    pub(super) outdated: bool,
     /// Microseconds from the beginning of the attempt until it took bytes; 0 before.
     connect_us: u32,
     /// Bytes may be waiting in the socket.
@@ -87,6 +89,7 @@ impl<S: Stream> Upstream<S> {
             backend,
             state: UpstreamState::Connecting { exchange, attempt },
             reused: false,
+            outdated: false,
             connect_us: 0,
             readable: false,
             read_closed: false,
@@ -306,7 +309,7 @@ impl<N: Net> Proxy<N> {
         };
         let connect_us = if upstream.reused { 0 } else { upstream.connect_us };
         let carried = Carried { reused: upstream.reused, connect_us };
-        let keep = keep && self.servers.keeps_connections(upstream.backend);
+        let keep = keep && !upstream.outdated && self.servers.keeps_connections(upstream.backend);
         if keep && !upstream.read_closed && upstream.unsent.is_none() && !upstream.readable {
             upstream.state = UpstreamState::Idle;
             upstream.deadline.set(turn.timers, now + self.options.pool_idle_timeout, Timer::Upstream(id));

@@ -140,28 +140,38 @@ impl Attempts {
 }
 
 /// What a choice compared, in configuration order: nanoseconds, none if unmeasured or not compared in that mode.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Scores {
     kept: [Option<f64>; SCORES_KEPT],
+    ids: [BackendId; SCORES_KEPT],
     all: u16,
 }
 
 impl Scores {
     /// Keeps those of the first [`SCORES_KEPT`] of `backends` backends.
-    pub fn new(backends: u16, scores: impl Iterator<Item = Option<f64>>) -> Scores {
-        let mut kept = [None; SCORES_KEPT];
-        kept.iter_mut().zip(scores).for_each(|(room, score)| *room = score);
-        Scores { kept, all: backends }
+    pub fn new(backends: u16, scores: impl Iterator<Item = (BackendId, Option<f64>)>) -> Scores {
+        let (mut kept, mut ids) = ([None; SCORES_KEPT], [BackendId(0); SCORES_KEPT]);
+        for (i, (id, score)) in scores.take(SCORES_KEPT).enumerate() {
+            (ids[i], kept[i]) = (id, score);
+        }
+        Scores { kept, ids, all: backends }
     }
 
     /// Those that are kept, in configuration order.
-    pub fn kept(&self) -> &[Option<f64>] {
-        &self.kept[..usize::from(self.all).min(SCORES_KEPT)]
+    pub fn kept(&self) -> impl Iterator<Item = (BackendId, Option<f64>)> {
+        self.ids.into_iter().zip(self.kept).take(usize::from(self.all))
     }
 
     /// Of how many backends there is no room for the score.
     pub fn left_out(&self) -> usize {
         usize::from(self.all).saturating_sub(SCORES_KEPT)
+    }
+}
+
+impl Default for Scores {
+    /// Of no backend.
+    fn default() -> Scores {
+        Scores { kept: [None; SCORES_KEPT], ids: [BackendId(0); SCORES_KEPT], all: 0 }
     }
 }
 
@@ -223,6 +233,11 @@ impl Trace {
             failure: None,
         }
     }
+
+    /// Whether it says anything of this server.
+    pub fn mentions(&self, id: BackendId) -> bool {
+        self.scores.kept().any(|(other, _)| other == id) || self.attempts.kept().any(|a| a.backend == id)
+    }
 }
 
 #[cfg(test)]
@@ -235,9 +250,11 @@ mod tests {
         assert_eq!((text.as_bytes(), text.whole_bytes()), (&b"abc"[..], 4));
         assert_eq!(Text::<3>::new(b"a").as_bytes(), b"a");
 
-        let scores = Scores::new(10, (0..10).map(|i| Some(f64::from(i))));
-        assert_eq!((scores.kept().len(), scores.kept()[7], scores.left_out()), (8, Some(7.0), 2));
-        assert_eq!(Scores::new(2, [None, Some(1.0)].into_iter()).kept(), [None, Some(1.0)]);
+        let scores = Scores::new(10, (0..10).map(|i| (BackendId(i), Some(f64::from(i)))));
+        assert_eq!((scores.kept().count(), scores.left_out()), (8, 2));
+        assert_eq!(scores.kept().last(), Some((BackendId(7), Some(7.0))));
+        let two = [(BackendId(5), None), (BackendId(1), Some(1.0))];
+        assert!(Scores::new(2, two.into_iter()).kept().eq(two));
 
         let mut attempts = Attempts::default();
         for n in 0..6 {

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::balance::BackendId;
 use crate::record::{Averages, Record};
 use crate::time::WallTime;
 
@@ -26,7 +27,7 @@ const BACKENDS: usize = 64;
 pub struct Latest {
     /// The request.
     pub record: Record,
-    /// What the averages of the first 64 servers were when its backend was chosen.
+    /// What the averages of the first 64 servers, by `BackendId`, were when its backend was chosen.
     pub averages: Vec<Averages>,
 }
 
@@ -57,6 +58,20 @@ impl Choices {
             latest: Arc::default(),
             is_old: false,
         }
+    }
+
+    /// There are so many ids now.
+    pub(super) fn make_room(&mut self, backends: usize) {
+        let room = backends.min(BACKENDS).max(self.before.len());
+        self.before.resize(room, Averages::UNMEASURED);
+    }
+
+    /// Another has this id now.
+    pub(super) fn forget(&mut self, id: BackendId) {
+        let index = usize::from(id.0);
+        self.before.get_mut(index).into_iter().for_each(|own| *own = Averages::UNMEASURED);
+        self.moves.iter_mut().filter(|made| made.backend == Some(index)).for_each(|made| made.backend = None);
+        self.is_old = true;
     }
 
     pub(super) fn add(&mut self, record: &Record) {

@@ -15,6 +15,7 @@ use super::counts::{Counts, Pace, Total};
 use super::figures::Figures;
 use super::give_back;
 use super::recorder::{BATCH, Batch, Gauge};
+use super::roster::Block;
 use super::snapshot::Published;
 use crate::record::Record;
 
@@ -87,8 +88,9 @@ impl Collector {
     }
 
     fn take(&mut self, batch: Batch) {
-        let Batch { records, mut gauges, counters, conduct, batching } = batch;
+        let Batch { records, roster, mut gauges, counters, conduct, batching } = batch;
         self.changed = true;
+        self.figures.adopt(&roster);
         self.figures.observe(&gauges, counters, conduct, batching);
         if gauges.capacity() > 0 {
             gauges.clear();
@@ -99,7 +101,7 @@ impl Collector {
             self.figures.add(record);
         }
         match &mut self.csv {
-            Some(csv) if !records.is_empty() => csv.offer(records),
+            Some(csv) if !records.is_empty() => csv.offer(Block { items: records, roster }),
             _ => give_back(&self.records_back, records),
         }
     }
@@ -133,10 +135,10 @@ impl Collector {
 /// The way to the `csv` thread.
 #[derive(Debug)]
 pub(super) struct CsvLane {
-    rows: Sender<Vec<Record>>,
+    rows: Sender<Block<Record>>,
     /// What the queue had no room for, oldest first. Merged into whole blocks: the queue is bounded in batches,
     /// and if each held one record, a disk that pauses for milliseconds would already cost rows.
-    waiting: VecDeque<Vec<Record>>,
+    waiting: VecDeque<Block<Record>>,
     blocks: usize,
     /// Rows that were to be written so far.
     offered: u64,
@@ -148,7 +150,7 @@ pub(super) struct CsvLane {
 
 impl CsvLane {
     pub(super) fn new(
-        rows: Sender<Vec<Record>>,
+        rows: Sender<Block<Record>>,
         back: Sender<Vec<Record>>,
         blocks: usize,
         counts: Arc<Counts>,
@@ -159,8 +161,8 @@ impl CsvLane {
     }
 
     /// Passes records on, keeps them for later, or drops and counts them; never waits.
-    fn offer(&mut self, records: Vec<Record>) {
-        self.offered += records.len() as u64;
+    fn offer(&mut self, records: Block<Record>) {
+        self.offered += records.items.len() as u64;
         self.send_waiting();
         if !self.waiting.is_empty() {
             return self.keep(records);
@@ -185,28 +187,31 @@ impl CsvLane {
         }
     }
 
-    fn refused(&mut self, refused: TrySendError<Vec<Record>>) {
+    fn refused(&mut self, refused: TrySendError<Block<Record>>) {
         match refused {
             TrySendError::Full(records) => self.keep(records),
             TrySendError::Disconnected(records) => self.drop_rows(records),
         }
     }
 
-    fn keep(&mut self, records: Vec<Record>) {
+    fn keep(&mut self, records: Block<Record>) {
         let blocks = self.waiting.len();
         match self.waiting.back_mut() {
-            Some(last) if last.len() + records.len() <= BATCH => {
-                last.extend_from_slice(&records);
-                give_back(&self.back, records);
+            Some(last)
+                if last.items.len() + records.items.len() <= BATCH
+                    && Arc::ptr_eq(&last.roster, &records.roster) =>
+            {
+                last.items.extend_from_slice(&records.items);
+                give_back(&self.back, records.items);
             }
             _ if blocks < self.blocks => self.waiting.push_back(records),
             _ => self.drop_rows(records),
         }
     }
 
-    fn drop_rows(&mut self, records: Vec<Record>) {
-        self.counts.rows.dropped.add(records.len());
-        give_back(&self.back, records);
+    fn drop_rows(&mut self, records: Block<Record>) {
+        self.counts.rows.dropped.add(records.items.len());
+        give_back(&self.back, records.items);
         if self.complaint.pass() {
             log::warn!(
                 "the CSV file cannot be written as fast as requests finish: {} rows dropped so far",

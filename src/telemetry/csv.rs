@@ -13,6 +13,7 @@ use super::clock::CivilClock;
 use super::counts::Lines;
 use super::pen::{Pen, Scribe, Target};
 use super::recorder::BATCH;
+use super::roster::Roster;
 use crate::record::Record;
 
 /// The first line of a new file.
@@ -25,29 +26,43 @@ const ROW_BYTES: usize = 64;
 /// Turns records into rows and writes them in blocks of at most [`BATCH`].
 pub(super) struct Sheet<W: Write> {
     rows: Writer<Pen<W>>,
-    urls: Arc<[Arc<str>]>,
+    roster: Arc<Roster>,
+    /// For URLs of up to so many bytes the buffer holds a block.
+    longest: usize,
     clock: CivilClock,
     buffered: usize,
 }
 
 impl<W: Write> Sheet<W> {
-    pub(super) fn new(target: Target<W>, urls: Arc<[Arc<str>]>, lines: Arc<Lines>) -> Sheet<W> {
-        Sheet::with(Pen::new(target, lines), urls, CivilClock::new(TimeZone::system()))
+    pub(super) fn new(target: Target<W>, roster: Arc<Roster>, lines: Arc<Lines>) -> Sheet<W> {
+        Sheet::with(Pen::new(target, lines), roster, CivilClock::new(TimeZone::system()))
     }
 
-    fn with(pen: Pen<W>, urls: Arc<[Arc<str>]>, clock: CivilClock) -> Sheet<W> {
-        let longest = urls.iter().map(|url| url.len()).max().unwrap_or(0);
+    fn with(pen: Pen<W>, roster: Arc<Roster>, clock: CivilClock) -> Sheet<W> {
+        let longest = roster.longest();
         // So large that a block fits with every URL quoted: the pen then gets whole rows, a block at a time.
         let capacity = BATCH * (ROW_BYTES + 2 * longest + 2);
         let rows = WriterBuilder::new().buffer_capacity(capacity).from_writer(pen);
-        Sheet { rows, urls, clock, buffered: 0 }
+        Sheet { rows, roster, longest, clock, buffered: 0 }
+    }
+
+    /// Writes what is gathered, and begins anew with the pen.
+    fn renewed(mut self, renew: impl FnOnce(&mut Pen<W>)) -> Sheet<W> {
+        self.flush();
+        let Sheet { rows, roster, longest, clock, buffered } = self;
+        match rows.into_inner() {
+            Ok(mut pen) => {
+                renew(&mut pen);
+                Sheet::with(pen, roster, clock)
+            }
+            Err(e) => Sheet { rows: e.into_inner(), roster, longest, clock, buffered },
+        }
     }
 }
 
 impl<W: Write> Scribe<Record> for Sheet<W> {
     fn write(&mut self, record: &Record) {
-        let url = record.backend.and_then(|id| self.urls.get(usize::from(id.0)));
-        let url = url.map_or(NO_BACKEND, |url| url);
+        let url = record.backend.and_then(|id| self.roster.url(id)).unwrap_or(NO_BACKEND);
         let millis = decimal(record.latency_ns.saturating_add(500_000) / 1_000_000);
         let status = decimal(u64::from(record.status));
         let fields = [
@@ -70,16 +85,16 @@ impl<W: Write> Scribe<Record> for Sheet<W> {
         let _ = self.rows.flush();
     }
 
-    fn reopened(mut self) -> Sheet<W> {
-        self.flush();
-        let Sheet { rows, urls, clock, buffered } = self;
-        match rows.into_inner() {
-            Ok(mut pen) => {
-                pen.reopen();
-                Sheet::with(pen, urls, clock)
-            }
-            Err(e) => Sheet { rows: e.into_inner(), urls, clock, buffered },
+    fn knowing(mut self, roster: &Arc<Roster>) -> Sheet<W> {
+        if Arc::ptr_eq(&self.roster, roster) {
+            return self;
         }
+        self.roster = Arc::clone(roster);
+        if roster.longest() > self.longest { self.renewed(|_| ()) } else { self }
+    }
+
+    fn reopened(self) -> Sheet<W> {
+        self.renewed(Pen::reopen)
     }
 }
 

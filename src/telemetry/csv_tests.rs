@@ -58,11 +58,11 @@ impl Write for &mut Disk {
 }
 
 fn sheet<'a>(disk: &'a mut Disk, url: &str, lines: &Arc<Lines>) -> Sheet<&'a mut Disk> {
-    let urls = Arc::from([Arc::from(url)]);
+    let roster = Arc::new(Roster::first(&[(url, "")], &[]));
     let open: fn(&Path, Output) -> io::Result<&'a mut Disk> = |_, _| Err(io::ErrorKind::Unsupported.into());
     let path = PathBuf::from("proxy_log.csv");
     let target = Target { kind: Output::Csv, path, out: disk, open };
-    let mut sheet = Sheet::new(target, urls, Arc::clone(lines));
+    let mut sheet = Sheet::new(target, roster, Arc::clone(lines));
     sheet.clock = CivilClock::new(TimeZone::UTC);
     sheet
 }

@@ -11,8 +11,10 @@ use super::choices::Choices;
 use super::counts::Counts;
 use super::histogram::Histogram;
 use super::recorder::{Conduct, Counters, Gauge};
+use super::roster::{Kind, Roster, Seat, Standing};
 use super::snapshot::{BackendSnapshot, LatencySummary, Snapshot};
 use super::trend::Trend;
+use crate::balance::BackendId;
 use crate::record::Record;
 
 /// How many of the last records a snapshot holds.
@@ -20,7 +22,7 @@ const RECENT: usize = 1_000;
 
 #[derive(Debug)]
 struct Backend {
-    url: Arc<str>,
+    seat: Seat,
     requests: u64,
     failed: u64,
     statuses: BTreeMap<u16, u64>,
@@ -37,6 +39,10 @@ pub(super) struct Figures {
     requests: u64,
     failed: u64,
     statuses: BTreeMap<u16, u64>,
+    /// Of requests that no server was chosen for.
+    unsent: BTreeMap<u16, u64>,
+    roster: Arc<Roster>,
+    /// By `BackendId`.
     backends: Vec<Backend>,
     counters: Counters,
     conduct: Conduct,
@@ -49,29 +55,22 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn new(urls: &[Arc<str>]) -> Figures {
-        let backends = urls.iter().map(|url| Backend {
-            url: Arc::clone(url),
-            requests: 0,
-            failed: 0,
-            statuses: BTreeMap::new(),
-            gauge: Gauge::default(),
-            histogram: Arc::default(),
-            summary: LatencySummary::default(),
-            summary_is_old: false,
-        });
+    pub(super) fn new(roster: &Arc<Roster>) -> Figures {
+        let servers = roster.seats().len();
         Figures {
             requests: 0,
             failed: 0,
             statuses: BTreeMap::new(),
-            backends: backends.collect(),
+            unsent: BTreeMap::new(),
+            roster: Arc::clone(roster),
+            backends: roster.seats().iter().map(Backend::new).collect(),
             counters: Counters::default(),
             conduct: Conduct::default(),
             batching: None,
             recent: VecDeque::with_capacity(RECENT),
-            choices: Choices::new(urls.len()),
+            choices: Choices::new(servers),
             connects: Arc::default(),
-            trend: Trend::new(urls.len()),
+            trend: Trend::new(servers),
         }
     }
 
@@ -88,8 +87,32 @@ impl Figures {
         if record.connect_us > 0 {
             Arc::make_mut(&mut self.connects).record(u64::from(record.connect_us) * 1_000);
         }
-        if let Some(backend) = record.backend.and_then(|id| self.backends.get_mut(usize::from(id.0))) {
-            backend.add(record);
+        match record.backend.map(|id| self.backends.get_mut(usize::from(id.0))) {
+            Some(Some(backend)) => backend.add(record),
+            Some(None) => {}
+            None => *self.unsent.entry(record.status).or_default() += 1,
+        }
+    }
+
+    /// Knows from now on who is there. What was kept of the former owner of an id is forgotten when there is another.
+    pub(super) fn adopt(&mut self, roster: &Arc<Roster>) {
+        if Arc::ptr_eq(&self.roster, roster) {
+            return;
+        }
+        self.roster = Arc::clone(roster);
+        self.choices.make_room(roster.seats().len());
+        self.trend.make_room(roster.seats().len());
+        for (seat, id) in roster.seats().iter().zip((0..=u16::MAX).map(BackendId)) {
+            match self.backends.get_mut(usize::from(id.0)) {
+                None => self.backends.push(Backend::new(seat)),
+                Some(backend) if backend.seat.serial == seat.serial => backend.seat = seat.clone(),
+                Some(backend) => {
+                    *backend = Backend::new(seat);
+                    self.recent.retain(|record| record.backend != Some(id));
+                    self.choices.forget(id);
+                    self.trend.forget(id);
+                }
+            }
         }
     }
 
@@ -130,7 +153,9 @@ impl Figures {
             traces_written: counts.traces.written.get(),
             traces_dropped: counts.traces.dropped.get(),
             records_dropped: counts.records_dropped.get(),
-            backends: self.backends.iter().map(Backend::snapshot).collect(),
+            unsent: self.unsent.clone(),
+            backends: self.servers(),
+            roster: Arc::clone(&self.roster),
             counters: self.counters,
             conduct: self.conduct,
             connects: Arc::clone(&self.connects),
@@ -142,7 +167,38 @@ impl Figures {
     }
 }
 
+impl Figures {
+    /// Those that are there: backends and classifiers in order of configuration, then those that have left with something in
+    /// flight.
+    fn servers(&self) -> Vec<BackendSnapshot> {
+        let place = |seat: &Seat| match (seat.standing, seat.kind) {
+            (Standing::Member(place), Kind::Backend) => Some((0, place)),
+            (Standing::Member(place), Kind::Classifier) => Some((1, place)),
+            (Standing::Removed, _) => Some((2, 0)),
+            (Standing::Gone, _) => None,
+        };
+        let all = self.backends.iter().zip((0..=u16::MAX).map(BackendId));
+        let mut there: Vec<_> =
+            all.filter_map(|(backend, id)| Some((place(&backend.seat)?, id, backend))).collect();
+        there.sort_by_key(|&(place, id, _)| (place, id));
+        there.into_iter().map(|(_, id, backend)| backend.snapshot(id)).collect()
+    }
+}
+
 impl Backend {
+    fn new(seat: &Seat) -> Backend {
+        Backend {
+            seat: seat.clone(),
+            requests: 0,
+            failed: 0,
+            statuses: BTreeMap::new(),
+            gauge: Gauge::default(),
+            histogram: Arc::default(),
+            summary: LatencySummary::default(),
+            summary_is_old: false,
+        }
+    }
+
     fn add(&mut self, record: &Record) {
         self.requests += 1;
         self.failed += u64::from(record.failed);
@@ -154,9 +210,15 @@ impl Backend {
         }
     }
 
-    fn snapshot(&self) -> BackendSnapshot {
+    fn snapshot(&self, id: BackendId) -> BackendSnapshot {
+        let Seat { url, name, label, kind, standing, .. } = self.seat.clone();
         BackendSnapshot {
-            url: Arc::clone(&self.url),
+            id,
+            url,
+            name,
+            label,
+            kind,
+            removed: standing == Standing::Removed,
             requests: self.requests,
             failed: self.failed,
             statuses: self.statuses.clone(),

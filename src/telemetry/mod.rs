@@ -37,6 +37,7 @@ mod lane;
 mod pen;
 pub mod process;
 mod recorder;
+mod roster;
 mod snapshot;
 mod tap;
 mod trace;
@@ -46,6 +47,7 @@ pub use batching::{BatchingState, CUSTOMERS_TOLD};
 pub use choices::Latest;
 pub use clock::CivilClock;
 pub use recorder::{BATCH, Conduct, Counters, Gauge, Recorder};
+pub use roster::{Kind, Roster, Seat, Standing};
 pub use snapshot::{BackendSnapshot, LatencySummary, Snapshot, Snapshots};
 pub use tap::{Tap, tap};
 pub use trend::{TREND_STEP, TrendPoint, TrendValue};
@@ -55,14 +57,15 @@ use counts::Counts;
 use figures::Figures;
 use lane::TraceLane;
 use pen::{Target, write_down};
+use roster::Block;
 use snapshot::Published;
 use trace::TraceSheet;
 
 /// What to keep and where.
 #[derive(Clone, Debug, Default)]
 pub struct TelemetryOptions {
-    /// URLs as configured, in order of `BackendId`.
-    pub backends: Vec<String>,
+    /// Who there is at the start.
+    pub roster: Roster,
     /// The CSV file, created or appended to; none writes no rows.
     pub csv: Option<PathBuf>,
     /// The trace file, created or appended to; none writes no traces.
@@ -205,17 +208,17 @@ impl Telemetry {
             path.as_ref().map(open).transpose()
         };
         let (csv, trace) = (open(&options.csv, Output::Csv)?, open(&options.trace, Output::Trace)?);
-        Self::start_with::<File>(&options.backends, csv, trace, LIMITS)
+        Self::start_with::<File>(options.roster, csv, trace, LIMITS)
     }
 
     /// As [`Telemetry::start`], with any writers in the files' places.
     fn start_with<W: io::Write + Send + 'static>(
-        backends: &[String],
+        roster: Roster,
         csv: Option<Target<W>>,
         trace: Option<Target<W>>,
         limits: Limits,
     ) -> Result<(Recorder, Telemetry), TelemetryError> {
-        let urls: Arc<[Arc<str>]> = backends.iter().map(|url| Arc::from(url.as_str())).collect();
+        let roster = Arc::new(roster);
         let counts = Arc::new(Counts::default());
         let (batches, incoming) = bounded(limits.batches);
         let (records_back, spare_records) = bounded(SPARE_BLOCKS.max(limits.batches));
@@ -223,15 +226,15 @@ impl Telemetry {
         for _ in 0..limits.batches {
             // A full pool is no error: it has what it needs.
             let _ = records_back.try_send(Vec::with_capacity(BATCH));
-            let _ = gauges_back.try_send(Vec::with_capacity(urls.len()));
+            let _ = gauges_back.try_send(Vec::with_capacity(roster.seats().len()));
         }
-        let figures = Figures::new(&urls);
+        let figures = Figures::new(&roster);
         let published = Arc::new(Published::new(figures.snapshot(&counts)));
         let mut reopen = Vec::new();
         let csv = match csv {
             None => None,
             Some(target) => {
-                let sheet = csv::Sheet::new(target, Arc::clone(&urls), Arc::clone(&counts.rows));
+                let sheet = csv::Sheet::new(target, Arc::clone(&roster), Arc::clone(&counts.rows));
                 let asked = ask(&mut reopen);
                 Some(start_csv(sheet, limits, records_back.clone(), asked, Arc::clone(&counts))?)
             }
@@ -239,8 +242,9 @@ impl Telemetry {
         let (trace, lane) = match trace {
             None => (None, None),
             Some(target) => {
-                let (lane, end) = TraceLane::new(limits.trace_blocks, Arc::clone(&counts.traces));
-                let sheet = TraceSheet::new(target, urls, Arc::clone(&counts.traces));
+                let (lane, end) =
+                    TraceLane::new(limits.trace_blocks, Arc::clone(&roster), Arc::clone(&counts.traces));
+                let sheet = TraceSheet::new(target, Arc::clone(&roster), Arc::clone(&counts.traces));
                 let asked = ask(&mut reopen);
                 let thread = spawn("trace", move || write_down(sheet, &end.blocks, asked, &end.back))?;
                 (Some(thread), Some(lane))
@@ -260,7 +264,7 @@ impl Telemetry {
             batches,
             spare_records,
             spare_gauges,
-            backends.len(),
+            roster,
             limits.recorder_blocks,
             Arc::clone(&counts),
         );
@@ -305,7 +309,7 @@ fn start_csv<W: io::Write + Send + 'static>(
     reopen: Receiver<()>,
     counts: Arc<Counts>,
 ) -> Result<CsvLane, TelemetryError> {
-    let (rows, incoming): (_, Receiver<Vec<Record>>) = bounded(limits.csv_batches);
+    let (rows, incoming): (_, Receiver<Block<Record>>) = bounded(limits.csv_batches);
     let back = records_back.clone();
     let thread = spawn("csv", move || write_down(sheet, &incoming, reopen, &back))?;
     Ok(CsvLane::new(rows, records_back, limits.csv_blocks, counts, thread))

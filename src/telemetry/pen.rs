@@ -14,6 +14,7 @@ use memchr::{memchr, memchr_iter};
 
 use super::collector::COMPLAINT;
 use super::counts::{Lines, Pace};
+use super::roster::{Block, Roster};
 use super::{Output, give_back};
 
 /// A file to write lines to, and how it is opened again.
@@ -69,6 +70,8 @@ pub(super) trait Scribe<T>: Sized {
     fn write(&mut self, item: &T);
     /// Writes what is gathered.
     fn flush(&mut self);
+    /// What is added from now on means these.
+    fn knowing(self, roster: &Arc<Roster>) -> Self;
     /// Goes on in the file that has the path now; what is gathered goes to the old one.
     fn reopened(self) -> Self;
 }
@@ -77,7 +80,7 @@ pub(super) trait Scribe<T>: Sized {
 /// and never more than a block.
 pub(super) fn write_down<T, S: Scribe<T>>(
     mut scribe: S,
-    items: &Receiver<Vec<T>>,
+    items: &Receiver<Block<T>>,
     mut reopen: Receiver<()>,
     back: &Sender<Vec<T>>,
 ) {
@@ -87,8 +90,9 @@ pub(super) fn write_down<T, S: Scribe<T>>(
                 let Ok(block) = block else { return };
                 let queued = items.try_iter().take(items.len());
                 for block in std::iter::once(block).chain(queued) {
-                    block.iter().for_each(|item| scribe.write(item));
-                    give_back(back, block);
+                    scribe = scribe.knowing(&block.roster);
+                    block.items.iter().for_each(|item| scribe.write(item));
+                    give_back(back, block.items);
                 }
                 scribe.flush();
             }

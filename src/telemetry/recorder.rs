@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::batching::BatchingState;
 use super::counts::Counts;
 use super::lane::TraceLane;
+use super::roster::Roster;
 use crate::balance::{Availability, RoutingMode};
 use crate::record::Record;
 use crate::record::trace::Trace;
@@ -89,6 +90,8 @@ pub struct Counters {
 pub struct Conduct {
     /// How backends are chosen.
     pub routing: RoutingMode,
+    /// The connection mode's name.
+    pub connections: &'static str,
     /// It was told to stop, and finishes what is in flight.
     pub draining: bool,
 }
@@ -97,6 +100,8 @@ pub struct Conduct {
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) records: Vec<Record>,
+    /// Who is meant by the ids in them.
+    pub(super) roster: Arc<Roster>,
     /// In order of `BackendId`; empty if nothing is to be said of them.
     pub(super) gauges: Vec<Gauge>,
     pub(super) counters: Counters,
@@ -114,7 +119,7 @@ pub struct Recorder {
     batches: Sender<Batch>,
     spare_records: Receiver<Vec<Record>>,
     spare_gauges: Receiver<Vec<Gauge>>,
-    backends: usize,
+    roster: Arc<Roster>,
     counters: Counters,
     conduct: Conduct,
     batching: Option<Box<BatchingState>>,
@@ -130,7 +135,7 @@ impl Recorder {
         batches: Sender<Batch>,
         spare_records: Receiver<Vec<Record>>,
         spare_gauges: Receiver<Vec<Gauge>>,
-        backends: usize,
+        roster: Arc<Roster>,
         blocks: usize,
         counts: Arc<Counts>,
     ) -> Recorder {
@@ -141,7 +146,7 @@ impl Recorder {
             batches,
             spare_records,
             spare_gauges,
-            backends,
+            roster,
             counters: Counters::default(),
             conduct: Conduct::default(),
             batching: None,
@@ -175,6 +180,20 @@ impl Recorder {
     /// How the proxy goes about its work, for the flushes from now on.
     pub fn note_conduct(&mut self, conduct: Conduct) {
         self.conduct = conduct;
+    }
+
+    /// Who is meant by ids from now on, and by those in what waits: an id must not get a new owner unless all that refers
+    /// to the old one is [handed over](Recorder::is_settled).
+    pub fn set_roster(&mut self, roster: Roster) {
+        self.roster = Arc::new(roster);
+        if let Some(lane) = &mut self.trace {
+            lane.set_roster(Arc::clone(&self.roster));
+        }
+    }
+
+    /// Whether neither a record nor a trace waits to be handed over.
+    pub fn is_settled(&self) -> bool {
+        !self.pending() && self.trace.as_ref().is_none_or(TraceLane::is_empty)
     }
 
     /// Keeps an exchange's trace for the next flush, if traces are written. What has no room is dropped and counted.
@@ -224,13 +243,14 @@ impl Recorder {
         }
         let mut state = self.spare_gauges.try_recv().unwrap_or_else(|_| {
             self.pool_misses += 1;
-            Vec::with_capacity(self.backends)
+            Vec::with_capacity(self.roster.seats().len())
         });
         state.extend(gauges);
         loop {
             let records = self.take_oldest();
             let (gauges, batching) = (mem::take(&mut state), self.batching.take());
-            let batch = Batch { records, gauges, counters, conduct: self.conduct, batching };
+            let (roster, conduct) = (Arc::clone(&self.roster), self.conduct);
+            let batch = Batch { records, roster, gauges, counters, conduct, batching };
             // Nobody else sends, so the room seen before is still there: an error means that the thread is gone.
             if let Err(refused) = self.batches.try_send(batch) {
                 self.counts.records_dropped.add(refused.into_inner().records.len());
@@ -269,7 +289,8 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         while self.pending() {
             let (records, counters, batching) = (self.take_oldest(), self.counters, self.batching.take());
-            let batch = Batch { records, gauges: Vec::new(), counters, conduct: self.conduct, batching };
+            let (roster, gauges, conduct) = (Arc::clone(&self.roster), Vec::new(), self.conduct);
+            let batch = Batch { records, roster, gauges, counters, conduct, batching };
             if let Err(refused) = self.batches.send(batch) {
                 self.counts.records_dropped.add(refused.into_inner().records.len());
             }

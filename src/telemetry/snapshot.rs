@@ -11,8 +11,9 @@ use super::batching::BatchingState;
 use super::choices::Latest;
 use super::histogram::Histogram;
 use super::recorder::{Conduct, Counters};
+use super::roster::{Kind, Roster};
 use super::trend::TrendPoint;
-use crate::balance::Availability;
+use crate::balance::{Availability, BackendId};
 use crate::record::Record;
 
 /// The figures at one moment, since the start.
@@ -34,8 +35,12 @@ pub struct Snapshot {
     pub traces_dropped: u64,
     /// Records that telemetry was too slow to take; they are in no figure.
     pub records_dropped: u64,
-    /// In order of `BackendId`.
+    /// Requests that no server was chosen for, by the status that the client got.
+    pub unsent: BTreeMap<u16, u64>,
+    /// Backends and classifiers in order of configuration, then those that have left with something in flight.
     pub backends: Vec<BackendSnapshot>,
+    /// Who is meant by the ids in records.
+    pub roster: Arc<Roster>,
     /// What the proxy counts as a whole, as of the last flush.
     pub counters: Counters,
     /// How the proxy goes about its work, as of the last flush.
@@ -52,9 +57,26 @@ pub struct Snapshot {
     pub trend: Vec<Arc<TrendPoint>>,
 }
 
+impl Snapshot {
+    /// What a server is called where space is short, also one that is gone.
+    pub fn label(&self, id: BackendId) -> &str {
+        self.roster.seats().get(usize::from(id.0)).map_or("-", |seat| &seat.label)
+    }
+}
+
 /// One backend's figures.
 #[derive(Clone, Debug)]
 pub struct BackendSnapshot {
+    /// Its id in records.
+    pub id: BackendId,
+    /// What commands and metrics call it: host and port.
+    pub name: Arc<str>,
+    /// Its name where space is short: the port, if no other has it.
+    pub label: Arc<str>,
+    /// What it is for.
+    pub kind: Kind,
+    /// Whether it is no longer configured.
+    pub removed: bool,
     /// As configured.
     pub url: Arc<str>,
     /// Finished requests that tried it last.

@@ -11,6 +11,7 @@ use super::counts::Counts;
 use super::give_back;
 use super::lane::{LaneEnd, TraceLane};
 use super::recorder::{BATCH, Batch, Counters, Gauge, Recorder};
+use super::roster::Roster;
 use crate::record::Record;
 
 /// The other end of a recorder.
@@ -27,19 +28,19 @@ pub struct Tap {
 /// How many batches may wait to be taken.
 const WAITING: usize = 4;
 
-/// A recorder for so many backends, and the place where its records come out.
-pub fn tap(backends: usize) -> (Recorder, Tap) {
+/// A recorder for these servers, and the place where its records come out.
+pub fn tap(roster: Roster) -> (Recorder, Tap) {
     let (sender, batches) = bounded(WAITING);
     let (records_back, spare_records) = bounded(WAITING + 1);
     let (gauges_back, spare_gauges) = bounded(WAITING + 1);
     for _ in 0..=WAITING {
         // The channels have room for exactly these.
         let _ = records_back.send(Vec::with_capacity(BATCH));
-        let _ = gauges_back.send(Vec::with_capacity(backends));
+        let _ = gauges_back.send(Vec::with_capacity(roster.seats().len()));
     }
-    let (traces, lane) = TraceLane::new(WAITING, Arc::default());
-    let recorder =
-        Recorder::new(sender, spare_records, spare_gauges, backends, WAITING, Arc::new(Counts::default()));
+    let (traces, lane) = TraceLane::new(WAITING, Arc::default(), Arc::default());
+    let (roster, counts) = (Arc::new(roster), Arc::new(Counts::default()));
+    let recorder = Recorder::new(sender, spare_records, spare_gauges, roster, WAITING, counts);
     let recorder = recorder.with_files(Some(traces), Vec::new());
     let counters = Counters::default();
     (recorder, Tap { batches, batching: None, counters, records_back, gauges_back, lane, traces: 0 })
@@ -75,8 +76,8 @@ impl Tap {
             let _ = self.gauges_back.try_send(batch.gauges);
         }
         for block in self.lane.blocks.try_iter() {
-            self.traces += block.len() as u64;
-            give_back(&self.lane.back, block);
+            self.traces += block.items.len() as u64;
+            give_back(&self.lane.back, block.items);
         }
     }
 }

@@ -17,9 +17,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 const SMALL: Limits =
     Limits { batches: 2, recorder_blocks: 2, csv_batches: 2, csv_blocks: 2, trace_blocks: 2 };
 
+fn roster() -> Roster {
+    let urls = ["http://localhost:8081", "http://localhost:8082", "http://localhost:8083"];
+    Roster::first(&urls.map(|url| (url, "")), &[])
+}
+
 fn options(csv: Option<&Path>) -> TelemetryOptions {
-    let backends = (8081..8084).map(|port| format!("http://localhost:{port}")).collect();
-    TelemetryOptions { backends, csv: csv.map(Path::to_owned), trace: None }
+    TelemetryOptions { roster: roster(), csv: csv.map(Path::to_owned), trace: None }
 }
 
 /// The `i`-th of a varied but fixed sequence of records.
@@ -111,7 +115,7 @@ fn everything_pushed_is_in_the_file_after_stop() {
 fn a_stalled_disk_stops_neither_pushes_nor_figures_and_every_row_is_accounted_for() {
     let (release, stall) = bounded(0);
     let (mut recorder, telemetry) =
-        Telemetry::start_with(&options(None).backends, Some(stalled(stall)), None, SMALL).unwrap();
+        Telemetry::start_with(roster(), Some(stalled(stall)), None, SMALL).unwrap();
     let snapshots = telemetry.snapshots();
     let mut pushed = 0;
     // Queue, backlog and the block in the writer's hands hold six batches at the most.
@@ -139,7 +143,7 @@ fn a_stalled_disk_stops_neither_pushes_nor_figures_and_every_row_is_accounted_fo
 fn small_batches_do_not_exhaust_the_rows_that_may_wait() {
     let (release, stall) = bounded(0);
     let (mut recorder, telemetry) =
-        Telemetry::start_with(&options(None).backends, Some(stalled(stall)), None, SMALL).unwrap();
+        Telemetry::start_with(roster(), Some(stalled(stall)), None, SMALL).unwrap();
     let snapshots = telemetry.snapshots();
     for pushed in 1..=20 {
         recorder.push(record(pushed));
@@ -164,7 +168,7 @@ fn small_batches_do_not_exhaust_the_rows_that_may_wait() {
 fn rows_that_are_late_are_counted_without_another_request() {
     let (release, stall) = bounded(0);
     let (mut recorder, telemetry) =
-        Telemetry::start_with(&options(None).backends, Some(stalled(stall)), None, SMALL).unwrap();
+        Telemetry::start_with(roster(), Some(stalled(stall)), None, SMALL).unwrap();
     recorder.push(record(0));
     flush(&mut recorder);
     assert_eq!(telemetry.snapshots().wait_for(LIMIT, |s| s.requests == 1).rows_written, 0);
@@ -259,7 +263,8 @@ fn bench(queue: usize, blocks: usize) -> Bench {
     let (sender, batches) = bounded(queue);
     let (records_back, spare_records) = bounded(8);
     let (gauges_back, spare_gauges) = bounded(8);
-    let recorder = Recorder::new(sender, spare_records, spare_gauges, 3, blocks, Arc::clone(&counts));
+    let recorder =
+        Recorder::new(sender, spare_records, spare_gauges, Arc::new(roster()), blocks, Arc::clone(&counts));
     Bench { recorder, batches, records_back, gauges_back, counts }
 }
 

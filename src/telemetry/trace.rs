@@ -15,7 +15,7 @@ use super::clock::CivilClock;
 use super::counts::Lines;
 use super::lane::{BLOCK, Entry};
 use super::pen::{Pen, Scribe, Target};
-use crate::balance::BackendId;
+use super::roster::Roster;
 use crate::record::trace::{Attempts, BatchTrace, Phases, Scores, Text, Trace, span_ns};
 use crate::time::Instant;
 
@@ -70,17 +70,14 @@ struct Attempt<'a> {
 /// What is said of backends, with the names that they have.
 struct Named<'a, T> {
     of: T,
-    urls: &'a [Arc<str>],
-}
-
-fn url(urls: &[Arc<str>], id: BackendId) -> Option<&str> {
-    urls.get(usize::from(id.0)).map(|url| &**url)
+    roster: &'a Roster,
 }
 
 fn scores<S: Serializer>(scores: &Named<'_, Scores>, to: S) -> Result<S::Ok, S::Error> {
     let mut map = to.serialize_map(None)?;
-    for (url, score) in scores.urls.iter().zip(scores.of.kept()) {
-        map.serialize_entry(&**url, &score.map(|ns| ns.round() as u64))?;
+    for (id, score) in scores.of.kept() {
+        let url = scores.roster.url(id).unwrap_or_default();
+        map.serialize_entry(url, &score.map(|ns| ns.round() as u64))?;
     }
     map.end()
 }
@@ -90,7 +87,7 @@ fn attempts<S: Serializer>(attempts: &Named<'_, (&Attempts, Instant)>, to: S) ->
     let mut list = to.serialize_seq(None)?;
     for attempt in all.kept() {
         list.serialize_element(&Attempt {
-            backend: url(attempts.urls, attempt.backend),
+            backend: attempts.roster.url(attempt.backend),
             begun_ns: attempt.begun.nanos_since(arrived),
             retried: attempt.retried,
         })?;
@@ -101,16 +98,16 @@ fn attempts<S: Serializer>(attempts: &Named<'_, (&Attempts, Instant)>, to: S) ->
 /// Turns traces into lines and writes them in blocks.
 pub(super) struct TraceSheet<W: Write> {
     pen: Pen<W>,
-    urls: Arc<[Arc<str>]>,
+    roster: Arc<Roster>,
     clock: CivilClock,
     gathered: Vec<u8>,
     lines: usize,
 }
 
 impl<W: Write> TraceSheet<W> {
-    pub(super) fn new(target: Target<W>, urls: Arc<[Arc<str>]>, lines: Arc<Lines>) -> TraceSheet<W> {
+    pub(super) fn new(target: Target<W>, roster: Arc<Roster>, lines: Arc<Lines>) -> TraceSheet<W> {
         let pen = Pen::new(target, lines);
-        TraceSheet { pen, urls, clock: CivilClock::new(TimeZone::UTC), gathered: Vec::new(), lines: 0 }
+        TraceSheet { pen, roster, clock: CivilClock::new(TimeZone::UTC), gathered: Vec::new(), lines: 0 }
     }
 }
 
@@ -130,7 +127,7 @@ impl<W: Write> Scribe<Entry> for TraceSheet<W> {
             target_bytes: target.whole_bytes(),
             status: record.status,
             mode: record.mode.name(),
-            backend: record.backend.and_then(|id| url(&self.urls, id)),
+            backend: record.backend.and_then(|id| self.roster.url(id)),
             reused: trace.reused,
             latency_ns: record.latency_ns,
             received_ns: since(phases.received),
@@ -140,9 +137,9 @@ impl<W: Write> Scribe<Entry> for TraceSheet<W> {
             first_byte_ns: since(phases.first_byte),
             last_byte_ns: since(phases.last_byte),
             done_ns: since(phases.done),
-            scores_ns: Named { of: trace.scores, urls: &self.urls },
+            scores_ns: Named { of: trace.scores, roster: &self.roster },
             scores_left_out: trace.scores.left_out(),
-            attempts: Named { of: (&trace.attempts, phases.arrived), urls: &self.urls },
+            attempts: Named { of: (&trace.attempts, phases.arrived), roster: &self.roster },
             attempts_made: trace.attempts.made(),
             batch: batch.as_ref().map(|batch| shown_batch(batch, phases)),
             bytes_in: trace.bytes_in,
@@ -163,6 +160,11 @@ impl<W: Write> Scribe<Entry> for TraceSheet<W> {
         let _ = self.pen.write(&self.gathered).and_then(|_| self.pen.flush());
         self.gathered.clear();
         self.lines = 0;
+    }
+
+    fn knowing(mut self, roster: &Arc<Roster>) -> TraceSheet<W> {
+        self.roster = Arc::clone(roster);
+        self
     }
 
     fn reopened(mut self) -> TraceSheet<W> {

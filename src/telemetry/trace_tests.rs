@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::balance::RoutingMode;
+use crate::balance::{BackendId, RoutingMode};
 use crate::batch::StrategyName;
 use crate::record::{Averages, Mode, Record};
 use crate::telemetry::Output;
@@ -31,18 +31,18 @@ fn at(ns: u64) -> Instant {
     Instant::from_nanos(1_000 + ns)
 }
 
-fn urls() -> Arc<[Arc<str>]> {
-    ["http://a:1", "http://b:2"].map(Arc::from).into()
+fn roster() -> Arc<Roster> {
+    Arc::new(Roster::first(&[("http://a:1", "a:1"), ("http://b:2", "b:2")], &[]))
 }
 
-fn sheet(out: Vec<u8>, urls: Arc<[Arc<str>]>) -> TraceSheet<Vec<u8>> {
+fn sheet(out: Vec<u8>, roster: Arc<Roster>) -> TraceSheet<Vec<u8>> {
     let open: fn(&Path, Output) -> io::Result<Vec<u8>> = |_, _| Err(io::ErrorKind::Unsupported.into());
     let target = Target { kind: Output::Trace, path: PathBuf::new(), out, open };
-    TraceSheet::new(target, urls, Arc::default())
+    TraceSheet::new(target, roster, Arc::default())
 }
 
 fn line(record: Record, trace: Trace) -> Value {
-    let mut sheet = sheet(Vec::new(), urls());
+    let mut sheet = sheet(Vec::new(), roster());
     sheet.write(&Entry { record, trace });
     assert_eq!(sheet.gathered.iter().filter(|&&b| b == b'\n').count(), 1);
     serde_json::from_slice(&sheet.gathered).expect("JSON")
@@ -59,7 +59,7 @@ fn a_line_says_all_that_is_known() {
     trace.phases.selected = at(20);
     trace.phases.connected = at(30);
     trace.phases.done = at(70);
-    trace.scores = Scores::new(2, [Some(10.4e6), None].into_iter());
+    trace.scores = Scores::new(2, [(BackendId(0), Some(10.4e6)), (BackendId(1), None)].into_iter());
     trace.attempts.begin(BackendId(1), at(20));
     trace.attempts.retry("stale-connection");
     trace.attempts.begin(BackendId(0), at(25));
@@ -111,7 +111,7 @@ fn whatever_the_target_the_line_is_one_line_of_json() {
 #[test]
 fn a_file_that_cannot_be_opened_again_is_written_on() {
     let mode = Mode::Routing(RoutingMode::RoundRobin);
-    let mut sheet = sheet(Vec::new(), urls());
+    let mut sheet = sheet(Vec::new(), roster());
     let entry = Entry { record: record(mode), trace: Trace::arrived(at(0)) };
     sheet.write(&entry);
     let mut sheet = sheet.reopened();

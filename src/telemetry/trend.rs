@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram as Hdr;
 
+use crate::balance::BackendId;
 use crate::record::Record;
 use crate::time::WallTime;
 
@@ -29,7 +30,7 @@ const HIGHEST_NS: u64 = 3_600_000_000_000;
 pub struct TrendPoint {
     /// When the step began.
     pub start: WallTime,
-    /// By server, the first 64 of them; none where no request of it ended in the step.
+    /// By `BackendId`, the first 64 of them; none where no request of it ended in the step.
     pub servers: Vec<Option<TrendValue>>,
 }
 
@@ -54,14 +55,27 @@ pub(super) struct Trend {
 
 impl Trend {
     pub(super) fn new(servers: usize) -> Trend {
-        let empty = || {
+        let mut trend = Trend { past: VecDeque::with_capacity(STEPS), step: 0, present: Vec::new() };
+        trend.make_room(servers);
+        trend
+    }
+
+    /// There are so many ids now.
+    pub(super) fn make_room(&mut self, servers: usize) {
+        while self.present.len() < servers.min(SERVERS) {
             let mut counts =
                 Hdr::new_with_bounds(LOWEST_NS, 1_000_000_000, 2).expect("constant bounds are valid");
             counts.auto(true);
-            counts
-        };
-        let present = (0..servers.min(SERVERS)).map(|_| empty()).collect();
-        Trend { past: VecDeque::with_capacity(STEPS), step: 0, present }
+            self.present.push(counts);
+        }
+    }
+
+    /// Another has this id now.
+    pub(super) fn forget(&mut self, id: BackendId) {
+        let index = usize::from(id.0);
+        let points = self.past.iter_mut().filter(|point| matches!(point.servers.get(index), Some(Some(_))));
+        points.for_each(|point| Arc::make_mut(point).servers[index] = None);
+        self.present.get_mut(index).into_iter().for_each(Hdr::reset);
     }
 
     pub(super) fn add(&mut self, record: &Record) {

@@ -133,7 +133,6 @@ impl World {
             .collect();
         let net = fabric.net();
         let listener = net.listen(address(80)).expect(start);
-        let (recorder, tap) = tap(plan.profiles.len() + plan.unruly);
         let servers = (81..).take(plan.profiles.len() + plan.unruly).map(backend).collect();
         // Every other world is one in which all is told.
         let traced = plan.seed.is_multiple_of(2);
@@ -141,6 +140,7 @@ impl World {
         let (connections, routing, half_close) = (plan.connections, plan.routing, plan.half_close);
         let mut options = Options { connections, routing, half_close, ..told };
         options.limits.connections = plan.max_clients;
+        let (recorder, tap) = tap(options.roster());
         let proxy = Proxy::new(options, listener, recorder);
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);

@@ -96,7 +96,7 @@ impl<W: Workload> Stage<W> {
         }
         let net = fabric.net();
         let listener = net.listen(address(80)).expect(START);
-        let (recorder, tap) = tap(options.servers().count());
+        let (recorder, tap) = tap(options.roster());
         let drain = options.drain_timeout;
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, Proxy::new(options, listener, recorder));
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(START);

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::batching;
 use super::series::{Distribution, Labels, Series};
-use crate::admin::facts::{Facts, ServerFacts};
+use super::{batching, configuration};
+use crate::admin::facts::Facts;
 use crate::balance::{Availability, RoutingMode};
 use crate::h1::reply::phrase;
 use crate::telemetry::histogram::Histogram;
@@ -58,16 +58,12 @@ impl Families {
         Families { facts, snapshot, process }
     }
 
-    fn servers(&self) -> impl Iterator<Item = (&ServerFacts, &BackendSnapshot)> {
-        self.facts.servers.iter().zip(&self.snapshot.backends)
-    }
-
     /// One series for each server, called by its name; two that share it are told as one by adding up.
     fn by_server(&self, value: impl Fn(&BackendSnapshot) -> Option<f64>) -> Vec<(Labels<'_>, f64)> {
         let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
-        for (server, figures) in self.servers() {
+        for figures in &self.snapshot.backends {
             if let Some(value) = value(figures) {
-                *sums.entry(&server.name).or_default() += value;
+                *sums.entry(&figures.name).or_default() += value;
             }
         }
         sums.into_iter().map(|(name, value)| (vec![("backend", name)], value)).collect()
@@ -75,10 +71,10 @@ impl Families {
 
     fn requests(&self, series: &mut Series<'_>) -> fmt::Result {
         let mut counts: BTreeMap<(&str, String), u64> = BTreeMap::new();
-        for (server, figures) in self.servers() {
-            add_statuses(&mut counts, &server.name, &figures.statuses);
+        for figures in &self.snapshot.backends {
+            add_statuses(&mut counts, &figures.name, &figures.statuses);
         }
-        add_statuses(&mut counts, "", &self.without_backend());
+        add_statuses(&mut counts, "", &self.snapshot.unsent);
         let requests = counts
             .iter()
             .map(|((name, code), &count)| (vec![("backend", *name), ("code", code.as_str())], count as f64));
@@ -93,8 +89,8 @@ impl Families {
             self.by_server(|figures| Some(figures.failed as f64)),
         )?;
         let mut durations: BTreeMap<&str, Histogram> = BTreeMap::new();
-        for (server, figures) in self.servers() {
-            durations.entry(&server.name).or_default().merge(&figures.histogram);
+        for figures in &self.snapshot.backends {
+            durations.entry(&figures.name).or_default().merge(&figures.histogram);
         }
         series.histogram(
             "tidegate_request_duration_seconds",
@@ -125,18 +121,6 @@ impl Families {
             "How often a server was left alone for a while because it had failed too often in a row.",
             self.by_server(|figures| Some(figures.ejected as f64)),
         )
-    }
-
-    /// The statuses of requests that no backend was chosen for: those of all without those of each.
-    fn without_backend(&self) -> BTreeMap<u16, u64> {
-        let mut rest = self.snapshot.statuses.clone();
-        for figures in &self.snapshot.backends {
-            for (status, count) in &figures.statuses {
-                rest.entry(*status).and_modify(|all| *all = all.saturating_sub(*count));
-            }
-        }
-        rest.retain(|_, count| *count > 0);
-        rest
     }
 
     fn backends(&self, series: &mut Series<'_>) -> fmt::Result {
@@ -311,6 +295,7 @@ impl Collector for Families {
             batching::encode(state, &mut series)?;
         }
         self.own(&mut series)?;
+        configuration::encode(&self.facts.configuration.get(), &mut series)?;
         self.process(&mut series)
     }
 }

@@ -1,10 +1,11 @@
 //! `GET /metrics`: the figures for Prometheus.
 //!
 //! Here: which format is sent, and sending it. `families.rs` says which metrics there are, `batching.rs` those of
-//! batching, `series.rs` encodes them by prometheus-client, `prometheus.rs` turns its OpenMetrics into the older format.
+//! batching, `configuration.rs` those of reloads and names, `series.rs` encodes them by prometheus-client, `prometheus.rs` turns its OpenMetrics into the older format.
 //! Not here: counting (`telemetry/`). Floor 3.
 
 mod batching;
+mod configuration;
 mod families;
 mod prometheus;
 mod series;

@@ -116,8 +116,8 @@ impl House {
             Some(batching) => batching.classifiers = known,
             None => options.backends = known,
         }
-        let urls = options.servers().map(|server| server.url.clone()).collect();
-        let telemetry = Telemetry::start(TelemetryOptions { backends: urls, csv: csv.clone(), trace: None });
+        let roster = options.roster();
+        let telemetry = Telemetry::start(TelemetryOptions { roster, csv: csv.clone(), trace: None });
         let (recorder, telemetry) =
             telemetry.map_err(|e| cannot("start the proxy's telemetry")(std::io::Error::other(e)))?;
         let listener = OsNet::listen(free_port()).map_err(cannot("listen"))?;

@@ -86,6 +86,20 @@ impl Batching {
         }
     }
 
+    /// Goes on with other limits; what has been queued keeps its own.
+    pub(super) fn change(&mut self, options: BatchOptions) {
+        self.queue.set_limit(options.queue.limit);
+        self.options = options;
+    }
+
+    /// Whether a request that waits says anything of this server.
+    pub(super) fn mentions(&self, id: BackendId) -> bool {
+        self.tickets.iter().any(|(_, ticket)| {
+            let tried = matches!(&ticket.stage, Stage::Queued(queued) if queued.classifier == Some(id));
+            tried || ticket.trace.as_ref().is_some_and(|trace| trace.mentions(id))
+        })
+    }
+
     /// Something has changed that may let a batch go.
     pub(super) fn stir(&mut self) {
         self.stirred = true;
