@@ -29,6 +29,7 @@
 //! | batch | sequences of one or more jobs, sent to a classifier as one request |
 //! | strategy | which jobs go into the next batch |
 //! | turn | one pass of the event loop |
+//! | roster | which server has which id, at one moment |
 //! | record | what is known of a finished exchange; a row of the CSV |
 
 pub mod admin;

@@ -4,11 +4,12 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::admin::{Admin, with_admin};
-use support::{Client, Gate, Launch, Origin, Proxy, Response, simulated, url};
+use support::{Client, Gate, Launch, Origin, PATIENCE, Proxy, Response, simulated, url};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -71,35 +72,37 @@ fn reloads_under_load_lose_no_request() {
     let [a, b, c] = urls.each_ref().map(String::as_str);
     let mut proxy = Launch::proxy(&[], &[]).file(&file(&[a, b], "")).start("the proxy");
     let over = Arc::new(AtomicBool::new(false));
-    let address = proxy.address;
+    let (address, (answered, answers)) = (proxy.address, channel());
     let load: Vec<_> = (0..8)
         .map(|_| {
-            let over = Arc::clone(&over);
+            let (over, answered) = (Arc::clone(&over), answered.clone());
             std::thread::spawn(move || {
                 let mut client = Client::connect(address);
-                let mut answers = 0;
                 while !over.load(Ordering::Relaxed) {
                     let response = client.get("/");
                     assert_eq!(response.status, 200, "{}", response.text());
-                    answers += 1;
+                    answered.send(()).expect("somebody counts");
                 }
-                answers
             })
         })
         .collect();
+    let mut told = 0;
     for i in 0..20 {
         let sets: [&[&str]; 4] = [&[c], &[b, c, a], &[a], &[a, b]];
         let mode = ["persistent", "non-persistent"][i / 4 % 2];
         write(&proxy, &file(sets[i % 4], &format!("connections = \"{mode}\"")));
         proxy.signal(Signal::HUP);
         proxy.says("the settings were read again");
+        // In the middle of it: each client has had some answers since.
+        (0..20).for_each(|_| answers.recv_timeout(PATIENCE).expect("load"));
+        told += 20;
     }
     over.store(true, Ordering::Relaxed);
-    let answers: usize = load.into_iter().map(|client| client.join().expect("200 for all")).sum();
+    load.into_iter().for_each(|client| client.join().expect("200 for all"));
+    let answers = told + answers.try_iter().count();
     let ended = proxy.stop();
     assert_eq!((ended.code, ended.rows.len()), (0, answers));
     assert!(ended.statuses().iter().all(|&status| status == 200));
-    assert!(answers > 100, "{answers} requests are no load");
 }
 
 #[test]
@@ -122,7 +125,7 @@ fn a_removed_backend_ends_what_it_has_and_gets_no_more() {
     assert_eq!(waiting.response().text(), "old");
     admin.wait_for("two servers", |live| live["backends"].as_array().unwrap().len() == 2);
     assert_eq!((old.requests().len(), old.connections()), (1, 1));
-    // Its name is known no more, neither to commands nor to metrics.
+    // Its name is known no more.
     let name = old_url.trim_start_matches("http://");
     assert_eq!(admin.post(&format!("/api/v1/backends/{name}/drain")).status, 404);
     assert!(!admin.get("/metrics").text().contains(name));
@@ -176,15 +179,9 @@ fn a_backend_that_stays_keeps_its_averages_and_figures_and_a_newcomer_has_none()
     let before = admin.wait_for_requests(4);
     let told = reload(&proxy, &mut admin, &file(&[&c, &b], "sma-window = 4\newma-alpha = 0.5"));
     let change = |key: &str, from: &str, to: &str| json!({ "key": key, "from": from, "to": to });
-    let list = |urls: [&str; 2]| format!("[\"{}\", \"{}\"]", urls[0], urls[1]);
-    assert_eq!(
-        told["changed"],
-        json!([
-            change("backend", &list([&a, &b]), &list([&c, &b])),
-            change("sma-window", "2", "4"),
-            change("ewma-alpha", "0.2", "0.5")
-        ])
-    );
+    let set = change("backend", &format!("[\"{a}\", \"{b}\"]"), &format!("[\"{c}\", \"{b}\"]"));
+    let averages = [change("sma-window", "2", "4"), change("ewma-alpha", "0.2", "0.5")];
+    assert_eq!(told["changed"], json!([set, averages[0], averages[1]]));
     let after = admin.wait_for("the new set", |live| {
         live["backends"][0]["url"] == json!(c) && live["backends"].as_array().unwrap().len() == 2
     });
@@ -226,7 +223,6 @@ fn a_bad_file_changes_nothing_and_is_told_in_log_metric_and_answer() {
     let good = file(&[&a.url()], "idle-timeout = \"20s\"");
     let (mut proxy, mut admin) = start(&good);
     let since = metric(&mut admin, "tidegate_config_last_reload_success_timestamp_seconds");
-    assert!(since > 1.7e9);
     for (text, line, column, what) in [
         (file(&[&b.url()], "\nrouting = \"fast\""), 2, 11, "unknown routing mode `fast`"),
         (file(&[&b.url()], "routng = \"x\""), 1, 1, "did you mean `routing`?"),
@@ -294,8 +290,6 @@ fn what_cannot_change_is_named_with_its_place_and_nothing_else_changes() {
         assert_eq!((&document["line"], &document["column"]), (&json!(2), &json!(1)), "{document}");
         assert_eq!(Client::connect(proxy.address).get("/").text(), "a");
     }
-    // Given by flag alone, it cannot change.
-    assert_eq!(admin.json("/api/v1/config")["csv"]["value"], "rows.csv");
     let listen = format!("listen = \"{}\"", proxy.address);
     let told = reload(&proxy, &mut admin, &file(&[&a.url()], &listen));
     assert_eq!(told["changed"], json!([]));
@@ -331,8 +325,8 @@ fn a_mode_set_by_the_api_lasts_until_the_file_says_otherwise() {
     reload(&proxy, &mut admin, &file(&[&a], ""));
     mode(&mut admin, "round-robin");
     // A drained backend that stays is drained.
-    let name = a.trim_start_matches("http://");
-    assert_eq!(admin.post(&format!("/api/v1/backends/{name}/drain")).status, 200);
+    let drain = format!("/api/v1/backends/{}/drain", a.trim_start_matches("http://"));
+    assert_eq!(admin.post(&drain).status, 200);
     reload(&proxy, &mut admin, &file(&[&a], "connections = \"non-persistent\""));
     let live = admin.wait_for("its mode", |live| live["status"]["connections"] == "non-persistent");
     assert_eq!(live["backends"][0]["state"], "draining");
@@ -354,9 +348,8 @@ fn timeouts_limits_and_the_log_level_change() {
     assert_eq!(client.get("/12345678901").status, 414);
     let mut second = Client::connect(proxy.address);
     assert!(client.is_closed(), "a request that is refused is its connection's last");
-    // It was one too many when it came, or the first one had gone by then.
-    let mut third = Client::connect(proxy.address);
-    assert!(second.is_closed() || third.is_closed());
+    // One of them was one too many when it came.
+    assert!(second.is_closed() || Client::connect(proxy.address).is_closed());
 }
 
 #[test]

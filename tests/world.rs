@@ -21,6 +21,7 @@ fn seed_profile(routing: RoutingMode, connections: ConnectionMode) -> Plan {
         half_close: HalfClose::Answer,
         weather: Weather { delay: (Duration::from_micros(10), Duration::from_micros(10)), ..Weather::CALM },
         max_clients: 10_000,
+        reloads: None,
         duration: Duration::from_secs(120),
     }
 }
@@ -90,6 +91,7 @@ fn stormy(seed: u64) -> Plan {
             accept_errors: if bit(4) { 0.1 } else { 0.0 },
         },
         max_clients: if seed % 7 == 3 { 3 } else { 10_000 },
+        reloads: (seed % 5 == 1).then_some(Duration::from_millis(40)),
         duration: Duration::from_secs(2),
     }
 }

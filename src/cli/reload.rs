@@ -267,3 +267,7 @@ pub(super) fn reload_desk(admin: Waker) -> (crate::admin::Reloads, Receiver<()>,
     let (reloads, askers) = crate::remote::remote(bell, admin);
     (reloads, asked, askers)
 }
+
+#[cfg(test)]
+#[path = "reload_tests.rs"]
+mod tests;

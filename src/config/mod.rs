@@ -75,7 +75,7 @@ impl Audience {
             (Audience::Study, "backend" | "backend-listen" | "classifier" | "classifier-listen") => {
                 Some("a study has servers of its own: [[backend]] or [classifier]")
             }
-            (Audience::Study, "listen" | "admin" | "csv" | "log-level") => {
+            (Audience::Study, "listen" | "admin" | "csv" | "log-level" | "resolve" | "resolve-interval") => {
                 Some("an experiment sees to that itself; a variant differs in what the proxy does")
             }
             _ => None,

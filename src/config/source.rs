@@ -61,11 +61,22 @@ impl Source {
     /// # Errors
     /// Something does that cannot change while the program runs.
     pub fn differences(&self, now: &Effective, then: &Effective) -> Result<Vec<SettingChange>, ConfigError> {
-        let now = now.shown().into_iter();
+        let (now, then) = (now.shown(), then.shown());
+        let value = |settings: &[(String, String, Origin)], key: &str| {
+            let found = settings.iter().find(|(other, ..)| other == key);
+            found.map_or(String::new(), |(_, value, _)| value.clone())
+        };
+        // Not all are shown each time: some exclude others.
+        let new = then.iter().filter(|(key, ..)| now.iter().all(|(other, ..)| other != key));
         let changes: Vec<_> = now
-            .zip(then.shown())
-            .filter(|((_, from, _), (_, to, _))| from != to)
-            .map(|((key, from, _), (_, to, _))| SettingChange { key, from, to })
+            .iter()
+            .chain(new)
+            .map(|(key, ..)| SettingChange {
+                key: key.clone(),
+                from: value(&now, key),
+                to: value(&then, key),
+            })
+            .filter(|change| change.from != change.to)
             .collect();
         match changes.iter().find(|change| FIXED.contains(&change.key.as_str())) {
             Some(change) => Err(self.fixed(&change.key)),

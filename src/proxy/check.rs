@@ -9,7 +9,9 @@ use super::exchange::{Owner, ResponseSide};
 use super::rules::{self, Reading};
 use super::tunnel::Side;
 use super::upstream::UpstreamState;
+use crate::balance::BackendId;
 use crate::net::{Net, VirtualNet};
+use crate::telemetry::Standing;
 use crate::time::Instant;
 
 impl<N: Net> Proxy<N> {
@@ -22,6 +24,7 @@ impl<N: Net> Proxy<N> {
         let mut in_flight = vec![0; self.servers.targets.len()];
         for (id, exchange) in self.exchanges.iter() {
             in_flight[usize::from(exchange.backend.0)] += 1;
+            self.check_seat(exchange.backend, "exchange")?;
             let client = match exchange.owner {
                 Owner::Client(client) => self.clients.get(client),
                 Owner::Batch(_) => None,
@@ -100,8 +103,13 @@ impl<N: Net> Proxy<N> {
         })?;
         let mut pooled = 0;
         for (id, upstream) in self.upstreams.iter() {
+            self.check_seat(upstream.backend, "upstream")?;
             match upstream.state {
                 UpstreamState::Idle => {
+                    let seat = &self.servers.seats[usize::from(upstream.backend.0)];
+                    ensure(matches!(seat.standing, Standing::Member(_)), || {
+                        format!("upstream {id:?} rests in the pool of {}, which was removed", seat.url)
+                    })?;
                     pooled += 1;
                     ensure(upstream.unsent.is_none() && upstream.pending.is_none(), || {
                         format!("upstream {id:?} is idle with bytes waiting")
@@ -118,6 +126,12 @@ impl<N: Net> Proxy<N> {
         }
         let in_pools: usize = self.servers.pools.iter().map(super::pool::Pool::len).sum();
         ensure(pooled == in_pools, || format!("{pooled} idle upstreams, {in_pools} in the pools"))
+    }
+
+    /// Nobody may refer to a server whose id is free.
+    fn check_seat(&self, server: BackendId, who: &str) -> Result<(), String> {
+        let seat = &self.servers.seats[usize::from(server.0)];
+        ensure(seat.standing != Standing::Gone, || format!("an {who} refers to {}, which is gone", seat.url))
     }
 
     /// How many exchanges are in flight.

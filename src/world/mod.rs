@@ -8,6 +8,7 @@ mod actor;
 mod batching;
 mod clients;
 mod manners;
+mod reloads;
 mod requests;
 mod stage;
 mod tunnels;
@@ -29,6 +30,7 @@ use crate::time::Instant;
 
 use actor::{Actor, Acts, close_down, wait};
 use clients::Clients;
+use reloads::Reloads;
 use unruly::UnrulyBackend;
 
 pub use batching::{BatchingOutcome, BatchingPlan, BatchingWorld};
@@ -61,6 +63,8 @@ pub struct Plan {
     pub weather: Weather,
     /// How many client connections the proxy has room for.
     pub max_clients: usize,
+    /// How often the proxy gets other options, with other servers among those that there are; never without.
+    pub reloads: Option<Duration>,
     /// How long the users keep asking.
     pub duration: Duration,
 }
@@ -87,6 +91,7 @@ pub struct World {
     backends: Vec<Actor<SimulatedBackend<VirtualNet>>>,
     unruly: Vec<Actor<UnrulyBackend>>,
     clients: Actor<Clients>,
+    reloads: Option<Reloads>,
     tap: Tap,
     records: Vec<Record>,
     steps: u64,
@@ -141,6 +146,7 @@ impl World {
         let mut options = Options { connections, routing, half_close, ..told };
         options.limits.connections = plan.max_clients;
         let (recorder, tap) = tap(options.roster());
+        let reloads = plan.reloads.map(|every| Reloads::new(plan.seed, every, options.clone()));
         let proxy = Proxy::new(options, listener, recorder);
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);
@@ -154,6 +160,7 @@ impl World {
             backends,
             unruly,
             clients,
+            reloads,
             tap,
             records: Vec::new(),
             steps: 0,
@@ -217,10 +224,21 @@ impl World {
         self.proxy.handler.check_drained()
     }
 
+    /// Brings the proxy other options, if it is time for them.
+    fn reload(&mut self, now: Instant) -> Result<(), String> {
+        let other = self.reloads.as_mut().and_then(|reloads| reloads.next(now));
+        let Some(options) = other.filter(|_| now < self.end) else { return Ok(()) };
+        let Actor { reactor, handler, .. } = &mut self.proxy;
+        let changed = reactor.begin(|turn| handler.change(turn, options));
+        changed.map_err(|refused| format!("a reload is refused: {refused}"))?;
+        self.proxy.handler.check()
+    }
+
     /// Lets everyone act who has something to do now; if nobody has, moves on to when somebody will.
     fn step(&mut self) -> Result<(), String> {
         self.steps += 1;
         let now = self.fabric.now();
+        self.reload(now)?;
         let mut acted = self.proxy.act(now)?;
         if acted {
             self.proxy.handler.check()?;
