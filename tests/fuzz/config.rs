@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use tempfile::NamedTempFile;
-use tidegate::config::{Audience, ConfigError, Effective, Settings, load, parse_study};
+use tidegate::config::{Audience, ConfigError, Effective, Settings, Source, parse_study};
 use tidegate::proxy::Backend;
 
 /// How many files the process may open; part of a default.
@@ -60,7 +60,15 @@ impl Given {
     }
 
     fn load(&self, file: &File, audience: Audience) -> Result<Effective, ConfigError> {
-        load(self.settings.clone(), &self.matches, Some(file.named.path()), audience, DESCRIPTORS, None)
+        let source = Source {
+            given: self.settings.clone(),
+            matches: self.matches.clone(),
+            file: Some(file.named.path().to_owned()),
+            audience,
+            descriptors: DESCRIPTORS,
+            dashboard_port: None,
+        };
+        source.load()
     }
 }
 

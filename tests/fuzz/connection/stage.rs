@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::{Args, Command};
-use tidegate::config::{Audience, Settings, load};
+use tidegate::config::{Audience, Settings, Source};
 use tidegate::h1::request::RequestLimits;
 use tidegate::net::{Fabric, Net, Stream, VirtualListener, VirtualNet, VirtualStream, Wake, Weather};
 use tidegate::proxy::{Backend, ConnectionMode, HalfClose, Limits, Options, Proxy, TICK_SHIFT, Timer};
@@ -132,13 +132,21 @@ fn options(conditions: Conditions) -> Options {
     static USUAL: OnceLock<Options> = OnceLock::new();
     let usual = USUAL.get_or_init(|| {
         let matches = Settings::augment_args(Command::new("fuzz")).get_matches_from(["fuzz"]);
-        let effective = load(Settings::default(), &matches, None, Audience::Proxy, 1000, None);
+        let source = Source {
+            given: Settings::default(),
+            matches,
+            file: None,
+            audience: Audience::Proxy,
+            descriptors: 1000,
+            dashboard_port: None,
+        };
         let server = |port| Backend {
             url: format!("http://server:{port}"),
             authority: format!("server:{port}"),
             addresses: vec![address(port)],
         };
-        effective
+        source
+            .load()
             .expect("defaults")
             .into_options(vec![server(81)], vec![server(82)])
             .expect("options")
@@ -197,8 +205,8 @@ impl Stage {
         });
         let of_proxy = fabric.net();
         let listener = listen(&of_proxy, 80);
-        let (recorder, tap) = tap(2);
         let options = options(conditions);
+        let (recorder, tap) = tap(options.roster());
         let limits = options.limits.request;
         let mut proxy = Proxy::new(options, listener, recorder);
         let mut reactor = Reactor::new(of_proxy, TICK_SHIFT);
