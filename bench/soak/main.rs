@@ -10,6 +10,7 @@ mod servers;
 mod trouble;
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use servers::{Proxy, wait};
@@ -18,7 +19,7 @@ use tidegate::load::{AtEnd, Failure, FixedRequest, Pace, Plan, Tally, spawn};
 /// By how much memory may exceed that after the warm-up: what the allocator keeps in other places.
 const SPARE_KIB: u64 = 4 * 1024;
 
-fn main() {
+fn main() -> ExitCode {
     let minutes: f64 =
         std::env::var("MINUTES").ok().map_or(10.0, |m| m.parse().expect("MINUTES is a number"));
     let warmup = Duration::from_secs_f64((minutes * 60.0).min(60.0));
@@ -40,7 +41,7 @@ fn main() {
         sound &= part.adds_up() && back;
     }
     println!("{}", if sound { "sound" } else { "NOT SOUND" });
-    std::process::exit(i32::from(!sound));
+    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What came of one part at one proxy.

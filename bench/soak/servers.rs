@@ -35,6 +35,7 @@ fn launch(arguments: &[String], listeners: usize) -> (Child, Vec<SocketAddr>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args(arguments)
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
