@@ -64,6 +64,8 @@ pub(super) struct Client<S> {
     pub(super) read_closed: bool,
     /// How many requests more this connection serves.
     pub(super) requests_left: u32,
+    /// How many bytes more of the body that is coming are taken.
+    pub(super) body_room: u64,
     /// Received, but not consumed: part of a head, or pipelined requests.
     pub(super) pending: Option<Buffer>,
     /// Not yet taken by the socket.
@@ -81,6 +83,7 @@ impl<S> Client<S> {
             readable: false,
             read_closed: false,
             requests_left: requests,
+            body_room: 0,
             pending: None,
             unsent: None,
             deadline: Deadline::default(),

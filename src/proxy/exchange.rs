@@ -18,6 +18,7 @@ use crate::h1::body::BodyReader;
 use crate::h1::coding::Coding;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
+use crate::h1::request::RequestHead;
 use crate::net::{Net, Stream};
 use crate::record::{Mode, Record};
 use crate::time::Instant;
@@ -25,8 +26,8 @@ use crate::time::Instant;
 /// The request on its way to the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestSide {
-    /// The head is sent; the body is coming, of which `room` bytes more are taken.
-    Body { reader: BodyReader, coding: Coding, room: u64 },
+    /// The head is sent; the body is coming.
+    Body { reader: BodyReader, coding: Coding },
     /// All of it has been read from the client.
     Done,
     /// The backend takes no more of it; it may have responded already.
@@ -65,6 +66,45 @@ pub(super) enum Owner {
     Batch(CallId),
 }
 
+/// What matters of a request's method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestKind {
+    /// Its response has no body.
+    Head,
+    /// A GET that asks for a WebSocket.
+    WebSocket,
+    /// Any other that may be sent more than once (RFC 9110 §9.2.2).
+    Idempotent,
+    Other,
+}
+
+impl RequestKind {
+    pub(super) fn of(head: &RequestHead<'_, '_>) -> RequestKind {
+        match head.is_idempotent() {
+            false => RequestKind::Other,
+            true if head.is_head() => RequestKind::Head,
+            true if head.asks_for_websocket() => RequestKind::WebSocket,
+            true => RequestKind::Idempotent,
+        }
+    }
+
+    /// Whether it may be sent more than once.
+    pub(super) fn is_idempotent(self) -> bool {
+        self != RequestKind::Other
+    }
+}
+
+/// Where a request was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// On a connection of its own.
+    Fresh,
+    /// On a connection that had served another.
+    Reused,
+    /// To a second backend, on a connection of its own.
+    Elsewhere,
+}
+
 /// A request in flight.
 pub(super) struct Exchange {
     pub(super) owner: Owner,
@@ -79,19 +119,12 @@ pub(super) struct Exchange {
     pub(super) request: RequestSide,
     pub(super) response: ResponseSide,
     pub(super) version: Version,
-    pub(super) to_head: bool,
-    /// The request asks for a WebSocket.
-    pub(super) upgrade: bool,
+    pub(super) kind: RequestKind,
     /// Whether the client's connection may be kept.
     pub(super) persistence: Persistence,
     /// The client sends its body only after a 100, or when it tires of waiting: it is not its turn.
     pub(super) awaits_continue: bool,
-    /// The request may be sent more than once (RFC 9110 §9.2.2).
-    pub(super) idempotent: bool,
-    /// It went out on a connection that had served another.
-    pub(super) on_reused: bool,
-    /// It is at its second backend.
-    pub(super) moved: bool,
+    pub(super) course: Course,
     /// The whole request as it was sent, or as much of it as is there and was never sent, for one more sending.
     pub(super) replay: Option<Buffer>,
 }
@@ -99,8 +132,12 @@ pub(super) struct Exchange {
 impl Exchange {
     fn progress(&self) -> Progress {
         match self.response {
-            ResponseSide::Pending if self.replay.is_some() && self.on_reused => Progress::Stale,
-            ResponseSide::Pending if self.replay.is_some() && !self.moved => Progress::Movable,
+            ResponseSide::Pending if self.replay.is_some() && self.course == Course::Reused => {
+                Progress::Stale
+            }
+            ResponseSide::Pending if self.replay.is_some() && self.course == Course::Fresh => {
+                Progress::Movable
+            }
             ResponseSide::Pending => Progress::Pending,
             ResponseSide::Body(body) if body.reader.ends_at_close() => Progress::UntilClose,
             ResponseSide::Body(_) => Progress::Framed,
@@ -279,7 +316,7 @@ impl<N: Net> Proxy<N> {
             reason: row.reason,
             fields,
             detail: row.detail,
-            to_head: exchange.to_head,
+            to_head: exchange.kind == RequestKind::Head,
             version: exchange.version,
             persistence: if after == After::KeepAlive { Persistence::KeepAlive } else { Persistence::Close },
         };

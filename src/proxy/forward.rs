@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::client::{After, ClientState};
-use super::exchange::{Exchange, Owner, RequestSide, ResponseSide};
+use super::exchange::{Course, Exchange, Owner, RequestKind, RequestSide, ResponseSide};
 use super::failure::Failure;
 use super::rules::Event;
 use super::target::Attempt;
@@ -38,10 +38,8 @@ pub(super) struct Plan {
     pub(super) len: usize,
     choice: Option<Choice>,
     body: BodyLength,
-    idempotent: bool,
+    kind: RequestKind,
     expects_continue: bool,
-    to_head: bool,
-    upgrade: bool,
     version: Version,
     persistence: Persistence,
     now: Instant,
@@ -72,10 +70,8 @@ impl<N: Net> Proxy<N> {
             len: head.len,
             choice,
             body: head.body,
-            idempotent: head.is_idempotent(),
+            kind: RequestKind::of(head),
             expects_continue: head.expects_continue(),
-            to_head: head.is_head(),
-            upgrade: head.asks_for_websocket(),
             version: head.version,
             persistence: if keep { head.persistence } else { Persistence::Close },
             now,
@@ -98,7 +94,7 @@ impl<N: Net> Proxy<N> {
         let mut reader = BodyReader::new(plan.body);
         let Ok(piece) = reader.read(rest) else {
             let error = HeadError::Malformed("the chunked body is malformed");
-            self.refuse(turn, client, error, plan.to_head);
+            self.refuse(turn, client, error, plan.kind == RequestKind::Head);
             return rest.len();
         };
         let coding = if plan.body == BodyLength::Chunked { Coding::Chunked } else { Coding::Identity };
@@ -106,8 +102,11 @@ impl<N: Net> Proxy<N> {
         let exchange = self.begin(turn, client, &plan, choice.backend);
         self.tracer.took_in(exchange, piece.consumed);
         if !done {
-            let room = self.options.limits.request.body_bytes.saturating_sub(piece.data.len() as u64);
-            self.set_request(exchange, RequestSide::Body { reader, coding, room });
+            if let Some(client) = self.clients.get_mut(client) {
+                let most = self.options.limits.request.body_bytes;
+                client.body_room = most.saturating_sub(piece.data.len() as u64);
+            }
+            self.set_request(exchange, RequestSide::Body { reader, coding });
         }
         let data = &rest[piece.data.clone()];
         let line = ChunkLine::new(coding, data.len());
@@ -115,7 +114,7 @@ impl<N: Net> Proxy<N> {
         // just closed.
         let whole = self.head.len() + line.as_bytes().len() + data.len();
         let may_reuse = self.options.connections == ConnectionMode::Persistent
-            && (!plan.idempotent || (done && whole <= MAX_REPLAY_BYTES));
+            && (!plan.kind.is_idempotent() || (done && whole <= MAX_REPLAY_BYTES));
         if !(may_reuse && self.send_reused(turn, exchange, plan.now, coding, &line, data, done)) {
             let mut request = self.buffers.take(self.head.len() + data.len() + line.as_bytes().len());
             parts(&self.head, coding, &line, data, done).iter().for_each(|part| request.push(part));
@@ -142,13 +141,10 @@ impl<N: Net> Proxy<N> {
             request: RequestSide::Done,
             response: ResponseSide::Pending,
             version: plan.version,
-            to_head: plan.to_head,
-            upgrade: plan.upgrade,
+            kind: plan.kind,
             persistence: plan.persistence,
             awaits_continue: plan.expects_continue,
-            idempotent: plan.idempotent,
-            on_reused: false,
-            moved: false,
+            course: Course::Fresh,
             replay: None,
         });
         self.tracer.begin(id);
@@ -174,7 +170,8 @@ impl<N: Net> Proxy<N> {
         data: &[u8],
         done: bool,
     ) -> bool {
-        let Some((backend, idempotent)) = self.exchanges.get(id).map(|e| (e.backend, e.idempotent)) else {
+        let Some((backend, idempotent)) = self.exchanges.get(id).map(|e| (e.backend, e.kind.is_idempotent()))
+        else {
             return true;
         };
         while let Some(upstream_id) = self.servers.pool(backend).take() {
@@ -201,7 +198,7 @@ impl<N: Net> Proxy<N> {
             });
             let Some(exchange) = self.exchanges.get_mut(id) else { return true };
             exchange.upstream = Some(upstream_id);
-            exchange.on_reused = true;
+            exchange.course = Course::Reused;
             if idempotent {
                 let mut replay = self.buffers.take(message.iter().map(|p| p.len()).sum());
                 message.iter().for_each(|part| replay.push(part));
@@ -222,7 +219,9 @@ impl<N: Net> Proxy<N> {
         mut attempt: Attempt,
     ) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return self.buffers.put(request) };
-        exchange.on_reused = false;
+        if exchange.course == Course::Reused {
+            exchange.course = Course::Fresh;
+        }
         let backend = exchange.backend;
         let mut failed = Event::Refused;
         while let Some(address) = self.servers.target(backend).address(attempt) {
@@ -292,16 +291,18 @@ impl<N: Net> Proxy<N> {
     /// Further bytes of a request body. Returns how many of them belong to it.
     pub(super) fn body_bytes(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, bytes: &mut [u8]) -> usize {
         let Some(exchange) = self.exchanges.get_mut(id) else { return bytes.len() };
-        let RequestSide::Body { reader, coding, room } = &mut exchange.request else { return 0 };
+        let RequestSide::Body { reader, coding } = &mut exchange.request else { return 0 };
+        let Owner::Client(client) = exchange.owner else { return 0 };
+        let Some(client) = self.clients.get_mut(client) else { return 0 };
         let Ok(piece) = reader.read(bytes) else {
             self.happened(turn, id, Event::RequestBodyMalformed);
             return bytes.len();
         };
-        let Some(left) = room.checked_sub(piece.data.len() as u64) else {
+        let Some(left) = client.body_room.checked_sub(piece.data.len() as u64) else {
             self.happened(turn, id, Event::RequestBodyTooLarge);
             return bytes.len();
         };
-        *room = left;
+        client.body_room = left;
         let (done, coding) = (reader.is_done(), *coding);
         exchange.awaits_continue = false;
         self.tracer.took_in(id, piece.consumed);
@@ -354,7 +355,7 @@ impl<N: Net> Proxy<N> {
             reason: row.reason,
             fields: &fields,
             detail: row.detail,
-            to_head: plan.to_head,
+            to_head: plan.kind == RequestKind::Head,
             version: plan.version,
             persistence: if keep { Persistence::KeepAlive } else { Persistence::Close },
         };

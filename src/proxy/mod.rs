@@ -313,9 +313,9 @@ mod tests {
     fn entries_stay_small() {
         type Socket = mio::net::TcpStream;
         let sizes = [
-            ("client", size_of::<Client<Socket>>(), 184),
+            ("client", size_of::<Client<Socket>>(), 192),
             ("upstream", size_of::<Upstream<Socket>>(), 160),
-            ("exchange", size_of::<Exchange>(), 144),
+            ("exchange", size_of::<Exchange>(), 128),
             ("record", size_of::<Record>(), 40),
         ];
         for (name, size, bound) in sizes {

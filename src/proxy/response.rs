@@ -4,7 +4,7 @@
 //! connection itself (`upstream.rs`) and how the exchange ends (`exchange.rs`). Floor 3.
 
 use super::client::After;
-use super::exchange::{Owner, RequestSide, ResponseBody, ResponseSide};
+use super::exchange::{Owner, RequestKind, RequestSide, ResponseBody, ResponseSide};
 use super::rules::Event;
 use super::trace::reach;
 use super::{ConnectionMode, ExchangeId, Proxy, Turn, UpstreamId};
@@ -77,28 +77,33 @@ impl<N: Net> Proxy<N> {
                 return self.relay_body(turn, id, body, &mut bytes[at..], now);
             }
             let mut space = field_space();
-            let (len, body) = match ResponseHead::parse(&bytes[at..], exchange.to_head, &mut space) {
-                Ok(None) => return Fed::Partial(at),
-                Ok(Some(head)) if head.status < 200 && head.status != 101 => {
-                    at += head.len;
-                    exchange.awaits_continue = false;
-                    if !self.pass_interim(turn, id, &head) {
+            let (len, body) =
+                match ResponseHead::parse(&bytes[at..], exchange.kind == RequestKind::Head, &mut space) {
+                    Ok(None) => return Fed::Partial(at),
+                    Ok(Some(head)) if head.status < 200 && head.status != 101 => {
+                        at += head.len;
+                        exchange.awaits_continue = false;
+                        if !self.pass_interim(turn, id, &head) {
+                            return Fed::Over;
+                        }
+                        self.settle_deadlines(turn, id, now);
+                        continue;
+                    }
+                    Ok(Some(head)) if head.status >= 200 => {
+                        (head.len, self.begin_response(turn, id, &head, now))
+                    }
+                    Ok(Some(head))
+                        if exchange.kind == RequestKind::WebSocket && head.switches_to_websocket() =>
+                    {
+                        self.begin_tunnel(turn, id, &head, &bytes[at + head.len..], now);
                         return Fed::Over;
                     }
-                    self.settle_deadlines(turn, id, now);
-                    continue;
-                }
-                Ok(Some(head)) if head.status >= 200 => (head.len, self.begin_response(turn, id, &head, now)),
-                Ok(Some(head)) if exchange.upgrade && head.switches_to_websocket() => {
-                    self.begin_tunnel(turn, id, &head, &bytes[at + head.len..], now);
-                    return Fed::Over;
-                }
-                // A 101 that nobody asked for, or to another protocol, is malformed too.
-                Ok(Some(_)) | Err(_) => {
-                    self.happened(turn, id, Event::ResponseHeadMalformed);
-                    return Fed::Over;
-                }
-            };
+                    // A 101 that nobody asked for, or to another protocol, is malformed too.
+                    Ok(Some(_)) | Err(_) => {
+                        self.happened(turn, id, Event::ResponseHeadMalformed);
+                        return Fed::Over;
+                    }
+                };
             let Some(body) = body else { return Fed::Over };
             return self.relay_body(turn, id, body, &mut bytes[at + len..], now);
         }

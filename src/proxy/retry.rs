@@ -3,7 +3,7 @@
 //! Here: on a fresh connection to the same backend, when a pooled one may just have been closed; and to another backend, when
 //! the first one has failed. Not here: when either is allowed (`rules.rs`) and how often (`budget.rs`). Floor 3.
 
-use super::exchange::Owner;
+use super::exchange::{Course, Owner};
 use super::failure::Failure;
 use super::trace::STALE_CONNECTION;
 use super::{ExchangeId, Proxy, Turn};
@@ -44,7 +44,7 @@ impl<N: Net> Proxy<N> {
         let Some(request) = exchange.replay.take() else { return };
         exchange.attempted = now;
         exchange.backend = other;
-        exchange.moved = true;
+        exchange.course = Course::Elsewhere;
         let (lost, owner) = (exchange.upstream.take(), exchange.owner);
         lost.into_iter().for_each(|upstream| self.close_upstream(turn, upstream));
         self.counters.retries_elsewhere += 1;

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use super::exchange::{Owner, RequestSide};
+use super::exchange::{Course, Owner, RequestSide};
 use super::forward::MAX_REPLAY_BYTES;
 use super::rules::{self, Event, Silence, UpstreamStep};
 use super::target::Attempt;
@@ -205,8 +205,8 @@ impl<N: Net> Proxy<N> {
     fn keep_for_retry(&mut self, id: ExchangeId, request: Buffer) {
         match self.exchanges.get_mut(id) {
             Some(e)
-                if e.idempotent
-                    && !e.moved
+                if e.kind.is_idempotent()
+                    && e.course == Course::Fresh
                     && e.request == RequestSide::Done
                     && request.len() <= MAX_REPLAY_BYTES =>
             {

@@ -13,7 +13,7 @@ use crate::h1::coding::{ChunkLine, Coding, parts};
 use crate::h1::persistence::Persistence;
 use crate::h1::request_id::IdField;
 use crate::net::Net;
-use crate::proxy::exchange::{Exchange, Owner, RequestSide, ResponseSide};
+use crate::proxy::exchange::{Course, Exchange, Owner, RequestKind, RequestSide, ResponseSide};
 use crate::proxy::trace::reach;
 use crate::proxy::{CallId, ConnectionMode, Proxy, Timer, Turn};
 use crate::record::trace::{BatchTrace, Text};
@@ -94,15 +94,12 @@ impl<N: Net> Proxy<N> {
             attempted: now,
             request: RequestSide::Done,
             response: ResponseSide::Pending,
-            upgrade: false,
             version: Version::Http11,
-            to_head: false,
             persistence: Persistence::Close,
             awaits_continue: false,
             // To classify the same texts once more does no harm, so a connection that turns out closed costs nothing.
-            idempotent: true,
-            on_reused: false,
-            moved: false,
+            kind: RequestKind::Idempotent,
+            course: Course::Fresh,
             replay: None,
         });
         self.tracer.begin_batch(exchange, now);

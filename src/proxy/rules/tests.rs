@@ -94,7 +94,7 @@ fn exchange_tables(out: &mut String) {
     });
     let reader = BodyReader::new(BodyLength::Exact(1));
     let sides = [
-        ("Body", RequestSide::Body { reader, coding: Coding::Identity, room: 1 }),
+        ("Body", RequestSide::Body { reader, coding: Coding::Identity }),
         ("Done", RequestSide::Done),
         ("Abandoned", RequestSide::Abandoned),
     ];
