@@ -102,6 +102,11 @@ impl<L> Door<L> {
         self.listener.is_none()
     }
 
+    /// Whether a pause is on.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// Takes one connection from the backlog.
     pub fn accept<N: Net<Listener = L>>(&mut self, net: &mut N) -> Accepted<N::Stream> {
         while self.may_accept() {

@@ -18,10 +18,13 @@ use crate::time::Instant;
 const EMFILE: i32 = 24;
 
 impl Kernel {
-    pub(super) fn accept(&mut self, address: SocketAddr) -> io::Result<(SlotId, SocketAddr)> {
+    pub(super) fn accept(&mut self, address: SocketAddr, poller: usize) -> io::Result<(SlotId, SocketAddr)> {
         let waiting = self.listeners.get(&address).is_some_and(|l| !l.backlog.is_empty());
         if !waiting {
             return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if !self.has_descriptor(poller) {
+            return Err(io::Error::from_raw_os_error(EMFILE));
         }
         if self.chance(self.weather.accept_errors) {
             let out_of_descriptors = self.chance(0.5);
@@ -33,15 +36,20 @@ impl Kernel {
         let listener = self.listeners.get_mut(&address).ok_or(io::ErrorKind::NotFound)?;
         let id = listener.backlog.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
         let address = self.ends.get(id).ok_or(io::ErrorKind::ConnectionAborted)?.address;
+        self.own(id, poller);
         self.note(1, id.index().into());
         self.trace(|| format!("{id:?} accepted, from {address}"));
         Ok((id, address))
     }
 
-    pub(super) fn connect(&mut self, to: SocketAddr) -> io::Result<(SlotId, Connect)> {
+    pub(super) fn connect(&mut self, to: SocketAddr, poller: usize) -> io::Result<(SlotId, Connect)> {
+        if !self.has_descriptor(poller) {
+            return Err(io::Error::from_raw_os_error(EMFILE));
+        }
         self.next_port = self.next_port.checked_add(1).unwrap_or(1024);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.next_port));
         let id = self.ends.insert(End::new(Link::Connecting, address));
+        self.own(id, poller);
         self.trace(|| format!("{id:?} connects to {to}"));
         let instant = self.chance(self.weather.instant_connects);
         if !instant || self.chance(0.2) {
@@ -49,7 +57,7 @@ impl Kernel {
             return Ok((id, if instant { Connect::TryNow } else { Connect::Wait }));
         }
         if !self.syn(id, to) {
-            self.ends.remove(id);
+            self.remove(id);
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         if let Some(end) = self.ends.get_mut(id) {
@@ -195,7 +203,7 @@ impl Kernel {
             // The peer of an attempt that is given up finds nobody when it writes.
             _ => {}
         }
-        self.ends.remove(id);
+        self.remove(id);
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct End {
     /// The other end; stale once that is closed.
     pub(super) peer: Option<SlotId>,
     pub(super) address: SocketAddr,
+    /// Whose descriptor it is; of nobody while it waits to be accepted.
+    pub(super) owner: Option<usize>,
     /// Who polls it, and under which token.
     pub(super) registered: Option<(usize, Token)>,
     /// It is in its poller's queue already.
@@ -54,6 +56,7 @@ impl End {
             link,
             peer: None,
             address,
+            owner: None,
             registered: None,
             queued: false,
             received: VecDeque::new(),

@@ -14,13 +14,11 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use super::end::{End, Link};
+use super::poller::{Poller, Queued};
 use super::weather::Weather;
-use crate::net::{Event, Readiness, Token, Wake};
+use crate::net::{Readiness, Token};
 use crate::slots::{SlotId, Slots};
 use crate::time::Instant;
-
-/// How many events a poll takes at most: few, so that stale tokens and unfinished turns occur.
-const EVENTS_PER_POLL: usize = 16;
 
 pub(super) enum Happening {
     Segment {
@@ -84,20 +82,8 @@ impl Ord for Scheduled {
 
 pub(super) struct Listening {
     pub(super) backlog: VecDeque<SlotId>,
-    registered: Option<(usize, Token)>,
-    queued: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Queued {
-    End(SlotId),
-    Listener(SocketAddr),
-}
-
-#[derive(Default)]
-struct Poller {
-    ready: VecDeque<Queued>,
-    wakes: VecDeque<Wake>,
+    pub(super) registered: Option<(usize, Token)>,
+    pub(super) queued: bool,
 }
 
 /// Sockets, links and time of one world.
@@ -109,7 +95,7 @@ pub(super) struct Kernel {
     sequence: u64,
     pub(super) ends: Slots<End>,
     pub(super) listeners: BTreeMap<SocketAddr, Listening>,
-    pollers: Vec<Poller>,
+    pub(super) pollers: Vec<Poller>,
     pub(super) next_port: u16,
     digest: u64,
 }
@@ -156,11 +142,6 @@ impl Kernel {
 
     pub(super) fn draw(&mut self, below: u64) -> u64 {
         self.rng.random_range(0..below)
-    }
-
-    pub(super) fn add_poller(&mut self) -> usize {
-        self.pollers.push(Poller::default());
-        self.pollers.len() - 1
     }
 
     pub(super) fn advance(&mut self, to: Instant) {
@@ -311,44 +292,6 @@ impl Kernel {
         {
             listener.queued = true;
             self.pollers[poller].ready.push_back(Queued::Listener(address));
-        }
-    }
-
-    pub(super) fn has_events(&self, poller: usize) -> bool {
-        let poller = &self.pollers[poller];
-        !poller.ready.is_empty() || !poller.wakes.is_empty()
-    }
-
-    pub(super) fn wake(&mut self, poller: usize, wake: Wake) {
-        self.pollers[poller].wakes.push_back(wake);
-    }
-
-    pub(super) fn poll(&mut self, poller: usize, events: &mut Vec<Event>) {
-        while let Some(wake) = self.pollers[poller].wakes.pop_front() {
-            events.push(Event::Woken(wake));
-        }
-        for _ in 0..EVENTS_PER_POLL {
-            let Some(queued) = self.pollers[poller].ready.pop_front() else { return };
-            let (token, levels) = match queued {
-                Queued::End(id) => {
-                    let Some(end) = self.ends.get_mut(id) else { continue };
-                    end.queued = false;
-                    let levels = end.levels(self.weather.capacity);
-                    let Some((_, token)) = end.registered else { continue };
-                    (token, levels)
-                }
-                Queued::Listener(address) => {
-                    let Some(listener) = self.listeners.get_mut(&address) else { continue };
-                    listener.queued = false;
-                    let readable = !listener.backlog.is_empty();
-                    let Some((_, token)) = listener.registered else { continue };
-                    (token, Readiness { readable, ..Readiness::default() })
-                }
-            };
-            // What is no longer true when it is looked at is not reported.
-            if levels != Readiness::default() {
-                events.push(Event::Ready(token, levels));
-            }
         }
     }
 

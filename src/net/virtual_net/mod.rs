@@ -7,6 +7,7 @@
 mod calls;
 mod end;
 mod fabric;
+mod poller;
 mod weather;
 
 use std::cell::RefCell;
@@ -103,6 +104,17 @@ impl VirtualNet {
         self.kernel().wake(self.poller, wake);
     }
 
+    /// From now on this reactor has `most` descriptors for streams: with all of them in use, accepts and connects fail with
+    /// EMFILE.
+    pub fn limit_descriptors(&self, most: usize) {
+        self.kernel().limit_descriptors(self.poller, most);
+    }
+
+    /// How many streams this reactor has open.
+    pub fn descriptors(&self) -> usize {
+        self.kernel().descriptors(self.poller)
+    }
+
     /// A handle that wakes this network's poll.
     pub fn waker(&self) -> VirtualWaker {
         VirtualWaker { fabric: self.fabric.clone(), poller: self.poller }
@@ -151,12 +163,12 @@ impl Net for VirtualNet {
     }
 
     fn accept(&mut self, listener: &VirtualListener) -> io::Result<(VirtualStream, SocketAddr)> {
-        let (id, address) = self.kernel().accept(listener.address)?;
+        let (id, address) = self.kernel().accept(listener.address, self.poller)?;
         Ok((VirtualStream { fabric: self.fabric.clone(), id }, address))
     }
 
     fn connect(&mut self, to: SocketAddr) -> io::Result<(VirtualStream, Connect)> {
-        let (id, progress) = self.kernel().connect(to)?;
+        let (id, progress) = self.kernel().connect(to, self.poller)?;
         Ok((VirtualStream { fabric: self.fabric.clone(), id }, progress))
     }
 
@@ -240,5 +252,31 @@ pub struct VirtualListener {
 impl Drop for VirtualListener {
     fn drop(&mut self) {
         self.fabric.0.borrow_mut().unlisten(self.address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::is_exhaustion;
+
+    #[test]
+    fn descriptors_run_out_and_are_free_again_when_closed() {
+        let fabric = Fabric::new(1, Weather::CALM);
+        let (mut one, mut other) = (fabric.net(), fabric.net());
+        let at = SocketAddr::from(([127, 0, 0, 1], 80));
+        let listener = one.listen(at).unwrap();
+        one.limit_descriptors(2);
+        let clients: Vec<_> = (0..3).map(|_| other.connect(at).ok()).collect();
+        fabric.advance(fabric.now() + Duration::from_millis(1));
+        let (first, second) = (one.accept(&listener).ok(), one.accept(&listener).ok());
+        assert!(first.is_some() && second.is_some() && clients.iter().all(Option::is_some));
+        assert!(one.accept(&listener).is_err_and(|e| is_exhaustion(&e)));
+        assert!(one.connect(at).is_err_and(|e| is_exhaustion(&e)));
+        assert_eq!((one.descriptors(), other.descriptors()), (2, 3));
+        drop(first);
+        assert!(one.accept(&listener).is_ok());
     }
 }
