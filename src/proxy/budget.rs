@@ -59,7 +59,7 @@ impl Budget {
     pub(super) fn has_left(&self, requests: u64) -> bool {
         let Mark { requests: requests_then, retries: retries_then } = self.marks[self.at];
         let allowed = AT_LEAST as f64 + self.share * (requests - requests_then) as f64;
-        self.share > 0.0 && ((self.retries - retries_then) as f64) < allowed
+        self.share > 0.0 && (self.retries - retries_then + 1) as f64 <= allowed
     }
 
     /// Takes one.
