@@ -47,11 +47,13 @@ impl<N: Net> Proxy<N> {
     }
 
     fn send_batch(&mut self, turn: &mut Turn<'_, N>, batch: Batch, now: Instant) {
-        let Some(classifier) = self.servers.select_classifier(now) else { return };
+        let Some(classifier) = self.servers.select_classifier(now) else {
+            return self.batch_unsent(turn, batch, now);
+        };
         let Some(batching) = &mut self.batching else { return };
         let mut body = std::mem::take(&mut batching.body);
         body.clear();
-        let members = batching.members(&batch, classifier);
+        let members = batching.members(&batch, Some(classifier));
         if members.is_empty() {
             // All its clients have left since.
             batching.queue.finished(batch, BatchOutcome::Failed, now);
@@ -119,15 +121,15 @@ impl<N: Net> Proxy<N> {
 }
 
 impl Batching {
-    /// Whose sequences go, as far as their clients are still there.
-    fn members(&mut self, batch: &Batch, classifier: BackendId) -> Vec<Member> {
+    /// Whose sequences go to `classifier`, as far as their clients are still there.
+    pub(super) fn members(&mut self, batch: &Batch, classifier: Option<BackendId>) -> Vec<Member> {
         let mut members = Vec::with_capacity(batch.parts.len());
         for part in &batch.parts {
             let Some(&ticket) = self.by_job.get(&part.job) else { continue };
             let Some(entry) = self.tickets.get_mut(ticket) else { continue };
             if let Stage::Queued(queued) = &mut entry.stage {
                 let (sequences, count) = (part.sequences.clone(), queued.positions(&part.sequences).len());
-                queued.classifier = Some(classifier);
+                queued.classifier = classifier.or(queued.classifier);
                 // A half that goes once more was counted when it went first.
                 queued.unsent = queued.unsent.saturating_sub(count);
                 members.push(Member { ticket, sequences, count });

@@ -6,7 +6,7 @@
 use super::answer::Answer;
 use super::{Call, Member, Queued, Stage};
 use crate::balance::BackendId;
-use crate::batch::BatchOutcome;
+use crate::batch::{Batch, BatchOutcome};
 use crate::buffer::Buffer;
 use crate::codec::{AnswerError, Span, split, write_answer};
 use crate::net::Net;
@@ -152,6 +152,18 @@ impl<N: Net> Proxy<N> {
         batching.stirred = true;
         batching.queue.finished(call.batch, BatchOutcome::Failed, now);
         self.buffers.put(call.answer);
+        self.fail_for(turn, &call.members, failure);
+    }
+
+    /// No classifier may be chosen: the batch has failed before it was sent.
+    pub(super) fn batch_unsent(&mut self, turn: &mut Turn<'_, N>, batch: Batch, now: Instant) {
+        let Some(batching) = &mut self.batching else { return };
+        let members = batching.members(&batch, None);
+        batching.queue.finished(batch, BatchOutcome::Failed, now);
+        self.fail_for(turn, &members, Failure::NoBackend);
+    }
+
+    fn fail_for(&mut self, turn: &mut Turn<'_, N>, members: &[Member], failure: Failure) {
         let row = failure.consequence();
         let status = match failure {
             // The contract: no connection to a classifier is no service, not a bad gateway.
@@ -164,7 +176,7 @@ impl<N: Net> Proxy<N> {
             detail: &row.detail.replace("backend", "classifier"),
             blames_classifier: row.blames_backend,
         };
-        self.fail_members(turn, &call.members, &fault);
+        self.fail_members(turn, members, &fault);
     }
 
     fn fail_members(&mut self, turn: &mut Turn<'_, N>, members: &[Member], fault: &Fault<'_>) {
