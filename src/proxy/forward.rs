@@ -365,7 +365,7 @@ impl<N: Net> Proxy<N> {
 }
 
 /// Whether the error says that this machine has run out of something, rather than that the backend is not there.
-fn is_ours(error: &io::Error) -> bool {
+pub(super) fn is_ours(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, StorageFull};
     // epoll_ctl(2) says ENOSPC when the user watches too many descriptors.
     is_exhaustion(error) || matches!(error.kind(), AddrNotAvailable | StorageFull)

@@ -5,13 +5,14 @@
 
 use std::io;
 
+use super::forward::is_ours;
 use super::options::CheckOptions;
 use super::{CHECK, CheckId, Proxy, Timer, Turn};
 use crate::balance::BackendId;
 use crate::deadline::Deadline;
 use crate::h1::request::field_space;
 use crate::h1::response::ResponseHead;
-use crate::net::{Connect, Net, Readiness, Stream, Token};
+use crate::net::{Connect, Net, Readiness, Stream, Token, is_exhaustion};
 use crate::telemetry::Kind;
 use crate::wheel::TimerId;
 
@@ -111,8 +112,14 @@ impl<N: Net> Proxy<N> {
             path, target.authority
         )
         .into_bytes();
-        let Ok((stream, connect)) = turn.net.connect(address) else {
-            return self.judge(turn, server, false);
+        let (stream, connect) = loop {
+            match turn.net.connect(address) {
+                Ok(opened) => break opened,
+                Err(e) if is_exhaustion(&e) && self.make_way(turn) => {}
+                // What this machine lacks says nothing of the server.
+                Err(e) if is_ours(&e) => return,
+                Err(_) => return self.judge(turn, server, false),
+            }
         };
         let id = self.checks.insert(Check {
             server,
