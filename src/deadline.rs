@@ -41,6 +41,11 @@ impl Deadline {
         self.at
     }
 
+    /// Whether a timer is set, for who counts them.
+    pub fn is_armed(&self) -> bool {
+        self.armed.is_some()
+    }
+
     /// To be called when the timer has fired: whether the deadline has truly passed. If it had moved, the timer is
     /// set again.
     pub fn has_passed<P>(&mut self, wheel: &mut Wheel<P>, now: Instant, payload: P) -> bool {

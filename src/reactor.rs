@@ -124,6 +124,11 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         &mut self.net
     }
 
+    /// The network, for who only looks.
+    pub fn network(&self) -> &N {
+        &self.net
+    }
+
     /// How many deadlines are set.
     pub fn timers(&self) -> usize {
         self.timers.len()

@@ -6,11 +6,16 @@
 
 use std::time::Duration;
 
+use tidegate::balance::{AllOut, HealthOptions};
 use tidegate::batch::{FlushReason, QueueOptions, StrategyName};
 use tidegate::load::customers::Customer;
 use tidegate::net::Weather;
+use tidegate::proxy::CheckOptions;
 use tidegate::testbed::ClassifierOptions;
 use tidegate::world::{BatchingOutcome, BatchingPlan, BatchingWorld};
+
+/// So long that nobody is ever refused for it.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 const SEEDS: std::ops::Range<u64> = 1000..1200;
 
@@ -24,6 +29,13 @@ fn contract(seed: u64, strategy: StrategyName) -> BatchingPlan {
         duration: Duration::from_secs(30),
         queue: QueueOptions { strategy, ..QueueOptions::default() },
         classifier: ClassifierOptions::default(),
+        classifiers: 1,
+        timeout: PATIENCE,
+        patience: PATIENCE,
+        health: HealthOptions::OFF,
+        checks: None,
+        retry_budget: 0.2,
+        steered: false,
         weather: Weather { delay: (moment, moment), ..Weather::CALM },
     }
 }
@@ -103,6 +115,59 @@ fn everyone_gets_its_own_results_in_any_weather() {
             outcome.samples.len()
         );
     }
+}
+
+/// Classifiers that fail in every way, customers who leave, strategies that change: who is told 200 has its own results, nobody waits
+/// for ever, and nothing is left. As many seeds as SEEDS says (192).
+#[test]
+fn batches_that_fail_hurt_nobody_else() {
+    let milli = Duration::from_millis;
+    let seeds = std::env::var("SEEDS").map_or(192, |seeds| seeds.parse().expect("SEEDS: a whole number"));
+    let (mut served, mut asked) = (0, 0);
+    for seed in 0..seeds {
+        let bit = |n: u64| seed >> n & 1 == 1;
+        let strategy = StrategyName::ALL[(seed % 4) as usize];
+        let mut plan = ten_customers(seed, strategy);
+        plan.duration = Duration::from_secs(10);
+        plan.classifiers = 1 + seed % 3;
+        plan.timeout = if bit(2) { milli(400) } else { milli(3_000) };
+        plan.patience = if bit(3) { milli(250) } else { milli(5_000) };
+        plan.health = HealthOptions {
+            eject_after: (seed % 4) as u32,
+            eject_for: milli(100),
+            eject_for_most: milli(800),
+            eject_share: if bit(4) { 0.67 } else { 1.0 },
+            all_out: AllOut::ALL[usize::from(bit(1))],
+            slow_start: milli(if bit(5) { 300 } else { 0 }),
+        };
+        plan.checks = (seed % 5 < 2).then(|| CheckOptions {
+            path: "/docs".to_owned(),
+            interval: milli(90),
+            timeout: milli(40),
+            rise: 2,
+            fall: 2,
+        });
+        plan.retry_budget = [0.0, 0.2, 1.0][(seed % 3) as usize];
+        plan.steered = true;
+        plan.classifier.error_rate = if bit(0) { 0.1 } else { 0.0 };
+        plan.classifier.drop_results = if bit(1) { 0.1 } else { 0.0 };
+        plan.weather = Weather {
+            delay: (Duration::from_micros(1), Duration::from_micros(500)),
+            capacity: if bit(5) { 1_500 } else { 64 * 1024 },
+            short_writes: if bit(2) { 0.2 } else { 0.0 },
+            split_segments: if bit(3) { 0.2 } else { 0.0 },
+            refusals: if bit(4) { 0.1 } else { 0.0 },
+            resets: if bit(6) { 0.02 } else { 0.0 },
+            spurious: 0.1,
+            ..Weather::CALM
+        };
+        let outcome = run(&plan);
+        served += outcome.samples.iter().filter(|sample| sample.verdict.is_served()).count();
+        asked += outcome.samples.len();
+    }
+    println!("{asked} requests to batch, {served} served");
+    assert!(served * 4 > asked, "{served} of {asked} served: too few to say anything of");
+    assert!(served * 20 < asked * 19, "{served} of {asked} served: nothing has failed");
 }
 
 #[test]

@@ -3,15 +3,16 @@
 //! Here: the proxy's own account of its links, counters and deadlines, for the world that checks it after every step.
 //! Not on the hot path. Floor 3.
 
-use super::Proxy;
 use super::client::ClientState;
+use super::drain::Phase;
 use super::exchange::{Owner, ResponseSide};
 use super::rules::{self, Reading};
 use super::tunnel::Side;
 use super::upstream::UpstreamState;
-use crate::balance::BackendId;
+use super::{ExchangeId, Proxy};
+use crate::balance::{Availability, BackendId};
 use crate::net::{Net, VirtualNet};
-use crate::telemetry::Standing;
+use crate::telemetry::{Counters, Standing};
 use crate::time::Instant;
 
 impl<N: Net> Proxy<N> {
@@ -82,6 +83,7 @@ impl<N: Net> Proxy<N> {
         ensure(clients + exchanges + buffers == 0, || {
             format!("stopped with {clients} clients, {exchanges} exchanges, {buffers} buffers left")
         })?;
+        ensure(self.checks.is_empty(), || format!("stopped with {} checks under way", self.checks.len()))?;
         let carrying = self.upstreams.iter().filter(|(_, u)| u.state != UpstreamState::Idle).count();
         ensure(carrying == 0, || format!("stopped with {carrying} upstreams that are not idle"))
     }
@@ -114,6 +116,9 @@ impl<N: Net> Proxy<N> {
                     ensure(upstream.unsent.is_none() && upstream.pending.is_none(), || {
                         format!("upstream {id:?} is idle with bytes waiting")
                     })?;
+                    ensure(upstream.deadline.at() != Instant::NEVER, || {
+                        format!("upstream {id:?} is idle and has no deadline")
+                    })?;
                 }
                 UpstreamState::Connecting { exchange, .. }
                 | UpstreamState::Carrying(exchange)
@@ -132,6 +137,57 @@ impl<N: Net> Proxy<N> {
     fn check_seat(&self, server: BackendId, who: &str) -> Result<(), String> {
         let seat = &self.servers.seats[usize::from(server.0)];
         ensure(seat.standing != Standing::Gone, || format!("an {who} refers to {}, which is gone", seat.url))
+    }
+
+    /// Checks that as many timers are set as connections, checks and the rest account for: none is lost, and none is left
+    /// behind. `set`: by the reactor.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn check_timers(&self, set: usize) -> Result<(), String> {
+        let clients = self.clients.iter().filter(|(_, c)| c.deadline.is_armed()).count();
+        let upstreams = self.upstreams.iter().filter(|(_, u)| u.deadline.is_armed()).count();
+        let checks = self.checks.iter().filter(|(_, check)| check.deadline.is_armed()).count();
+        ensure(checks == self.checks.len(), || {
+            format!("{checks} of {} checks under way have a deadline", self.checks.len())
+        })?;
+        let queue = self.batching.as_ref().is_some_and(|batching| batching.is_armed());
+        let own = [self.flush_armed, self.door.is_paused(), queue].map(usize::from);
+        let known = clients + upstreams + checks + own.into_iter().sum::<usize>();
+        let (least, most) = match self.phase {
+            Phase::Serving => (known + self.checked_servers(), known + self.checked_servers()),
+            // The limit may have passed, and checks that fall due are made no more.
+            Phase::Draining | Phase::Forced => (known, known + self.checked_servers() + 1),
+        };
+        ensure((least..=most).contains(&set), || {
+            format!(
+                "{set} timers are set, from {least} to {most} are known: of {clients} clients, {upstreams} upstreams, \
+                 {checks} checks, flush, pause and queue {own:?}"
+            )
+        })
+    }
+
+    /// How many sockets it has open, the listener apart.
+    pub fn sockets(&self) -> usize {
+        self.clients.len() + self.upstreams.len() + self.checks.len()
+    }
+
+    /// The attempts under way, each by its exchange and its server.
+    pub fn attempts(&self) -> impl Iterator<Item = (ExchangeId, BackendId)> {
+        self.exchanges.iter().map(|(id, exchange)| (id, exchange.backend))
+    }
+
+    /// Whether each server may be chosen, and how often it was ejected. Who was removed is as one that is drained.
+    pub fn standing(&self) -> impl Iterator<Item = (Availability, u64)> {
+        self.servers.seats.iter().zip(self.servers.gauges()).map(|(seat, gauge)| match seat.standing {
+            Standing::Member(_) => (gauge.availability, gauge.ejected),
+            Standing::Removed | Standing::Gone => (Availability::Draining, gauge.ejected),
+        })
+    }
+
+    /// What it has counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// How many exchanges are in flight.

@@ -26,7 +26,7 @@ pub(super) struct Check<S> {
     request: Vec<u8>,
     sent: usize,
     received: Vec<u8>,
-    deadline: Deadline,
+    pub(super) deadline: Deadline,
 }
 
 /// What the checks of one server have found.
@@ -85,6 +85,11 @@ impl<N: Net> Proxy<N> {
                 check.deadline.disarm(turn.timers);
             }
         }
+    }
+
+    /// How many servers are to be checked.
+    pub(super) fn checked_servers(&self) -> usize {
+        self.findings.iter().filter(|findings| findings.due.is_some()).count()
     }
 
     fn check_options(&self, server: BackendId) -> Option<&CheckOptions> {

@@ -12,8 +12,13 @@ use crate::remote::Orders;
 impl<N: Net> Proxy<N> {
     /// The same, which another reactor commands: it wakes this one when a command waits.
     pub fn commanded_by(mut self, orders: Orders<N::Waker>) -> Proxy<N> {
-        self.orders = Some(orders);
+        self.obeys(orders);
         self
+    }
+
+    /// From now on another reactor commands it.
+    pub(crate) fn obeys(&mut self, orders: Orders<N::Waker>) {
+        self.orders = Some(orders);
     }
 
     /// Does what was asked for.

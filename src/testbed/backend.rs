@@ -56,7 +56,8 @@ pub struct Greetings {
 }
 
 impl Greetings {
-    pub(super) fn new(options: BackendOptions) -> Greetings {
+    /// The answers of a backend that is like this.
+    pub fn new(options: BackendOptions) -> Greetings {
         let BackendOptions { id, profile, seed, number, capacity, faults } = options;
         let draws = Draws::new(seed, number);
         Greetings {
@@ -76,7 +77,7 @@ impl Greetings {
 
 impl Greetings {
     /// Whether it is away at times.
-    pub(super) fn vanishes(&self) -> bool {
+    pub fn vanishes(&self) -> bool {
         !self.outages.is_empty()
     }
 }

@@ -4,6 +4,7 @@
 //! are (`mod.rs`, `batching.rs`). Floor 4.
 
 use crate::net::{Fabric, VirtualNet, Wake};
+use crate::proxy::Proxy;
 use crate::reactor::{Flow, Handler, Reactor};
 use crate::time::Instant;
 
@@ -53,6 +54,21 @@ impl<H: Handler<VirtualNet>> Acts for Actor<H> {
 
     fn stop(&mut self) {
         self.reactor.net().wake(Wake::StopSignal);
+    }
+}
+
+/// What must hold after each turn of a proxy.
+///
+/// # Errors
+/// What does not.
+pub(super) fn check_turn(proxy: &Actor<Proxy<VirtualNet>>) -> Result<(), String> {
+    proxy.handler.check()?;
+    if !proxy.stopped {
+        proxy.handler.check_timers(proxy.reactor.timers())?;
+    }
+    match (proxy.reactor.network().descriptors(), proxy.handler.sockets()) {
+        (open, known) if open == known => Ok(()),
+        (open, known) => Err(format!("{open} descriptors in use, {known} connections known")),
     }
 }
 

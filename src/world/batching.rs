@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::options;
+use super::plan::options;
 use super::stage::{Servers, Stage, StageOutcome, StagePlan};
+use crate::balance::HealthOptions;
 use crate::batch::QueueOptions;
 use crate::codec::{Shape, Shapes};
 use crate::load::customers::{Customer, CustomerSample, Customers, closed_loop, open_loop};
 use crate::load::{AtEnd, Plan, RequestId, Sample, Workload};
 use crate::net::Weather;
-use crate::proxy::{self, BatchOptions};
+use crate::proxy::{self, BatchOptions, CheckOptions};
 use crate::record::Record;
 use crate::telemetry::BatchingState;
 use crate::testbed::ClassifierOptions;
@@ -33,8 +34,22 @@ pub struct BatchingPlan {
     pub duration: Duration,
     /// How the proxy batches.
     pub queue: QueueOptions,
-    /// What the classifier is like.
+    /// What a classifier is like.
     pub classifier: ClassifierOptions,
+    /// How many there are.
+    pub classifiers: u64,
+    /// How long the proxy waits for one, and a request for a batch.
+    pub timeout: Duration,
+    /// How long a customer waits for an answer.
+    pub patience: Duration,
+    /// When the proxy ejects classifiers.
+    pub health: HealthOptions,
+    /// How the proxy checks them.
+    pub checks: Option<CheckOptions>,
+    /// Which share of the requests it may send to another one.
+    pub retry_budget: f64,
+    /// Whether somebody drains classifiers and changes strategies meanwhile.
+    pub steered: bool,
     /// How the links behave.
     pub weather: Weather,
 }
@@ -114,8 +129,9 @@ impl BatchingWorld {
             seed: plan.seed,
             weather: plan.weather.clone(),
             proxy: proxy_options(plan),
-            servers: Servers::Classifier(plan.classifier.clone()),
+            servers: Servers::Classifiers(classifiers(plan)),
             load: load(plan),
+            steered: plan.steered,
         };
         BatchingWorld { stage: Stage::new(stage, judge(plan)) }
     }
@@ -136,8 +152,11 @@ impl BatchingWorld {
     }
 }
 
-/// How long a customer waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// All alike, but each with its own chance.
+fn classifiers(plan: &BatchingPlan) -> Vec<ClassifierOptions> {
+    let number = |i| ClassifierOptions { seed: plan.classifier.seed + i, ..plan.classifier.clone() };
+    (0..plan.classifiers).map(number).collect()
+}
 
 fn load(plan: &BatchingPlan) -> Plan {
     let sources = match &plan.rates {
@@ -151,7 +170,7 @@ fn load(plan: &BatchingPlan) -> Plan {
         None => closed_loop(&plan.customers),
     };
     let (duration, at_end) = (plan.duration, AtEnd::Drain);
-    Plan { address: super::address(80), sources, timeout: PATIENCE, duration, at_end }
+    Plan { address: super::address(80), sources, timeout: plan.patience, duration, at_end }
 }
 
 fn judge(plan: &BatchingPlan) -> Judge {
@@ -165,11 +184,14 @@ fn proxy_options(plan: &BatchingPlan) -> proxy::Options {
         batching: Some(BatchOptions {
             classifiers: Vec::new(),
             queue: plan.queue.clone(),
-            classifier_timeout: PATIENCE,
-            queue_timeout: PATIENCE,
+            classifier_timeout: plan.timeout,
+            queue_timeout: plan.timeout,
             strategy_from_any: false,
             shapes: Shapes::new(vec![Shape::classify()]).expect("one shape"),
         }),
+        health: plan.health,
+        classifier_checks: plan.checks.clone(),
+        retry_budget: plan.retry_budget,
         ..options(Vec::new())
     }
 }

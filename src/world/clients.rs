@@ -4,19 +4,24 @@
 //! and judges what comes back: whole, and for the right request. Not here: the network they use (`net/virtual_net/`). Floor 4.
 
 mod answers;
+mod habits;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
+use super::plan::Plan;
 use super::requests::write_request;
 use super::tunnels::UserEnd;
 use crate::h1::body::BodyReader;
 use crate::net::{Fabric, Net, Readiness, Stream as _, Token, VirtualNet, Wake};
+use crate::proxy::HalfClose;
 use crate::reactor::{Flow, Handler};
 use crate::slots::{SlotId, Slots};
 use crate::time::Instant;
+
+use habits::{Habits, Parting};
 
 type Turn<'a> = crate::reactor::Turn<'a, VirtualNet, Timer>;
 type Stream = <VirtualNet as Net>::Stream;
@@ -73,18 +78,17 @@ struct Connection {
     user: usize,
     /// Not yet sent.
     out: VecDeque<u8>,
-    /// How many bytes at a time, if it sends slowly.
-    dribble: Option<usize>,
-    /// Reads only when told to.
-    slow_reader: bool,
+    sent: usize,
+    received: usize,
+    habits: Habits,
     asked: VecDeque<Asked>,
     input: Vec<u8>,
     body: Option<Answer>,
     /// It has become one.
     tunnel: Option<UserEnd>,
     readable: bool,
-    /// Leaves when this many bytes of the request are sent.
-    leaves: bool,
+    /// It has ended its side, and is to get an answer all the same.
+    owed: bool,
 }
 
 /// What the users have seen.
@@ -109,8 +113,13 @@ pub(super) struct Clients {
     fabric: Fabric,
     proxy: SocketAddr,
     behaviour: Behaviour,
-    /// No link loses anything.
+    half_close: HalfClose,
+    /// How long the proxy waits for anything.
+    timeout: Duration,
+    /// Nothing that is sent is lost.
     certain: bool,
+    /// Nobody has to make room for others.
+    roomy: bool,
     connections: Slots<Connection>,
     stopping: bool,
     /// Requests written so far: each carries its number.
@@ -120,13 +129,16 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Users of the proxy at `proxy`. `certain`: no link loses anything.
-    pub(super) fn new(fabric: Fabric, proxy: SocketAddr, behaviour: Behaviour, certain: bool) -> Clients {
+    /// Users of the proxy at `proxy`, as planned.
+    pub(super) fn new(fabric: Fabric, proxy: SocketAddr, plan: &Plan) -> Clients {
         Clients {
             fabric,
             proxy,
-            behaviour,
-            certain,
+            behaviour: plan.behaviour,
+            half_close: plan.half_close,
+            timeout: plan.timeout,
+            certain: plan.weather.resets == 0.0 && !plan.outages,
+            roomy: plan.has_room(),
             connections: Slots::default(),
             stopping: false,
             serial: 0,
@@ -162,19 +174,20 @@ impl Clients {
             turn.timers.insert(later, Timer::Start(user));
             return;
         };
-        let mixed = self.behaviour == Behaviour::Mixed;
+        let habits = Habits::draw(&self.fabric, self.behaviour, self.timeout);
         let id = self.connections.insert(Connection {
             stream,
             user,
             out: VecDeque::new(),
-            dribble: (mixed && self.fabric.draw(8) == 0).then(|| 1 + self.fabric.draw(400) as usize),
-            slow_reader: mixed && self.fabric.draw(8) == 0,
+            sent: 0,
+            received: 0,
+            habits,
             asked: VecDeque::new(),
             input: Vec::new(),
             body: None,
             tunnel: None,
             readable: false,
-            leaves: false,
+            owed: false,
         });
         self.ask(turn, id);
         if let Some(connection) = self.connections.get_mut(id) {
@@ -188,9 +201,9 @@ impl Clients {
         let now = turn.now();
         let draw = |below| if self.behaviour == Behaviour::Mixed { self.fabric.draw(below) } else { 0 };
         let (kind, pipelined, size) = (draw(14), 1 + draw(6) / 4, draw(40_000) as usize);
-        let leaves = draw(25) == 24;
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.leaves = leaves;
+        // What goes through a tunnel has an end of its own.
+        connection.habits.half_closes &= kind < 12;
         for _ in 0..pipelined {
             self.serial += 1;
             let tunnel = match kind {
@@ -220,9 +233,15 @@ impl Clients {
     fn write(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         loop {
             let Some(connection) = self.connections.get_mut(id) else { return };
+            if connection.habits.leaves == Some(Parting::Sending(connection.sent)) {
+                return self.leave(turn, id);
+            }
             let (front, _) = connection.out.as_slices();
-            let n = connection.dribble.unwrap_or(usize::MAX).min(front.len());
+            let n = connection.may_send(front.len());
             if n == 0 {
+                if connection.out.is_empty() && connection.habits.half_closes && !connection.owed {
+                    connection.owed = connection.stream.shutdown(Shutdown::Write).is_ok();
+                }
                 if connection.tunnel.as_mut().is_some_and(UserEnd::ends_now) {
                     // A link that is lost tells so when it is read.
                     let _ = connection.stream.shutdown(Shutdown::Write);
@@ -230,18 +249,15 @@ impl Clients {
                 return;
             }
             match connection.stream.write(&front[..n]) {
-                Ok(n) => drop(connection.out.drain(..n)),
+                Ok(n) => {
+                    connection.sent += n;
+                    drop(connection.out.drain(..n));
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 // What was answered before is still to be read.
                 Err(_) => return connection.out.clear(),
             }
-            if connection.leaves && (connection.out.is_empty() || connection.dribble.is_some()) {
-                if self.fabric.draw(2) == 0 {
-                    connection.stream.reset_on_close();
-                }
-                return self.close(turn, id);
-            }
-            if connection.dribble.is_some() {
+            if connection.habits.dribble.is_some() {
                 let later = turn.net.now() + Duration::from_millis(3);
                 turn.timers.insert(later, Timer::Continue(id));
                 return;
@@ -253,12 +269,15 @@ impl Clients {
         let mut block = [0; 4096];
         loop {
             let Some(connection) = self.connections.get_mut(id) else { return };
-            if !connection.readable {
+            if !connection.readable || turn.net.now() < connection.habits.asleep_until {
                 return;
             }
             match connection.stream.read(&mut block) {
                 Ok(0) => return self.ended(turn, id),
-                Ok(n) => connection.input.extend_from_slice(&block[..n]),
+                Ok(n) => {
+                    connection.received += n;
+                    connection.input.extend_from_slice(&block[..n]);
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     connection.readable = false;
                     return;
@@ -267,12 +286,26 @@ impl Clients {
             }
             self.take_answers(turn, id);
             let Some(connection) = self.connections.get_mut(id) else { return };
-            if connection.slow_reader {
-                let later = turn.net.now() + Duration::from_millis(20);
+            if connection.habits.leaves.is_some_and(|p| p.is_due(connection.received)) {
+                return self.leave(turn, id);
+            }
+            if let Some(rest) = connection.rests() {
+                let later = turn.net.now() + rest;
+                connection.habits.asleep_until = later;
                 turn.timers.insert(later, Timer::Continue(id));
                 return;
             }
         }
+    }
+
+    /// Leaves, with a reset or in good order.
+    fn leave(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        if self.fabric.draw(2) == 0
+            && let Some(connection) = self.connections.get(id)
+        {
+            connection.stream.reset_on_close();
+        }
+        self.close(turn, id);
     }
 
     fn ended(&mut self, turn: &mut Turn<'_>, id: SlotId) {
@@ -280,8 +313,13 @@ impl Clients {
             self.seen.tunnels += u64::from(tunnel.is_whole());
             tunnel.ended(self.certain).unwrap_or_else(|what| self.violate(what));
         }
-        if self.connections.get(id).is_some_and(|c| !c.asked.is_empty()) {
+        if let Some(connection) = self.connections.get(id).filter(|c| !c.asked.is_empty()) {
             self.seen.cut += 1;
+            let owed = connection.owed && self.half_close == HalfClose::Answer && self.certain && self.roomy;
+            // What was said is an answer, whole or not.
+            if owed && connection.received == 0 {
+                self.violate(format!("connection {id:?}: half-closed, and not answered"));
+            }
         }
         self.close(turn, id);
     }
@@ -290,6 +328,33 @@ impl Clients {
         let Some(connection) = self.connections.remove(id) else { return };
         let later = turn.now() + PAUSE;
         turn.timers.insert(later, Timer::Start(connection.user));
+    }
+}
+
+impl Connection {
+    /// How many of `waiting` bytes it sends now.
+    fn may_send(&self, waiting: usize) -> usize {
+        let mut most = self.habits.dribble.unwrap_or(usize::MAX).min(waiting);
+        if let Some(Parting::Sending(end)) = self.habits.leaves {
+            most = most.min(end.saturating_sub(self.sent));
+        }
+        if let Some(end) = self.habits.holds_back {
+            most = most.min(end.saturating_sub(self.sent));
+        }
+        most
+    }
+
+    /// How long it reads no more now.
+    fn rests(&mut self) -> Option<Duration> {
+        if let Some((_, long)) = self.habits.nap.take_if(|(after, _)| self.received >= *after) {
+            return Some(long);
+        }
+        self.habits.slow_reader.then_some(Duration::from_millis(20))
+    }
+
+    /// Whether another request may follow on it.
+    fn goes_on(&self) -> bool {
+        self.out.is_empty() && !self.habits.half_closes
     }
 }
 

@@ -7,95 +7,71 @@
 mod actor;
 mod batching;
 mod clients;
+mod judge;
+mod ledger;
 mod manners;
+mod plan;
 mod reloads;
 mod requests;
 mod stage;
+mod steering;
 mod tunnels;
 mod unruly;
+mod witness;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::balance::{HealthOptions, RoutingMode};
+use crate::balance::Availability;
 use crate::h1::request::Target;
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
-use crate::proxy::{self, Backend, ConnectionMode, HalfClose, Limits, Options, Proxy};
+use crate::proxy::{self, Proxy};
 use crate::record::Record;
-use crate::server::Control;
-use crate::telemetry::{Counters, Tap, tap};
-use crate::testbed::{self, BackendOptions, Profile, SimulatedBackend};
+use crate::server::{Control, Limits, Server};
+use crate::telemetry::{Tap, tap};
+use crate::testbed::{self, BackendOptions, Greetings};
 use crate::time::Instant;
 
-use actor::{Actor, Acts, close_down, wait};
+use actor::{Actor, Acts, check_turn, close_down, wait};
 use clients::Clients;
+use judge::Judge;
+use ledger::{Ledger, Repeats};
 use reloads::Reloads;
+use steering::Steering;
 use unruly::UnrulyBackend;
+use witness::Witness;
 
 pub use batching::{BatchingOutcome, BatchingPlan, BatchingWorld};
 pub use clients::{Behaviour, Seen};
+pub use plan::{Outcome, Plan};
 pub use stage::{Servers, Stage, StageOutcome, StagePlan};
 
 /// No unruly answer is longer.
 const LARGEST_ANSWER: usize = 100_000;
 
-/// What a world is made of.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// Equal seeds give equal runs.
-    pub seed: u64,
-    /// How the proxy chooses.
-    pub routing: RoutingMode,
-    /// Whether it keeps upstream connections.
-    pub connections: ConnectionMode,
-    /// One well-behaved backend each.
-    pub profiles: Vec<Profile>,
-    /// How many more backends do all that a backend should not.
-    pub unruly: usize,
-    /// How many users.
-    pub users: usize,
-    /// What they do.
-    pub behaviour: Behaviour,
-    /// What it means to the proxy that a user ends its side.
-    pub half_close: HalfClose,
-    /// How the links behave.
-    pub weather: Weather,
-    /// How many client connections the proxy has room for.
-    pub max_clients: usize,
-    /// How often the proxy gets other options, with other servers among those that there are; never without.
-    pub reloads: Option<Duration>,
-    /// How long the users keep asking.
-    pub duration: Duration,
-}
+/// What checks ask for.
+const CHECK_PATH: &str = "/check";
 
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// What the users have seen.
-    pub seen: Seen,
-    /// The proxy's records, in order.
-    pub records: Vec<Record>,
-    /// What the proxy has counted.
-    pub counters: Counters,
-    /// How many events it took.
-    pub steps: u64,
-    /// Equal for equal runs.
-    pub digest: u64,
-}
+const START: &str = "a fresh network has room";
 
 /// A system under way.
 pub struct World {
     fabric: Fabric,
     proxy: Actor<Proxy<VirtualNet>>,
-    backends: Vec<Actor<SimulatedBackend<VirtualNet>>>,
+    backends: Vec<Actor<Server<VirtualNet, Witness>>>,
     unruly: Vec<Actor<UnrulyBackend>>,
     clients: Actor<Clients>,
     reloads: Option<Reloads>,
+    steering: Option<Steering>,
+    judge: Judge,
+    ledger: Ledger,
     tap: Tap,
     records: Vec<Record>,
     steps: u64,
     end: Instant,
+    /// Within this time in calm weather these backends are to be usable.
+    recovery: (Duration, Vec<usize>),
     capacity: usize,
     traced: bool,
 }
@@ -104,56 +80,36 @@ impl World {
     /// Builds the system of `plan`; nothing has happened yet.
     pub fn new(plan: &Plan) -> World {
         let fabric = Fabric::new(plan.seed, plan.weather.clone());
-        let start = "a fresh network has room";
-        let backends: Vec<_> = (0u16..)
-            .zip(&plan.profiles)
-            .map(|(i, profile)| {
-                let net = fabric.net();
-                let listener = net.listen(address(81 + i)).expect(start);
-                let id = char::from(b'A' + (i % 26) as u8);
-                let backend = SimulatedBackend::new(
-                    BackendOptions::plain(id, profile.clone()),
-                    listener,
-                    address(81 + i),
-                    Arc::new(Control::default()),
-                );
-                let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);
-                actor.reactor.begin(|turn| actor.handler.open(turn)).expect(start);
-                actor
-            })
-            .collect();
-        let whole_segments = plan.weather.short_writes == 0.0
-            && plan.weather.split_segments == 0.0
-            && plan.weather.capacity >= LARGEST_ANSWER;
-        let unruly = (0u16..)
-            .take(plan.unruly)
-            .map(|i| {
-                let net = fabric.net();
-                let listener = net.listen(address(81 + plan.profiles.len() as u16 + i)).expect(start);
-                let backend = UnrulyBackend::new(fabric.clone(), listener, whole_segments);
-                let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);
-                actor.reactor.begin(|turn| actor.handler.open(turn)).expect(start);
-                actor
-            })
-            .collect();
+        let servers = plan.backends.len() + plan.unruly;
+        let ledger = Ledger::new(Repeats {
+            stale: plan.connections == proxy::ConnectionMode::Persistent || plan.reloads.is_some(),
+            reloads: plan.reloads.is_some(),
+            elsewhere: plan.retry_budget > 0.0,
+            certain: plan.weather.resets == 0.0,
+        });
+        let backends =
+            plan.backends.iter().enumerate().map(|(i, options)| witnessed(&fabric, &ledger, i, options));
+        let backends = backends.collect();
+        let unruly =
+            (plan.backends.len()..servers).map(|i| unruly_backend(&fabric, &ledger, i, plan)).collect();
         let net = fabric.net();
-        let listener = net.listen(address(80)).expect(start);
-        let servers = (81..).take(plan.profiles.len() + plan.unruly).map(backend).collect();
-        // Every other world is one in which all is told.
-        let traced = plan.seed.is_multiple_of(2);
-        let told = Options { explain: traced, trace: traced, run: plan.seed, ..options(servers) };
-        let (connections, routing, half_close) = (plan.connections, plan.routing, plan.half_close);
-        let mut options = Options { connections, routing, half_close, ..told };
-        options.limits.connections = plan.max_clients;
+        net.limit_descriptors(plan.descriptors);
+        let listener = net.listen(address(80)).expect(START);
+        let options = plan.options();
         let (recorder, tap) = tap(options.roster());
+        let steering = plan.steered.then(|| Steering::new(&fabric, &net, &options));
         let reloads = plan.reloads.map(|every| Reloads::new(plan.seed, every, options.clone()));
-        let proxy = Proxy::new(options, listener, recorder);
+        let mut proxy = Proxy::new(options, listener, recorder);
+        let steering = steering.map(|(steering, orders)| {
+            proxy.obeys(orders);
+            steering
+        });
+        let judge = Judge::new(plan.health, plan.retry_budget, &proxy);
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
-        proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(start);
-        let clients = Clients::new(fabric.clone(), address(80), plan.behaviour, plan.weather.resets == 0.0);
+        proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(START);
+        let clients = Clients::new(fabric.clone(), address(80), plan);
         let mut clients = Actor::new(fabric.net(), testbed::TICK_SHIFT, clients);
         clients.reactor.begin(|turn| clients.handler.start(turn, plan.users));
-        let end = Instant::ZERO + plan.duration;
         World {
             fabric,
             proxy,
@@ -161,12 +117,16 @@ impl World {
             unruly,
             clients,
             reloads,
+            steering,
+            judge,
+            ledger,
             tap,
             records: Vec::new(),
             steps: 0,
-            end,
+            end: Instant::ZERO + plan.duration,
+            recovery: plan.recovery(),
             capacity: plan.weather.capacity,
-            traced,
+            traced: plan.is_traced(),
         }
     }
 
@@ -178,12 +138,13 @@ impl World {
         let ran = self.run_to_end();
         ran.map_err(|what| self.place(&what))?;
         let (seen, digest) = (self.clients.handler.seen.clone(), self.digest());
-        let World { fabric, proxy, mut backends, mut unruly, tap, records, steps, .. } = self;
-        let counters = tap.counters();
+        let (counters, repeated) = (*self.proxy.handler.counters(), self.ledger.repeated());
+        let ejections = self.proxy.handler.standing().map(|(_, ejected)| ejected).sum();
+        let World { fabric, proxy, mut backends, mut unruly, records, steps, .. } = self;
         drop(proxy);
         let servers = backends.iter_mut().map(|b| b as &mut dyn Acts);
         close_down(&fabric, servers.chain(unruly.iter_mut().map(|b| b as &mut dyn Acts)).collect())?;
-        Ok(Outcome { seen, records, counters, steps, digest })
+        Ok(Outcome { seen, records, counters, repeated, ejections, steps, digest })
     }
 
     fn place(&self, what: &str) -> String {
@@ -195,6 +156,7 @@ impl World {
             self.step()?;
         }
         self.clients.handler.stop();
+        self.steering.iter_mut().for_each(Steering::stop);
         self.fabric.set_weather(Weather { capacity: self.capacity, ..Weather::CALM });
         let limit = self.fabric.now() + Duration::from_secs(300);
         while !(self.clients.handler.is_done() && self.proxy.handler.in_flight() == 0) {
@@ -206,6 +168,7 @@ impl World {
                 ));
             }
         }
+        self.recover()?;
         self.proxy.reactor.net().wake(Wake::StopSignal);
         while !self.proxy.stopped {
             self.step()?;
@@ -213,12 +176,38 @@ impl World {
                 return Err("the proxy does not stop".to_owned());
             }
         }
+        self.check_end()
+    }
+
+    /// In calm weather and with nothing else to do, checks bring every backend back that does well.
+    fn recover(&mut self) -> Result<(), String> {
+        let (within, well) = std::mem::take(&mut self.recovery);
+        let until = self.fabric.now() + within;
+        while self.fabric.now() < until {
+            self.step()?;
+        }
+        let standing: Vec<_> = self.proxy.handler.standing().collect();
+        match well.into_iter().find(|&index| standing[index].0 != Availability::Usable) {
+            Some(index) => {
+                Err(format!("backend {index} does well, and is still {}", standing[index].0.name()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_end(&mut self) -> Result<(), String> {
         self.take_records();
-        let (begun, recorded) = (self.proxy.handler.begun(), self.records.len() as u64);
-        // Without a backend there is a record, and no exchange.
-        let sent = self.records.iter().filter(|record| record.backend.is_some()).count() as u64;
-        if begun != sent {
-            return Err(format!("{begun} exchanges begun, {sent} recorded"));
+        let of_exchanges = self.records.iter().filter(|record| record.backend.is_some()).count() as u64;
+        let begun = self.proxy.handler.begun();
+        if begun != of_exchanges {
+            return Err(format!("{begun} exchanges begun, {of_exchanges} recorded"));
+        }
+        if let Some(record) = self.records.iter().find(|r| r.backend.is_none() && r.status != 503) {
+            return Err(format!("a record without a backend: {record:?}"));
+        }
+        let (recorded, asked) = (self.records.len() as u64, self.clients.handler.seen.sent);
+        if recorded > asked {
+            return Err(format!("{asked} requests, {recorded} recorded"));
         }
         if self.tap.traces() != if self.traced { recorded } else { 0 } {
             return Err(format!("{recorded} exchanges recorded, {} traced", self.tap.traces()));
@@ -233,7 +222,9 @@ impl World {
         let Actor { reactor, handler, .. } = &mut self.proxy;
         let changed = reactor.begin(|turn| handler.change(turn, options));
         changed.map_err(|refused| format!("a reload is refused: {refused}"))?;
-        self.proxy.handler.check()
+        self.judge.reload(&self.proxy.handler, now);
+        self.steering.iter_mut().for_each(Steering::forget);
+        check_turn(&self.proxy)
     }
 
     /// Lets everyone act who has something to do now; if nobody has, moves on to when somebody will.
@@ -243,8 +234,11 @@ impl World {
         self.reload(now)?;
         let mut acted = self.proxy.act(now)?;
         if acted {
-            self.proxy.handler.check()?;
+            self.check_proxy(now)?;
             self.take_records();
+        }
+        if let Some(steering) = &mut self.steering {
+            acted |= steering.act(now)?;
         }
         for backend in &mut self.backends {
             acted |= backend.act(now)?;
@@ -256,7 +250,9 @@ impl World {
             }
         }
         acted |= self.clients.act(now)?;
-        if let Some(violation) = self.clients.handler.seen.violation.take() {
+        if let Some(violation) =
+            self.clients.handler.seen.violation.take().or_else(|| self.ledger.violation())
+        {
             return Err(violation);
         }
         if acted {
@@ -265,7 +261,15 @@ impl World {
         self.proxy.handler.check_quiet()?;
         let servers = self.backends.iter().map(|b| b as &dyn Acts);
         let servers = servers.chain(self.unruly.iter().map(|b| b as &dyn Acts));
-        wait(&self.fabric, servers.chain([&self.proxy as &dyn Acts, &self.clients]))
+        let steering = self.steering.iter().map(|steering| steering as &dyn Acts);
+        wait(&self.fabric, servers.chain(steering).chain([&self.proxy as &dyn Acts, &self.clients]))
+    }
+
+    /// The proxy has had a turn.
+    fn check_proxy(&mut self, now: Instant) -> Result<(), String> {
+        check_turn(&self.proxy)?;
+        let drained = self.steering.as_ref().map(Steering::drained).unwrap_or_default();
+        self.judge.judge(&self.proxy.handler, drained, now)
     }
 
     fn take_records(&mut self) {
@@ -279,6 +283,42 @@ impl World {
             (digest ^ word).wrapping_mul(0x0100_0000_01b3)
         })
     }
+}
+
+/// Where the server number `index` is.
+fn address_of(index: usize) -> SocketAddr {
+    address(81 + index as u16)
+}
+
+/// A well-behaved backend, which notes what comes.
+fn witnessed(
+    fabric: &Fabric,
+    ledger: &Ledger,
+    index: usize,
+    options: &BackendOptions,
+) -> Actor<Server<VirtualNet, Witness>> {
+    let (net, at) = (fabric.net(), address_of(index));
+    let listener = net.listen(at).expect(START);
+    let witness =
+        Witness { greetings: Greetings::new(options.clone()), ledger: ledger.clone(), backend: index };
+    let vanishes = witness.greetings.vanishes();
+    let server = Server::serving(witness, Limits::default(), listener, Arc::new(Control::default()));
+    let server = if vanishes { server.vanishing(at) } else { server };
+    let mut actor = Actor::new(net, testbed::TICK_SHIFT, server);
+    actor.reactor.begin(|turn| actor.handler.open(turn)).expect(START);
+    actor
+}
+
+fn unruly_backend(fabric: &Fabric, ledger: &Ledger, index: usize, plan: &Plan) -> Actor<UnrulyBackend> {
+    let whole_segments = plan.weather.short_writes == 0.0
+        && plan.weather.split_segments == 0.0
+        && plan.weather.capacity >= LARGEST_ANSWER;
+    let net = fabric.net();
+    let listener = net.listen(address_of(index)).expect(START);
+    let backend = UnrulyBackend::new(fabric.clone(), ledger.clone(), listener, index, whole_segments);
+    let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);
+    actor.reactor.begin(|turn| actor.handler.open(turn, plan.outages)).expect(START);
+    actor
 }
 
 /// What the body of request `serial` consists of, and of its answer.
@@ -297,44 +337,4 @@ fn serial_of(target: Target<'_>) -> Option<u64> {
 /// Where the server at `port` is: 80 the proxy, from 81 on those behind it.
 fn address(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-}
-
-fn backend(port: u16) -> Backend {
-    Backend {
-        url: format!("http://backend:{port}"),
-        authority: format!("backend:{port}"),
-        addresses: vec![address(port)],
-    }
-}
-
-/// The proxy's usual options.
-fn options(backends: Vec<Backend>) -> Options {
-    let seconds = Duration::from_secs;
-    Options {
-        backends,
-        connections: ConnectionMode::Persistent,
-        routing: RoutingMode::RoundRobin,
-        sma_window: 3,
-        ewma_alpha: 0.2,
-        upstream_timeout: seconds(10),
-        connect_timeout: seconds(2),
-        header_timeout: seconds(10),
-        body_timeout: seconds(30),
-        idle_timeout: seconds(75),
-        pool_idle_timeout: seconds(60),
-        tunnel_idle_timeout: seconds(3600),
-        drain_timeout: seconds(30),
-        client_keepalive: true,
-        half_close: HalfClose::Answer,
-        batching: None,
-        request_ids: true,
-        run: 0,
-        explain: false,
-        trace: false,
-        limits: Limits { connections_per_client: 9_999, ..Limits::default() },
-        health: HealthOptions::OFF,
-        checks: None,
-        classifier_checks: None,
-        retry_budget: 0.2,
-    }
 }

@@ -7,8 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::actor::{Actor, Acts, nothing_left, stop, wait};
+use super::actor::{Actor, Acts, check_turn, nothing_left, stop, wait};
 use super::address;
+use super::judge::Judge;
+use super::steering::Steering;
 use crate::load::{self, Generator, Tally, Workload};
 use crate::net::{Fabric, Net, VirtualNet, Weather};
 use crate::proxy::{self, Backend, Proxy};
@@ -23,8 +25,8 @@ use crate::time::Instant;
 pub enum Servers {
     /// Backends, each with its name in rows.
     Backends(Vec<(String, BackendOptions)>),
-    /// One classifier, for which the proxy batches.
-    Classifier(ClassifierOptions),
+    /// Classifiers, for which the proxy batches.
+    Classifiers(Vec<ClassifierOptions>),
 }
 
 /// What a stage is made of.
@@ -40,6 +42,8 @@ pub struct StagePlan {
     pub servers: Servers,
     /// What the load does; the stage puts the proxy's address into it.
     pub load: load::Plan,
+    /// Whether somebody drains servers and changes strategies meanwhile, and the proxy is judged after each turn.
+    pub steered: bool,
 }
 
 /// What came of it.
@@ -74,6 +78,7 @@ struct House {
     limit: Instant,
     /// Turns of the proxy since it was checked last.
     unchecked: usize,
+    steered: Option<(Steering, Judge)>,
 }
 
 /// With so many requests in flight the proxy is checked after every turn, with twice as many after every other.
@@ -97,8 +102,14 @@ impl<W: Workload> Stage<W> {
         let net = fabric.net();
         let listener = net.listen(address(80)).expect(START);
         let (recorder, tap) = tap(options.roster());
-        let drain = options.drain_timeout;
-        let mut proxy = Actor::new(net, proxy::TICK_SHIFT, Proxy::new(options, listener, recorder));
+        let (drain, health, retries) = (options.drain_timeout, options.health, options.retry_budget);
+        let steering = plan.steered.then(|| Steering::new(&fabric, &net, &options));
+        let mut proxy = Proxy::new(options, listener, recorder);
+        let steered = steering.map(|(steering, orders)| {
+            proxy.obeys(orders);
+            (steering, Judge::new(health, retries, &proxy))
+        });
+        let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(START);
 
         let load = load::Plan { address: address(80), ..plan.load };
@@ -106,7 +117,8 @@ impl<W: Workload> Stage<W> {
         let generator = Generator::new(load, workload, Arc::default());
         let mut load = Actor::new(fabric.net(), load::TICK_SHIFT, generator);
         load.reactor.begin(|turn| load.handler.open(turn));
-        Stage { house: House { fabric, proxy, servers, tap, records: Vec::new(), limit, unchecked: 0 }, load }
+        let (records, unchecked) = (Vec::new(), 0);
+        Stage { house: House { fabric, proxy, servers, tap, records, limit, unchecked, steered }, load }
     }
 
     /// Runs until the load is over; then everything stops, and nothing may be left. `go_on` is asked now and then, with the
@@ -152,9 +164,12 @@ impl House {
         }
         let mut acted = self.proxy.act(now)?;
         if acted {
-            self.check()?;
+            self.check(now)?;
             let records = &mut self.records;
             self.tap.take(|record| records.push(record));
+        }
+        if let Some((steering, _)) = &mut self.steered {
+            acted |= steering.act(now)?;
         }
         for server in &mut self.servers {
             acted |= server.act(now)?;
@@ -168,18 +183,22 @@ impl House {
         }
         self.check_quiet()?;
         let servers = self.servers.iter().map(|server| &**server);
-        let all = servers.chain([&self.proxy as &dyn Acts]).chain(load.as_deref());
+        let steering = self.steered.iter().map(|(steering, _)| steering as &dyn Acts);
+        let all = servers.chain(steering).chain([&self.proxy as &dyn Acts]).chain(load.as_deref());
         wait(&self.fabric, all)
     }
 
     /// Looks for what must not be: often while little is in flight, and rarely while much is, as each look is at all of it.
-    fn check(&mut self) -> Result<(), String> {
+    fn check(&mut self, now: Instant) -> Result<(), String> {
+        if let Some((steering, judge)) = &mut self.steered {
+            judge.judge(&self.proxy.handler, steering.drained(), now)?;
+        }
         self.unchecked += 1;
         if self.unchecked * FLIGHTS_A_CHECK < self.proxy.handler.in_flight() {
             return Ok(());
         }
         self.unchecked = 0;
-        self.proxy.handler.check()
+        check_turn(&self.proxy)
     }
 
     fn check_quiet(&mut self) -> Result<(), String> {
@@ -188,6 +207,9 @@ impl House {
 
     /// Stops the proxy, and lets it come to its end.
     fn drain(&mut self) -> Result<(), String> {
+        if let Some((steering, _)) = &mut self.steered {
+            steering.stop();
+        }
         self.proxy.stop();
         while !self.proxy.has_stopped() {
             self.step(None)?;
@@ -213,11 +235,16 @@ fn serve(fabric: &Fabric, servers: Servers) -> (Vec<Box<dyn Acts>>, Vec<Backend>
                 (started(net, backend), known(name, port))
             })
             .unzip(),
-        Servers::Classifier(options) => {
-            let (net, listener) = listen(fabric, 81);
-            let classifier = SimulatedClassifier::new(options, listener, Arc::default());
-            (vec![started(net, classifier)], vec![known("classifier".to_owned(), 81)])
-        }
+        Servers::Classifiers(classifiers) => (81..)
+            .zip(classifiers)
+            .map(|(port, options)| {
+                let (net, listener) = listen(fabric, port);
+                let classifier = SimulatedClassifier::new(options, listener, Arc::default());
+                let name =
+                    if port == 81 { "classifier".to_owned() } else { format!("classifier{}", port - 80) };
+                (started(net, classifier), known(name, port))
+            })
+            .unzip(),
     }
 }
 

@@ -2,20 +2,24 @@
 //!
 //! Here: [`UnrulyBackend`], which answers in every way that a real backend should not: in drops, too early, too much,
 //! half, not at all. It judges what it is sent: whole bodies, and no request on a connection that it has spoilt. Not
-//! here: what it says (`manners.rs`), the well-behaved ones (`testbed/`). Floor 4.
+//! here: what it says (`manners.rs`), when it is not there (`unruly/presence.rs`), the well-behaved ones (`testbed/`). Floor 4.
+
+mod presence;
+mod request;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use super::manners::{MANNERS, Manner, answer_bytes};
+use super::ledger::Ledger;
+use super::letter;
+use super::manners::{MANNERS, Manner, answer_bytes, check_answer};
 use super::tunnels::{BackendEnd, Next};
-use super::{letter, serial_of};
-use crate::h1::body::BodyReader;
-use crate::h1::request::{RequestHead, field_space};
 use crate::net::{Accepted, Door, Fabric, Net, Readiness, Stream as _, Token, VirtualNet, Wake};
 use crate::reactor::{Flow, Handler};
 use crate::slots::{SlotId, Slots};
+
+use request::{Asked, parse};
 
 type Turn<'a> = crate::reactor::Turn<'a, VirtualNet, Timer>;
 type Stream = <VirtualNet as Net>::Stream;
@@ -31,6 +35,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
     Keep,
+    /// Not another word.
+    Silence,
     Close,
     Reset,
 }
@@ -42,17 +48,8 @@ pub(super) enum Timer {
     Drop(SlotId),
     LateWord(SlotId),
     Accept,
-}
-
-/// The request being read.
-struct Asked {
-    body: BodyReader,
-    serial: u64,
-    manner: Manner,
-    to_head: bool,
-    /// How many bytes will come through the tunnel that it asks for.
-    tunnel: Option<usize>,
-    answered: bool,
+    /// It goes or comes back.
+    Presence,
 }
 
 struct Connection {
@@ -72,6 +69,12 @@ struct Connection {
 /// A server that does what servers should not.
 pub(super) struct UnrulyBackend {
     fabric: Fabric,
+    ledger: Ledger,
+    /// Its position in the proxy's configuration.
+    index: usize,
+    /// It passes its checks.
+    well: bool,
+    stopping: bool,
     door: Door<<VirtualNet as Net>::Listener>,
     connections: Slots<Connection>,
     /// Whether what is written at once arrives at once.
@@ -84,15 +87,30 @@ impl UnrulyBackend {
     /// Will accept from `listener`. `whole_segments`: the network does not cut what is written at once.
     pub(super) fn new(
         fabric: Fabric,
+        ledger: Ledger,
         listener: <VirtualNet as Net>::Listener,
+        index: usize,
         whole_segments: bool,
     ) -> UnrulyBackend {
         let door = Door::new(listener);
-        UnrulyBackend { fabric, door, connections: Slots::default(), whole_segments, violation: None }
+        UnrulyBackend {
+            fabric,
+            ledger,
+            index,
+            well: true,
+            stopping: false,
+            door,
+            connections: Slots::default(),
+            whole_segments,
+            violation: None,
+        }
     }
 
-    /// Begins to accept.
-    pub(super) fn open(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
+    /// Begins to accept. `vanishes`: at times.
+    pub(super) fn open(&mut self, turn: &mut Turn<'_>, vanishes: bool) -> io::Result<()> {
+        if vanishes {
+            self.stay(turn);
+        }
         self.door.register(turn.net, DOOR)
     }
 
@@ -190,6 +208,9 @@ impl UnrulyBackend {
             return false;
         }
         connection.input.drain(..len);
+        if !asked.is_check {
+            self.ledger.arrived(asked.serial, asked.idempotent, self.index);
+        }
         connection.asked = Some(asked);
         if manner == Manner::Early {
             self.answer(turn, id);
@@ -227,6 +248,16 @@ impl UnrulyBackend {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Some(asked) = &mut connection.asked else { return };
         asked.answered = true;
+        if asked.is_check {
+            return self.answer_check(turn, id, draw);
+        }
+        if asked.manner == Manner::Twice && !self.whole_segments {
+            // The rest of it could come with the connection's next request: nobody could tell whose it is.
+            asked.manner = Manner::Surplus;
+        }
+        if !matches!(asked.manner, Manner::Hangup | Manner::Silence) && !connection.stream.is_lost() {
+            self.ledger.answered(asked.serial, self.index);
+        }
         if let Some(total) = asked.tunnel {
             connection.tunnel = BackendEnd::answer(asked.serial, total, draw, &mut connection.out);
             // A 101 to another protocol makes the connection useless.
@@ -237,15 +268,26 @@ impl UnrulyBackend {
         connection.after = match asked.manner {
             Manner::UntilClose | Manner::CutHead | Manner::CutBody | Manner::Hangup => After::Close,
             Manner::ResetBody => After::Reset,
+            Manner::Silence | Manner::StallHead | Manner::StallBody => After::Silence,
             _ => After::Keep,
         };
-        connection.spoilt |= matches!(asked.manner, Manner::Surplus | Manner::Brimful);
+        connection.spoilt |= matches!(asked.manner, Manner::Surplus | Manner::Brimful | Manner::Twice);
         if asked.manner == Manner::LateWord {
             let later = turn.net.now() + PAUSE;
             turn.timers.insert(later, Timer::LateWord(id));
         }
         let bytes = answer_bytes(asked.manner, asked.serial, asked.to_head, size);
         connection.out.extend(bytes);
+        self.write(turn, id);
+    }
+
+    /// Answers a check, as well as it is; now and then it changes.
+    fn answer_check(&mut self, turn: &mut Turn<'_>, id: SlotId, draw: u64) {
+        self.well ^= draw.is_multiple_of(6);
+        let (bytes, closes) = check_answer(self.well, draw / 6);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.out.extend(bytes);
+        connection.after = if closes { After::Close } else { After::Silence };
         self.write(turn, id);
     }
 
@@ -291,7 +333,7 @@ impl UnrulyBackend {
         }
         let Some(connection) = self.connections.get(id) else { return };
         match connection.after {
-            After::Keep => {}
+            After::Keep | After::Silence => {}
             After::Close => drop(self.connections.remove(id)),
             After::Reset => {
                 connection.stream.reset_on_close();
@@ -299,21 +341,6 @@ impl UnrulyBackend {
             }
         }
     }
-}
-
-/// A request head and its length, if it is whole.
-fn parse(bytes: &[u8], manner: Manner) -> Result<Option<(usize, Asked)>, String> {
-    let mut space = field_space();
-    let head = RequestHead::parse(bytes, &mut space);
-    let Some(head) = head.map_err(|e| format!("the proxy sent a malformed head: {e}"))? else {
-        return Ok(None);
-    };
-    let serial = serial_of(head.target).ok_or_else(|| format!("a request for {:?}", head.target))?;
-    let body = BodyReader::new(head.body);
-    let total = head.fields.iter().find(|f| f.name == "X-Total").map(|f| String::from_utf8_lossy(f.value));
-    let tunnel = total.filter(|_| head.asks_for_websocket()).and_then(|total| total.parse().ok());
-    let to_head = head.is_head();
-    Ok(Some((head.len, Asked { body, serial, manner, to_head, tunnel, answered: false })))
 }
 
 impl Handler<VirtualNet> for UnrulyBackend {
@@ -349,17 +376,19 @@ impl Handler<VirtualNet> for UnrulyBackend {
                 self.door.resume();
                 self.accept(turn);
             }
+            Timer::Presence => self.come_or_go(turn),
         }
     }
 
     fn woken(&mut self, _turn: &mut Turn<'_>, wake: Wake) {
         if wake == Wake::StopSignal {
+            self.stopping = true;
             self.door.shut();
             self.connections = Slots::default();
         }
     }
 
     fn turn_ended(&mut self, _turn: &mut Turn<'_>) -> Flow {
-        if self.door.is_shut() { Flow::Stop } else { Flow::Continue }
+        if self.stopping { Flow::Stop } else { Flow::Continue }
     }
 }

@@ -26,13 +26,14 @@ pub fn play(study: &Study, run: Run, watcher: &mut Watcher<'_>) -> Result<Outcom
     let (servers, backends) = match &study.servers {
         Servers::Backends(all) => (world::Servers::Backends(study.servers.backends(run.seed)), all.len()),
         Servers::Classifier(options) => {
-            (world::Servers::Classifier(ClassifierOptions { seed: run.seed, ..options.clone() }), 0)
+            let options = ClassifierOptions { seed: run.seed, ..options.clone() };
+            (world::Servers::Classifiers(vec![options]), 0)
         }
     };
     let recent = recent();
     let observer = Observer::new(asker, backends == 0, backends, recent.clone());
     let proxy = study.variants[run.variant].options.clone();
-    let plan = StagePlan { seed: run.seed, weather: Weather::CALM, proxy, servers, load };
+    let plan = StagePlan { seed: run.seed, weather: Weather::CALM, proxy, servers, load, steered: false };
     let whole = study.run_time();
     let mut passed = Duration::ZERO;
     watcher.begin();

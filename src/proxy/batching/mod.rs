@@ -113,6 +113,11 @@ impl Batching {
         before
     }
 
+    /// Whether a timer is set for the queue.
+    pub(super) fn is_armed(&self) -> bool {
+        self.wake.is_armed()
+    }
+
     /// Nothing is waited for any more.
     pub(super) fn drain(&mut self) {
         self.queue.drain();

@@ -8,6 +8,7 @@ use crate::h1::body::BodyReader;
 use crate::h1::request::field_space;
 use crate::h1::response::ResponseHead;
 use crate::slots::SlotId;
+use crate::world::clients::habits::Parting;
 use crate::world::letter;
 
 impl Clients {
@@ -42,7 +43,9 @@ impl Clients {
                 return self.violate(format!("connection {id:?}: an answer to no request: {extra}"));
             };
             let mut space = field_space();
-            match ResponseHead::parse(&connection.input, asked.to_head, &mut space) {
+            // Of a request that has not come whole nobody knows the method.
+            let to_head = asked.to_head && !connection.input.starts_with(b"HTTP/1.1 408 ");
+            match ResponseHead::parse(&connection.input, to_head, &mut space) {
                 Ok(None) => return,
                 Ok(Some(head)) => {
                     let (len, status, body) = (head.len, head.status, head.body);
@@ -54,6 +57,9 @@ impl Clients {
                     let letter = serial.map(|_| letter(asked.serial));
                     if body == BodyLength::UntilClose {
                         return self.violate(format!("connection {id:?}: an answer without length"));
+                    }
+                    if head.fields.iter().any(|f| f.name == "X-Poison") {
+                        return self.violate(format!("connection {id:?}: a malformed answer was passed on"));
                     }
                     let switch = head.switches_to_websocket();
                     let promised = head.fields.iter().any(|f| f.name == "X-Promised");
@@ -73,14 +79,21 @@ impl Clients {
 
     /// A 101 has come.
     fn granted(&mut self, id: SlotId, switch: bool, promised: bool) {
-        let leaves = self.fabric.draw(4) == 0;
+        let (leaves, size) = (self.fabric.draw(4) == 0, self.fabric.draw(2_000) as usize);
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Some(mut tunnel) = connection.asked.pop_front().and_then(|asked| asked.tunnel).filter(|_| switch)
         else {
             return self.violate(format!("connection {id:?}: a 101 that nobody asked for"));
         };
-        connection.leaves = leaves;
+        if leaves {
+            let (sent, more) = (connection.sent, connection.out.len() + size);
+            connection.habits.leaves = Some(Parting::Sending(sent + more));
+        }
+        // Who does not read for long is not waited for.
+        let promised = promised && connection.habits.nap.is_none();
         tunnel.granted(promised, &mut connection.out);
+        // What it does not send would not come back.
+        connection.habits.holds_back = None;
         connection.tunnel = Some(tunnel);
     }
 
@@ -100,7 +113,8 @@ impl Clients {
             return;
         }
         let hasty = asked.tunnel.is_some_and(|tunnel| tunnel.is_hasty());
-        if self.stopping || hasty {
+        let goes_on = connection.goes_on();
+        if self.stopping || hasty || !goes_on {
             return self.close(turn, id);
         }
         self.ask(turn, id);

@@ -1,0 +1,163 @@
+//! What a world is made of, and what comes of it.
+//!
+//! Here: [`Plan`], [`Outcome`], and what the proxy of a world is told. Not here: the world itself (`mod.rs`). Floor 4.
+
+use std::time::Duration;
+
+use super::address;
+use super::clients::{Behaviour, Seen};
+use crate::balance::{HealthOptions, RoutingMode};
+use crate::net::Weather;
+use crate::proxy::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options};
+use crate::record::Record;
+use crate::telemetry::Counters;
+use crate::testbed::BackendOptions;
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Equal seeds give equal runs.
+    pub seed: u64,
+    /// How the proxy chooses.
+    pub routing: RoutingMode,
+    /// Whether it keeps upstream connections.
+    pub connections: ConnectionMode,
+    /// Those that behave well, but for their faults.
+    pub backends: Vec<BackendOptions>,
+    /// How many more backends do all that a backend should not.
+    pub unruly: usize,
+    /// Whether those vanish at times, and come back.
+    pub outages: bool,
+    /// How many users.
+    pub users: usize,
+    /// What they do.
+    pub behaviour: Behaviour,
+    /// What it means to the proxy that a user ends its side.
+    pub half_close: HalfClose,
+    /// How the links behave.
+    pub weather: Weather,
+    /// How many client connections the proxy has room for.
+    pub max_clients: usize,
+    /// How many descriptors it has for connections.
+    pub descriptors: usize,
+    /// When it ejects backends.
+    pub health: HealthOptions,
+    /// How it checks them.
+    pub checks: Option<CheckOptions>,
+    /// Which share of the requests it may send to another backend.
+    pub retry_budget: f64,
+    /// How long it waits for a response, or for a request head; for a body three times as long.
+    pub timeout: Duration,
+    /// Whether somebody drains backends and changes modes meanwhile.
+    pub steered: bool,
+    /// How often the proxy gets other options, with other servers among those that there are; never without.
+    pub reloads: Option<Duration>,
+    /// How long the users keep asking.
+    pub duration: Duration,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What the users have seen.
+    pub seen: Seen,
+    /// The proxy's records, in order.
+    pub records: Vec<Record>,
+    /// What the proxy has counted.
+    pub counters: Counters,
+    /// How many requests came to a backend that were not new.
+    pub repeated: u64,
+    /// How often a backend was ejected.
+    pub ejections: u64,
+    /// How many events it took.
+    pub steps: u64,
+    /// Equal for equal runs.
+    pub digest: u64,
+}
+
+impl Plan {
+    /// What the proxy is told.
+    pub(super) fn options(&self) -> Options {
+        let servers = (81..).take(self.backends.len() + self.unruly).map(backend).collect();
+        let mut options = Options {
+            connections: self.connections,
+            routing: self.routing,
+            half_close: self.half_close,
+            explain: self.is_traced(),
+            trace: self.is_traced(),
+            run: self.seed,
+            health: self.health,
+            checks: self.checks.clone(),
+            retry_budget: self.retry_budget,
+            upstream_timeout: self.timeout,
+            header_timeout: self.timeout,
+            body_timeout: self.timeout * 3,
+            ..options(servers)
+        };
+        options.limits.connections = self.max_clients;
+        options
+    }
+
+    /// How soon checks bring backends back in calm weather, and which: those that have no faults.
+    pub(super) fn recovery(&self) -> (Duration, Vec<usize>) {
+        match &self.checks {
+            Some(checks) if self.reloads.is_none() => {
+                let well = (0..self.backends.len()).filter(|&i| self.backends[i].faults.is_empty());
+                (checks.interval * (checks.rise + 2) + checks.timeout, well.collect())
+            }
+            _ => (Duration::ZERO, Vec::new()),
+        }
+    }
+
+    /// Whether the proxy has a place for every user, so that nobody has to make room.
+    pub(super) fn has_room(&self) -> bool {
+        self.max_clients > 2 * self.users
+            && self.descriptors == usize::MAX
+            && self.weather.accept_errors == 0.0
+    }
+
+    /// Every other world is one in which all is told.
+    pub(super) const fn is_traced(&self) -> bool {
+        self.seed.is_multiple_of(2)
+    }
+}
+
+fn backend(port: u16) -> Backend {
+    Backend {
+        url: format!("http://backend:{port}"),
+        authority: format!("backend:{port}"),
+        addresses: vec![address(port)],
+    }
+}
+
+/// The proxy's usual options.
+pub(super) fn options(backends: Vec<Backend>) -> Options {
+    let seconds = Duration::from_secs;
+    Options {
+        backends,
+        connections: ConnectionMode::Persistent,
+        routing: RoutingMode::RoundRobin,
+        sma_window: 3,
+        ewma_alpha: 0.2,
+        upstream_timeout: seconds(10),
+        connect_timeout: seconds(2),
+        header_timeout: seconds(10),
+        body_timeout: seconds(30),
+        idle_timeout: seconds(75),
+        pool_idle_timeout: seconds(60),
+        tunnel_idle_timeout: seconds(3600),
+        drain_timeout: seconds(30),
+        client_keepalive: true,
+        half_close: HalfClose::Answer,
+        batching: None,
+        request_ids: true,
+        run: 0,
+        explain: false,
+        trace: false,
+        limits: Limits { connections_per_client: 9_999, ..Limits::default() },
+        health: HealthOptions::OFF,
+        checks: None,
+        classifier_checks: None,
+        retry_budget: 0.2,
+    }
+}
