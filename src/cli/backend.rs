@@ -36,7 +36,7 @@ pub(super) struct BackendArgs {
     listen: Option<SocketAddr>,
 
     /// How long answers take: milliseconds used in turn, such as 10,15,20,400x3, or constant:MS, uniform:MS-MS,
-    /// lognormal:MEDIAN,SIGMA, percentiles:0=MS,50=MS,...,100=MS [default: that of its id]
+    /// exponential:MEAN, lognormal:MEDIAN,SIGMA, percentiles:0=MS,50=MS,...,100=MS [default: that of its id]
     #[arg(long, value_name = "PROFILE", value_parser = parse::<Profile>)]
     profile: Option<Profile>,
 
@@ -44,8 +44,8 @@ pub(super) struct BackendArgs {
     #[arg(long, value_name = "N", value_parser = parse::<Count>)]
     capacity: Option<Count>,
 
-    /// What goes wrong, repeatable: stall, slow:xFACTOR, error:SHARE, reset:SHARE or refuse, then from=TIME (since the
-    /// start), for=TIME and, to come again, every=TIME; an error also after=TIME
+    /// What goes wrong, repeatable: stall, slow:xFACTOR, throttle:xFACTOR, error:SHARE, reset:SHARE or refuse, then from=TIME
+    /// (since the start), for=TIME and, to come again, every=TIME; an error also after=TIME
     #[arg(long, value_name = "FAULT", value_parser = parse::<Fault>)]
     fault: Vec<Fault>,
 

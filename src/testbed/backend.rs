@@ -56,7 +56,7 @@ pub struct Greetings {
 }
 
 impl Greetings {
-    /// The answers of a backend that is like this.
+    /// What a backend of these options does, which begins at the clock's beginning.
     pub fn new(options: BackendOptions) -> Greetings {
         let BackendOptions { id, profile, seed, number, capacity, faults } = options;
         let draws = Draws::new(seed, number);
@@ -76,6 +76,20 @@ impl Greetings {
 }
 
 impl Greetings {
+    /// Takes in a request that comes at `now`, not before those that came earlier, and decides what becomes of it.
+    pub fn take(&mut self, now: Instant) -> Greeting {
+        let n = self.arrived;
+        self.arrived += 1;
+        let fate = self.faults.fate(now - self.started, n);
+        let latency = match fate {
+            Fate::Error(Some(after)) => after,
+            Fate::Answer | Fate::Error(None) | Fate::Reset => self.profile.step(n, self.draws),
+        };
+        let (faults, started) = (&self.faults, self.started);
+        let due = self.workers.take_until(now, |begin| started + faults.end_of(begin - started, latency));
+        Greeting { fate, latency, due }
+    }
+
     /// Whether it is away at times.
     pub fn vanishes(&self) -> bool {
         !self.outages.is_empty()
@@ -87,6 +101,23 @@ pub struct Greeting {
     fate: Fate,
     latency: Duration,
     due: Instant,
+}
+
+impl Greeting {
+    /// When it is answered.
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// How long it takes when nothing slows it and nobody is before it.
+    pub fn service_time(&self) -> Duration {
+        self.latency
+    }
+
+    /// Whether it is answered with an error, or not at all.
+    pub fn is_error(&self) -> bool {
+        self.fate != Fate::Answer
+    }
 }
 
 impl Service for Greetings {
@@ -107,16 +138,7 @@ impl Service for Greetings {
 
     /// The latency counts from here, however long the body takes.
     fn head(&mut self, _head: &RequestHead<'_, '_>, now: Instant) -> Greeting {
-        let n = self.arrived;
-        self.arrived += 1;
-        let fate = self.faults.fate(now - self.started, n);
-        let latency = match fate {
-            Fate::Error(Some(after)) => after,
-            Fate::Answer | Fate::Error(None) | Fate::Reset => self.profile.step(n, self.draws),
-        };
-        let (faults, started) = (&self.faults, self.started);
-        let due = self.workers.take_until(now, |begin| started + faults.end_of(begin - started, latency));
-        Greeting { fate, latency, due }
+        self.take(now)
     }
 
     fn wants_body(_asked: &Greeting) -> bool {

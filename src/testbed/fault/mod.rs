@@ -34,6 +34,11 @@ pub enum FaultKind {
         /// Above 0; below 1 it is faster.
         factor: f64,
     },
+    /// All work goes so many times as slow while it lasts.
+    Throttle {
+        /// At least 1.
+        factor: f64,
+    },
     /// A share of the requests that come is answered 500.
     Error {
         /// From 0 to 1.
@@ -111,7 +116,7 @@ impl Faults {
     }
 
     /// When work is done that begins at `begin` and takes `work` when all is well: longer by what slows it when it begins, and by
-    /// all stalls on the way.
+    /// all stalls and throttles on the way.
     pub(super) fn end_of(&self, begin: Duration, work: Duration) -> Duration {
         if self.all.is_empty() {
             return begin + work;
@@ -128,23 +133,39 @@ impl Faults {
         let mut at = begin;
         // Stalls that leave no time between them end nothing; after an hour it is over in any case.
         while at - begin < LONGEST {
-            if let Some(end) = self.stalls().filter_map(|stall| stall.until(at)).max() {
-                at = end;
+            let Some(factor) = self.factor(at) else {
+                at = self.next_change(at).unwrap_or(begin + LONGEST);
                 continue;
-            }
-            match self.stalls().filter_map(|stall| stall.next(at)).min() {
-                Some(next) if next < at + left => {
-                    left -= next - at;
-                    at = next;
+            };
+            let needed = if factor == 1.0 { left } else { left.mul_f64(factor).min(LONGEST) };
+            match self.next_change(at) {
+                Some(change) if change < at + needed => {
+                    let passed = change - at;
+                    let done = if factor == 1.0 { passed } else { passed.div_f64(factor) };
+                    left = left.saturating_sub(done);
+                    at = change;
                 }
-                _ => return at + left,
+                _ => return at + needed,
             }
         }
         at
     }
 
-    fn stalls(&self) -> impl Iterator<Item = &Fault> {
-        self.all.iter().filter(|fault| fault.kind == FaultKind::Stall)
+    /// How many times as long work takes at `at`; `None` while time stands still.
+    fn factor(&self, at: Duration) -> Option<f64> {
+        let now = self.of_work().filter(|fault| fault.until(at).is_some());
+        now.map(|fault| if let FaultKind::Throttle { factor } = fault.kind { Some(factor) } else { None })
+            .product()
+    }
+
+    /// When a stall or a throttle begins or ends next after `at`.
+    fn next_change(&self, at: Duration) -> Option<Duration> {
+        self.of_work().filter_map(|fault| fault.until(at).or_else(|| fault.next(at))).min()
+    }
+
+    /// Those that change how fast work goes while they last.
+    fn of_work(&self) -> impl Iterator<Item = &Fault> {
+        self.all.iter().filter(|fault| matches!(fault.kind, FaultKind::Stall | FaultKind::Throttle { .. }))
     }
 }
 
@@ -181,6 +202,16 @@ mod tests {
         let slow = faults(&["slow:x10,from=1s,for=1s", "slow:x0.5,from=1500ms,for=1s"]);
         for (begin, end) in [(999, 1009), (1000, 1100), (1600, 1650), (2100, 2105), (2500, 2510)] {
             assert_eq!(slow.end_of(ms(begin), ms(10)), ms(end), "{begin}");
+        }
+    }
+
+    #[test]
+    fn a_throttle_holds_for_what_is_done_meanwhile() {
+        let throttled = faults(&["throttle:x10,from=1s,for=1s,every=3s", "stall,from=1500ms,for=100ms"]);
+        for (begin, work, end) in
+            [(980, 30, 1100), (1400, 20, 1700), (1990, 11, 2010), (500, 5, 505), (3990, 11, 4010)]
+        {
+            assert_eq!(throttled.end_of(ms(begin), ms(work)), ms(end), "{begin}");
         }
     }
 

@@ -16,7 +16,7 @@ const MOST: f64 = 1e6;
 impl FromStr for Fault {
     type Err = String;
 
-    /// Reads `KIND[:HOW MUCH],from=TIME,for=TIME[,every=TIME]`: `stall`, `refuse`, `slow:x10`, `reset:SHARE`,
+    /// Reads `KIND[:HOW MUCH],from=TIME,for=TIME[,every=TIME]`: `stall`, `refuse`, `slow:x10`, `throttle:x10`, `reset:SHARE`,
     /// `error:SHARE[,after=TIME]`.
     ///
     /// # Errors
@@ -63,20 +63,20 @@ fn kind_of(kind: &str, measure: Option<&str>, after: Option<Duration>) -> Result
         let share = measure.and_then(|text| text.parse().ok()).filter(|share| (0.0..=1.0).contains(share));
         share.ok_or_else(|| format!("`{kind}` needs a share from 0 to 1, such as {kind}:0.2"))
     };
+    let factor = |least: f64| {
+        let factor = measure.and_then(|text| text.strip_prefix('x')).and_then(|text| text.parse().ok());
+        let factor = factor.filter(|factor| (least..=MOST).contains(factor));
+        factor.ok_or_else(|| format!("`{kind}` needs a factor, such as {kind}:x10"))
+    };
     match (kind, measure) {
         ("stall", None) => Ok(FaultKind::Stall),
         ("refuse", None) => Ok(FaultKind::Refuse),
         ("stall" | "refuse", Some(measure)) => Err(format!("`{kind}` takes no `:{measure}`")),
-        ("slow", measure) => {
-            let factor = measure.and_then(|text| text.strip_prefix('x')).and_then(|text| text.parse().ok());
-            let factor = factor.filter(|factor| (1.0 / MOST..=MOST).contains(factor));
-            factor
-                .map(|factor| FaultKind::Slow { factor })
-                .ok_or("`slow` needs a factor, such as slow:x10".to_owned())
-        }
+        ("slow", _) => factor(1.0 / MOST).map(|factor| FaultKind::Slow { factor }),
+        ("throttle", _) => factor(1.0).map(|factor| FaultKind::Throttle { factor }),
         ("error", _) => share().map(|share| FaultKind::Error { share, after }),
         ("reset", _) => share().map(|share| FaultKind::Reset { share }),
-        (other, _) => Err(format!("`{other}` is none of stall, slow, error, reset, refuse")),
+        (other, _) => Err(format!("`{other}` is none of stall, slow, throttle, error, reset, refuse")),
     }
 }
 
@@ -87,6 +87,7 @@ impl fmt::Display for Fault {
             FaultKind::Stall => f.write_str("stall")?,
             FaultKind::Refuse => f.write_str("refuse")?,
             FaultKind::Slow { factor } => write!(f, "slow:x{factor}")?,
+            FaultKind::Throttle { factor } => write!(f, "throttle:x{factor}")?,
             FaultKind::Reset { share } => write!(f, "reset:{share}")?,
             FaultKind::Error { share, after: None } => write!(f, "error:{share}")?,
             FaultKind::Error { share, after: Some(after) } => write!(f, "error:{share},after={after:?}")?,
@@ -121,6 +122,7 @@ mod tests {
             ("slow,for=1s", "needs a factor"),
             ("slow:10,for=1s", "needs a factor"),
             ("slow:x0,for=1s", "needs a factor"),
+            ("throttle:x0.5,for=1s", "`throttle` needs a factor, such as throttle:x10"),
             ("error,for=1s", "needs a share"),
             ("reset:1.5,for=1s", "needs a share"),
             ("stall:5,for=1s", "takes no `:5`"),
@@ -148,6 +150,7 @@ mod tests {
                 Just(FaultKind::Stall),
                 Just(FaultKind::Refuse),
                 (0.001..1000.0f64).prop_map(|factor| FaultKind::Slow { factor }),
+                (1.0..1000.0f64).prop_map(|factor| FaultKind::Throttle { factor }),
                 (0.0..=1.0f64).prop_map(|share| FaultKind::Reset { share }),
                 (0.0..=1.0f64, prop::option::of(0..5000u64)).prop_map(|(share, ms)| FaultKind::Error {
                     share, after: ms.map(Duration::from_millis),

@@ -24,6 +24,8 @@ pub enum Profile {
     Constant(Duration),
     /// Anything between the two, all alike.
     Uniform(Duration, Duration),
+    /// Exponential: what remains does not depend on what has passed.
+    Exponential(Duration),
     /// Log-normal: the logarithm is normal.
     LogNormal {
         /// Half take longer.
@@ -53,14 +55,16 @@ impl Profile {
             Profile::Cycle(steps) => steps[(n % steps.len() as u64) as usize],
             Profile::Constant(time) => *time,
             Profile::Uniform(least, most) => *least + (*most - *least).mul_f64(draws.uniform(n)),
-            Profile::LogNormal { median, sigma } => {
-                let factor = (sigma * draws.normal(n)).exp();
-                // What a Duration cannot hold is longer than the longest in any case.
-                Duration::try_from_secs_f64(median.as_secs_f64() * factor).unwrap_or(LONGEST).min(LONGEST)
-            }
+            Profile::Exponential(mean) => times(*mean, -(-draws.uniform(n)).ln_1p()),
+            Profile::LogNormal { median, sigma } => times(*median, (sigma * draws.normal(n)).exp()),
             Profile::Percentiles(points) => between(points, 100.0 * draws.uniform(n)),
         }
     }
+}
+
+/// What a Duration cannot hold is longer than the longest in any case.
+fn times(time: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(time.as_secs_f64() * factor).unwrap_or(LONGEST).min(LONGEST)
 }
 
 /// The time at `percent`, linear between the points around it.
@@ -96,6 +100,10 @@ mod tests {
         assert!(uniform[0] >= 20.0 && uniform[19_999] <= 80.0);
         near(uniform.iter().sum::<f64>() / 20_000.0, 50.0, 0.01);
         near(uniform[5_000], 35.0, 0.02);
+
+        let exponential = drawn("exponential:20");
+        near(exponential.iter().sum::<f64>() / 20_000.0, 20.0, 0.02);
+        near(exponential[19_000], 20.0 * 20.0_f64.ln(), 0.03);
 
         let log_normal = drawn("lognormal:50,0.5");
         near(log_normal[10_000], 50.0, 0.02);

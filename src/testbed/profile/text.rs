@@ -39,7 +39,7 @@ impl FromStr for Profile {
     type Err = String;
 
     /// Reads milliseconds, with decimals down to a microsecond, with commas between, where `400x3` stands for three in a
-    /// row; or `constant:MS`, `uniform:MS-MS`, `lognormal:MEDIAN,SIGMA`, `percentiles:0=MS,50=MS,…,100=MS`.
+    /// row; or `constant:MS`, `uniform:MS-MS`, `exponential:MEAN`, `lognormal:MEDIAN,SIGMA`, `percentiles:0=MS,50=MS,…,100=MS`.
     ///
     /// # Errors
     /// A sentence that says which part of the text is wrong, and how.
@@ -49,9 +49,12 @@ impl FromStr for Profile {
         match kind.trim() {
             "constant" => millis(rest).map(Profile::Constant),
             "uniform" => uniform(rest),
+            "exponential" => millis(rest).map(Profile::Exponential),
             "lognormal" => log_normal(rest),
             "percentiles" => percentiles(rest),
-            other => Err(format!("`{other}` is none of constant, uniform, lognormal, percentiles")),
+            other => {
+                Err(format!("`{other}` is none of constant, uniform, exponential, lognormal, percentiles"))
+            }
         }
         .map_err(bad)
     }
@@ -127,6 +130,7 @@ impl fmt::Display for Profile {
             }
             Profile::Constant(time) => write!(f, "constant:{}", Millis(*time)),
             Profile::Uniform(least, most) => write!(f, "uniform:{}-{}", Millis(*least), Millis(*most)),
+            Profile::Exponential(mean) => write!(f, "exponential:{}", Millis(*mean)),
             Profile::LogNormal { median, sigma } => write!(f, "lognormal:{},{sigma}", Millis(*median)),
             Profile::Percentiles(points) => {
                 f.write_str("percentiles:")?;
@@ -201,7 +205,14 @@ mod tests {
             Profile::Percentiles(vec![(0.0, low), (share, low), (100.0, high)])
         });
         let cycle = prop::collection::vec(time(), 1..20).prop_map(Profile::Cycle);
-        prop_oneof![cycle, time().prop_map(Profile::Constant), two, log_normal, percentiles]
+        prop_oneof![
+            cycle,
+            time().prop_map(Profile::Constant),
+            time().prop_map(Profile::Exponential),
+            two,
+            log_normal,
+            percentiles
+        ]
     }
 
     proptest! {
