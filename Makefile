@@ -16,7 +16,7 @@ CARGO ?= cargo
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Start the testbed (ROUTING=round-robin|adaptive_sma|adaptive_ewma CONNECTIONS=persistent|non-persistent ARGS=...)
+run: ## Start the testbed (ROUTING=round-robin|adaptive_sma|adaptive_ewma|adaptive|... CONNECTIONS=persistent|non-persistent ARGS=...)
 	$(CARGO) run --release --locked -- testbed --routing $(ROUTING) --connections $(CONNECTIONS) $(ARGS)
 
 test: check ## All that CI checks: format, clippy, every test, the page in a browser, documentation, instructions per exchange (TIDEGATE_CONFORMANCE=folder runs that suite too)

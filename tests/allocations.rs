@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::{measure, opt_out};
-use tidegate::balance::{HealthOptions, RoutingMode};
+use tidegate::balance::{Balance, BalanceOptions, Flight, HealthOptions, Outcome, RoutingGoal, RoutingMode};
 use tidegate::net::{
     Connect, Event, Fabric, Net, Stream, Token, VirtualListener, VirtualNet, VirtualStream, VirtualWaker,
     Weather,
@@ -170,6 +170,8 @@ fn options(connections: ConnectionMode, traced: bool) -> Options {
         routing: RoutingMode::RoundRobin,
         sma_window: 3,
         ewma_alpha: 0.2,
+        reprobe_after: None,
+        routing_goal: RoutingGoal::P95,
         upstream_timeout: seconds(10),
         connect_timeout: seconds(2),
         header_timeout: seconds(10),
@@ -297,5 +299,37 @@ fn exchanges_allocate_nothing_in_steady_state() {
         }
         lab.run_for(Duration::from_secs(1));
         assert_eq!(lab.tap.traces(), if traced { lab.proxy.handler.begun() } else { 0 }, "{mode}");
+    }
+}
+
+/// So many attempts are in flight at once, and end in turn.
+const IN_FLIGHT: usize = 50;
+
+#[test]
+fn choosing_and_recording_allocate_nothing_once_as_many_were_in_flight() {
+    for mode in RoutingMode::ALL {
+        for backends in [3, 200] {
+            let mut balance = Balance::new(mode, backends, &BalanceOptions::default());
+            let mut flights: Vec<_> = (0..IN_FLIGHT).map(|_| None).collect();
+            let mut exchange = |n: u64| {
+                let now = Instant::from_nanos(n * 1_000_000);
+                let place = &mut flights[n as usize % IN_FLIGHT];
+                if let Some((id, sent, flight)) = place.take() {
+                    let latency_ns = now.nanos_since(sent);
+                    let outcome = match n % 100 {
+                        7 => Outcome::Failed { elapsed_ns: latency_ns },
+                        8 => Outcome::Cancelled,
+                        rest => Outcome::Answered { latency_ns, error: rest == 9 },
+                    };
+                    balance.finished(id, flight, outcome, now);
+                }
+                let id = balance.select(now).expect("there are backends").backend;
+                let flight: Flight = balance.started(id, now);
+                *place = Some((id, now, flight));
+            };
+            (0..IN_FLIGHT as u64).for_each(&mut exchange);
+            let measured = measure(|| (IN_FLIGHT as u64..20_000).for_each(&mut exchange));
+            assert_eq!(measured.count_total, 0, "{mode}, {backends} backends");
+        }
     }
 }

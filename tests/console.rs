@@ -36,6 +36,9 @@ fn lines_appear_at_debug_and_cost_nothing_above() {
     console::chosen(RoutingMode::RoundRobin, url);
     console::scores(RoutingMode::RoundRobin, &labels, || [None, None]);
     console::scores(RoutingMode::AdaptiveSma, &labels, || [Some(12.3e6), None]);
+    console::scores(RoutingMode::LeastRequests, &labels, || [None, None]);
+    console::scores(RoutingMode::Adaptive, &labels, || [Some(12.3e6), None]);
+    console::refreshing(RoutingMode::Adaptive, url);
     console::probing(RoutingMode::AdaptiveEwma, url);
     console::chosen(RoutingMode::AdaptiveEwma, url);
     console::connection(ConnectionEvent::Opened, url);
@@ -46,6 +49,8 @@ fn lines_appear_at_debug_and_cost_nothing_above() {
         [
             "DEBUG [RR] chosen: http://localhost:8082",
             "DEBUG [SMA] SMAs: 8081=12.3ms, 8082=N/A",
+            "DEBUG [ADAPTIVE] scores: 8081=12.3ms, 8082=N/A",
+            "DEBUG [ADAPTIVE] probing stale: http://localhost:8082",
             "DEBUG [EWMA] probing unmeasured: http://localhost:8082",
             "DEBUG [EWMA] chosen: http://localhost:8082",
             "DEBUG connection opened: http://localhost:8082",

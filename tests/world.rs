@@ -47,26 +47,33 @@ fn figures(outcome: &Outcome) -> (f64, f64, f64, f64) {
     )
 }
 
-fn near(value: f64, expected: f64) -> bool {
-    (value - expected).abs() <= expected * 0.002
+fn near(value: f64, expected: f64, tolerance: f64) -> bool {
+    (value - expected).abs() <= expected * tolerance
 }
 
 #[test]
 fn the_seed_profile_gives_the_known_figures() {
+    // Connections make no difference to the choice: the modes beyond the contract's are played with one kind.
     for connections in ConnectionMode::ALL {
-        for routing in RoutingMode::ALL {
+        let count = if connections == ConnectionMode::Persistent { RoutingMode::ALL.len() } else { 3 };
+        for routing in RoutingMode::ALL.into_iter().take(count) {
             let outcome = World::new(&seed_profile(routing, connections)).run().expect("no violation");
             let (rate, mean, p95, share_of_b) = figures(&outcome);
-            let (known_rate, known_mean, known_p95) = match routing {
-                RoutingMode::RoundRobin => (505.3, 197.67, 400.0),
-                _ => (499.4, 199.99, 200.0),
+            // Where chance plays a part, to 1 %.
+            let (known_rate, known_mean, known_p95, known_share, tolerance) = match routing {
+                RoutingMode::RoundRobin => (505.3, 197.67, 400.0, 1.0 / 3.0, 0.002),
+                RoutingMode::AdaptiveSma | RoutingMode::AdaptiveEwma => (499.4, 199.99, 200.0, 0.997, 0.002),
+                RoutingMode::Adaptive => (519.7, 192.25, 200.0, 0.861, 0.01),
+                RoutingMode::LeastRequests => (532.0, 187.76, 400.0, 0.313, 0.01),
+                RoutingMode::P2cPeakEwma => (510.6, 195.63, 400.0, 0.408, 0.01),
+                RoutingMode::Prequal => (533.8, 187.13, 400.0, 0.316, 0.02),
             };
+            let near = |value, expected| near(value, expected, tolerance);
             let told = format!(
                 "{connections} {routing}: {rate:.1} req/s, mean {mean:.2}, p95 {p95:.1}, B {share_of_b:.4}"
             );
             println!("{told}, {} steps", outcome.steps);
             assert!(near(rate, known_rate) && near(mean, known_mean) && near(p95, known_p95), "{told}");
-            let known_share = if routing == RoutingMode::RoundRobin { 1.0 / 3.0 } else { 0.997 };
             assert!(near(share_of_b, known_share), "{told}");
         }
     }
@@ -96,7 +103,7 @@ fn stormy(seed: u64) -> Plan {
     };
     Plan {
         seed,
-        routing: RoutingMode::ALL[(seed % 3) as usize],
+        routing: RoutingMode::ALL[(seed % RoutingMode::ALL.len() as u64) as usize],
         connections: if bit(2) { ConnectionMode::NonPersistent } else { ConnectionMode::Persistent },
         backends: orderly(if one_in(2, 2) { dice >> 16 } else { 0 }),
         unruly: (seed % 5 / 2) as usize,

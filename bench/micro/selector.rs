@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use tidegate::balance::{Balance, Outcome, RoutingMode};
+use tidegate::balance::{Balance, BalanceOptions, Outcome, RoutingMode};
 use tidegate::time::Instant;
 
 const SIZES: [usize; 3] = [3, 100, 1000];
@@ -18,9 +18,9 @@ fn latencies() -> Vec<u64> {
 }
 
 fn warm(mode: RoutingMode, backends: usize, latencies: &[u64]) -> Balance {
-    let mut balance = Balance::new(mode, backends, 3, 0.2);
+    let mut balance = Balance::new(mode, backends, &BalanceOptions::default());
     for &latency_ns in latencies.iter().cycle().take(4 * backends.max(latencies.len())) {
-        exchange(&mut balance, Outcome::Answered { latency_ns }, latency_ns);
+        exchange(&mut balance, Outcome::Answered { latency_ns, error: false }, latency_ns);
     }
     balance
 }
@@ -28,8 +28,8 @@ fn warm(mode: RoutingMode, backends: usize, latencies: &[u64]) -> Balance {
 fn exchange(balance: &mut Balance, outcome: Outcome, nanos: u64) {
     let now = Instant::from_nanos(nanos);
     let choice = balance.select(black_box(now)).expect("there are backends");
-    balance.started(choice.backend);
-    balance.finished(choice.backend, black_box(outcome), now);
+    let flight = balance.started(choice.backend, now);
+    balance.finished(choice.backend, flight, black_box(outcome), now);
     black_box(choice);
 }
 
@@ -44,7 +44,7 @@ fn selector(c: &mut Criterion) {
                 b.iter(|| {
                     turn = (turn + 1) % latencies.len();
                     let latency_ns = latencies[turn];
-                    exchange(&mut balance, Outcome::Answered { latency_ns }, latency_ns);
+                    exchange(&mut balance, Outcome::Answered { latency_ns, error: false }, latency_ns);
                 });
             });
             group.bench_function(BenchmarkId::new("failed", size), |b| {

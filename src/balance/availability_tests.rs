@@ -15,7 +15,7 @@ fn undrain(balance: &mut Balance, backend: u16) {
 
 #[test]
 fn the_rotation_passes_over_a_drained_backend_and_takes_it_in_again() {
-    let mut balance = Balance::new(RoutingMode::RoundRobin, 3, 3, 0.2);
+    let mut balance = Balance::new(RoutingMode::RoundRobin, 3, &BalanceOptions::default());
     drain(&mut balance, 1);
     let mut next = || chosen(&mut balance, at(0)).0;
     assert_eq!([next(), next(), next(), next()], [0, 2, 0, 2]);
@@ -27,7 +27,7 @@ fn the_rotation_passes_over_a_drained_backend_and_takes_it_in_again() {
 #[test]
 fn the_adaptive_modes_pass_over_a_drained_backend_and_know_it_when_it_is_back() {
     for mode in ADAPTIVE {
-        let mut balance = Balance::new(mode, 2, 3, 0.2);
+        let mut balance = Balance::new(mode, 2, &BalanceOptions::default());
         answer(&mut balance, 0, 5 * MS);
         answer(&mut balance, 1, 9 * MS);
         drain(&mut balance, 0);
@@ -45,7 +45,7 @@ fn the_adaptive_modes_pass_over_a_drained_backend_and_know_it_when_it_is_back() 
 #[test]
 fn a_drained_backend_is_not_probed_before_it_is_back() {
     for mode in ADAPTIVE {
-        let mut balance = Balance::new(mode, 2, 3, 0.2);
+        let mut balance = Balance::new(mode, 2, &BalanceOptions::default());
         drain(&mut balance, 0);
         assert_eq!(chosen(&mut balance, at(0)), (1, Reason::Unmeasured));
         fail(&mut balance, 0, MS, at(0));
@@ -62,7 +62,7 @@ fn a_drained_backend_is_not_probed_before_it_is_back() {
 #[test]
 fn when_all_are_drained_there_is_no_choice() {
     for mode in RoutingMode::ALL {
-        let mut balance = Balance::new(mode, 3, 3, 0.2);
+        let mut balance = Balance::new(mode, 3, &BalanceOptions::default());
         answer(&mut balance, 2, MS);
         (0..3).for_each(|backend| drain(&mut balance, backend));
         assert_eq!((balance.select(at(5)), balance.usable()), (None, 0));
@@ -78,7 +78,7 @@ proptest! {
         before in 0..9usize,
         choices in 1..60usize,
     ) {
-        let mut balance = Balance::new(RoutingMode::RoundRobin, drained.len(), 3, 0.2);
+        let mut balance = Balance::new(RoutingMode::RoundRobin, drained.len(), &BalanceOptions::default());
         (0..before).for_each(|_| { balance.select(at(0)); });
         let out = |i: &u16| drained[usize::from(*i)];
         (0..drained.len() as u16).filter(out).for_each(|i| drain(&mut balance, i));

@@ -3,9 +3,14 @@
 //! Here: [`Backend`], the entry of the table that every mode reads, and what a failure enters into its averages.
 //! Not here: which backend is chosen (`choose.rs`). `Balance` owns and feeds the entries. Floor 1.
 
+use super::adaptive::Score;
 use super::estimate::{Ewma, Sma};
+use super::flights::Queue;
 use super::health::{Availability, Health};
-use super::{Outcome, RoutingMode};
+use super::peak_ewma::PeakEwma;
+use super::prequal::Recent;
+use super::{BalanceOptions, Outcome, RoutingMode};
+use crate::time::Instant;
 
 /// What is known of one backend.
 #[derive(Debug)]
@@ -16,17 +21,29 @@ pub struct Backend {
     failed: u64,
     sma: Sma,
     ewma: Ewma,
+    /// When the averages last took in a sample.
+    sampled: Instant,
+    /// Attempts in flight, in modes that follow them.
+    pub(super) queue: Queue,
+    pub(super) peak_ewma: PeakEwma,
+    pub(super) recent: Recent,
+    pub(super) score: Score,
 }
 
 impl Backend {
-    pub(super) fn new(sma_window: usize, ewma_alpha: f64) -> Backend {
+    pub(super) fn new(options: &BalanceOptions) -> Backend {
         Backend {
             health: Health::default(),
             in_flight: 0,
             answered: 0,
             failed: 0,
-            sma: Sma::new(sma_window),
-            ewma: Ewma::new(ewma_alpha),
+            sma: Sma::new(options.sma_window),
+            ewma: Ewma::new(options.ewma_alpha),
+            sampled: Instant::ZERO,
+            queue: Queue::default(),
+            peak_ewma: PeakEwma::default(),
+            recent: Recent::default(),
+            score: Score::default(),
         }
     }
 
@@ -69,13 +86,24 @@ impl Backend {
         self.ewma.mean_ns()
     }
 
-    /// What `mode` compares, in nanoseconds; `None` without a sample and in a mode that compares nothing.
+    /// What `mode` compares, in nanoseconds; `None` without a sample and in a mode that compares nothing. Of `adaptive` it
+    /// is the cost of one more request now, of `p2c_peak_ewma` the mean as last drawn, of `prequal` what a probe would say.
     pub fn score_ns(&self, mode: RoutingMode) -> Option<f64> {
-        match mode {
-            RoutingMode::RoundRobin => None,
-            RoutingMode::AdaptiveSma => self.sma_ns(),
-            RoutingMode::AdaptiveEwma => self.ewma_ns(),
-        }
+        const NANOS_PER_MILLI: f64 = 1e6;
+        let ms = match mode {
+            RoutingMode::RoundRobin | RoutingMode::LeastRequests => None,
+            RoutingMode::AdaptiveSma => return self.sma_ns(),
+            RoutingMode::AdaptiveEwma => return self.ewma_ns(),
+            RoutingMode::Adaptive => self.score.cost_ms(self.in_flight),
+            RoutingMode::P2cPeakEwma => Some(self.peak_ewma.mean_ms()),
+            RoutingMode::Prequal => self.recent.latency_ms(self.in_flight),
+        };
+        ms.map(|ms| ms * NANOS_PER_MILLI)
+    }
+
+    /// When the averages last took in a sample.
+    pub(super) fn sampled(&self) -> Instant {
+        self.sampled
     }
 
     pub(super) fn is_measured(&self) -> bool {
@@ -92,10 +120,10 @@ impl Backend {
     }
 
     /// The same of one that is not compared with others any more.
-    pub(super) fn end_outside(&mut self, outcome: Outcome) {
+    pub(super) fn end_outside(&mut self, outcome: Outcome, now: Instant) {
         self.end();
         match outcome {
-            Outcome::Answered { latency_ns } => self.answer(latency_ns),
+            Outcome::Answered { latency_ns, .. } => self.answer(latency_ns, now),
             Outcome::Failed { .. } => self.failed += 1,
             Outcome::Cancelled => {}
         }
@@ -106,17 +134,19 @@ impl Backend {
         self.ewma.set_alpha(ewma_alpha);
     }
 
-    pub(super) fn answer(&mut self, latency_ns: u64) {
+    pub(super) fn answer(&mut self, latency_ns: u64, now: Instant) {
         self.answered += 1;
         if latency_ns > 0 {
+            self.sampled = now;
             self.sma.record(latency_ns);
             self.ewma.record(latency_ns as f64);
         }
     }
 
     /// `sma` and `ewma` are the means of all measured backends' averages, in nanoseconds.
-    pub(super) fn fail(&mut self, elapsed_ns: u64, sma: Option<f64>, ewma: Option<f64>) {
+    pub(super) fn fail(&mut self, elapsed_ns: u64, sma: Option<f64>, ewma: Option<f64>, now: Instant) {
         self.failed += 1;
+        self.sampled = now;
         if let (Some(least), Some(all)) = (self.sma.least_not_lowering_ns(), sma) {
             self.sma.record(elapsed_ns.max(least).max(just_above(all) as u64));
         }

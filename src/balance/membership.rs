@@ -6,7 +6,7 @@
 
 use super::backends::Backend;
 use super::choose::Probes;
-use super::{BackendId, Balance};
+use super::{BackendId, Balance, BalanceOptions};
 use crate::time::Instant;
 
 /// Ids and places.
@@ -54,8 +54,15 @@ impl Membership {
         self.leaving.iter().find(|(other, _)| *other == id).map(|(_, backend)| backend)
     }
 
-    pub(super) fn leaving_mut(&mut self, id: BackendId) -> Option<&mut Backend> {
-        self.leaving.iter_mut().find(|(other, _)| *other == id).map(|(_, backend)| backend)
+    /// The same to change it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such backend.
+    #[cold]
+    pub(super) fn left(&mut self, id: BackendId) -> &mut Backend {
+        let left = self.leaving.iter_mut().find(|(other, _)| *other == id).map(|(_, backend)| backend);
+        left.expect("a backend that is known")
     }
 }
 
@@ -75,7 +82,7 @@ impl Balance {
         for &id in members {
             assert!(self.members.leaving(id).is_none(), "{id:?} has left and is not forgotten");
             let (backend, from) = match self.members.place(id) {
-                None => (Backend::new(self.sma_window, self.ewma_alpha), Instant::ZERO),
+                None => (Backend::new(&self.options), Instant::ZERO),
                 Some(place) => (known[place].take().expect("each id is there once"), self.probes.from(place)),
             };
             backends.push(backend);
@@ -93,19 +100,24 @@ impl Balance {
         self.rotation.go_on_with(rotation);
         self.scores = vec![f64::INFINITY; members.len()].into();
         self.barred = vec![false; members.len()].into();
+        self.prequal.forget();
         self.survey();
         (0..members.len()).for_each(|place| self.compare(place));
     }
 
-    /// Averages over other numbers of samples from now on. What is known stays, as far as there is room for it.
+    /// Does as these say from now on. What is known stays, as far as there is room for it; who is ejected stays so for as long as
+    /// it was to; the seed stays.
     ///
     /// # Panics
     ///
     /// As [`Balance::new`].
-    pub fn set_averaging(&mut self, sma_window: usize, ewma_alpha: f64) {
-        (self.sma_window, self.ewma_alpha) = (sma_window, ewma_alpha);
+    pub fn set_options(&mut self, options: &BalanceOptions) {
+        if options.goal != self.options.goal {
+            self.adaptive.set_goal(options.goal, self.backends.len());
+        }
+        self.options = *options;
         for place in 0..self.backends.len() {
-            self.backends[place].set_averaging(sma_window, ewma_alpha);
+            self.backends[place].set_averaging(options.sma_window, options.ewma_alpha);
             self.compare(place);
         }
     }
@@ -145,12 +157,6 @@ impl Balance {
     /// Nothing will be reported any more of `id`, which has left: another may have its id.
     pub fn forget(&mut self, id: BackendId) {
         self.members.leaving.retain(|&(other, _)| other != id);
-    }
-
-    /// One that has left.
-    #[cold]
-    pub(super) fn left(&mut self, id: BackendId) -> &mut Backend {
-        self.members.leaving_mut(id).expect("a backend that is known")
     }
 
     /// Where among `members` the first is whose turn it would be.

@@ -1,23 +1,33 @@
 //! Choosing a backend.
 //!
 //! Here: [`Balance`], the one value that learns what backends do and chooses among them. `backends.rs` keeps what
-//! is known of each, `estimate.rs` the averages, `health.rs` who may be chosen, `choose.rs` the ways to choose,
-//! `membership.rs` who is chosen among. Pure: no clock, no sockets, no allocation but when the set changes. Not here:
-//! connections to backends (`proxy/pool.rs`). The proxy calls it
-//! inline. Floor 1.
+//! is known of each, `estimate.rs` the averages, `health.rs` who may be chosen, `membership.rs` who is chosen among,
+//! `choose.rs` rotation and the lowest average;
+//! the other modes have a file or a folder each. `learn.rs` takes in how attempts end. Pure: no clock, no sockets, chance from a
+//! seed, no allocation but when the set changes and until as many attempts were in flight as ever are. Not here: connections to backends (`proxy/pool.rs`). The
+//! proxy calls it inline. Floor 1.
 
+mod adaptive;
 #[cfg(test)]
 mod availability_tests;
 mod backends;
 mod choose;
 mod estimate;
+mod flights;
 mod health;
 #[cfg(test)]
 mod health_tests;
+mod learn;
+mod least_requests;
 mod membership;
 #[cfg(test)]
 mod membership_tests;
+mod mode;
+#[cfg(test)]
+mod modes_tests;
 mod narrowed;
+mod peak_ewma;
+mod prequal;
 #[cfg(test)]
 mod profile_tests;
 #[cfg(test)]
@@ -25,15 +35,22 @@ mod property_tests;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
+use rand::SeedableRng;
+use rand_pcg::Pcg64Mcg;
+
+use self::adaptive::Adaptive;
 pub use self::backends::Backend;
-use self::backends::mean_of;
 use self::choose::{Probes, Rotation, lowest, lowest_of};
+pub use self::flights::Flight;
+use self::flights::Flights;
 pub use self::health::{AllOut, Availability, HealthOptions};
+pub use self::learn::Outcome;
+use self::least_requests::LeastRequests;
 use self::membership::Membership;
+pub use self::mode::{BalanceOptions, RoutingGoal, RoutingMode};
+use self::prequal::Prequal;
 use crate::time::Instant;
 
 /// How long a backend without a sample is not probed after it failed, while another is usable.
@@ -42,50 +59,6 @@ pub const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// Names a backend for as long as anything refers to it, wherever it stands in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendId(pub u16);
-
-/// How the backend of a request is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RoutingMode {
-    /// Strict rotation.
-    #[default]
-    RoundRobin,
-    /// The lowest mean of the last N latencies.
-    AdaptiveSma,
-    /// The lowest exponentially weighted mean latency.
-    AdaptiveEwma,
-}
-
-impl RoutingMode {
-    /// All modes, in the order in which help and reports list them.
-    pub const ALL: [RoutingMode; 3] =
-        [RoutingMode::RoundRobin, RoutingMode::AdaptiveSma, RoutingMode::AdaptiveEwma];
-
-    /// The mode's name in options, files, rows and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            RoutingMode::RoundRobin => "round-robin",
-            RoutingMode::AdaptiveSma => "adaptive_sma",
-            RoutingMode::AdaptiveEwma => "adaptive_ewma",
-        }
-    }
-}
-
-impl fmt::Display for RoutingMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for RoutingMode {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        RoutingMode::ALL.into_iter().find(|m| m.name() == name).ok_or_else(|| {
-            let names = RoutingMode::ALL.map(RoutingMode::name).join(", ");
-            format!("unknown routing mode `{name}`; expected one of {names}")
-        })
-    }
-}
 
 /// Why a backend was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +69,14 @@ pub enum Reason {
     LowestMean,
     /// It has no sample yet.
     Unmeasured,
+    /// Its last sample is old, and this request brings a new one.
+    Stale,
+    /// None that was looked at costs clearly less, or as little with fewer in flight.
+    LeastCost,
+    /// None has fewer in flight.
+    FewestInFlight,
+    /// It was the better one of those drawn at random.
+    Drawn,
 }
 
 /// A chosen backend.
@@ -107,88 +88,68 @@ pub struct Choice {
     pub reason: Reason,
 }
 
-/// How an attempt on a backend ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The whole response came, of whatever status.
-    Answered {
-        /// Nanoseconds from sending the request upstream to the last byte of the response. 0 means that the clock
-        /// was too coarse to tell; it enters no average.
-        latency_ns: u64,
-    },
-    /// Refused, reset, timed out or malformed.
-    Failed {
-        /// Nanoseconds from the start of the attempt to its failure.
-        elapsed_ns: u64,
-    },
-    /// Ended in a way that says nothing of the backend, as when the client left, or of which [`Balance::opened`] has
-    /// told all that there is to learn.
-    Cancelled,
-}
-
 /// Learns how backends do and chooses one for each request.
 ///
-/// Every outcome feeds the averages of all modes, so a switch of the mode starts warm. Each attempt is to be
-/// reported twice, by [`started`](Balance::started) and by [`finished`](Balance::finished).
+/// Every outcome feeds the averages, so a switch to `adaptive_sma` or `adaptive_ewma` starts warm. What the other modes
+/// learn costs too much for those that do not use it: it is learned while they are in force, and kept. Each attempt is to
+/// be reported twice, by [`started`](Balance::started) and by [`finished`](Balance::finished).
 #[derive(Debug)]
 pub struct Balance {
     mode: RoutingMode,
-    sma_window: usize,
-    ewma_alpha: f64,
+    options: BalanceOptions,
     members: Membership,
     /// By place, as all tables: in order of configuration.
     backends: Box<[Backend]>,
+    /// The positions of those that may be chosen, in order.
+    usable: Vec<u16>,
+    flights: Flights,
+    rng: Pcg64Mcg,
     rotation: Rotation,
     probes: Probes,
-    /// What the current mode compares; infinite if unmeasured or not to be chosen. Apart from the table
+    /// What the current mode compares, by backend; infinite if unmeasured or not to be chosen. Apart from the table
     /// so that a choice reads 8 bytes per backend.
     scores: Box<[f64]>,
-    health: HealthOptions,
-    /// How many are not to be chosen, and of how many the share is growing still; while none, nobody need look.
-    unusable: usize,
+    /// Of how many the share is growing still; while none, and all may be chosen, nobody need look.
     easing: usize,
     /// When the next ejection is over.
     due: Instant,
     /// Who is not to be chosen in the choice that is being made.
     barred: Box<[bool]>,
+    /// Room for the positions of the others.
+    allowed: Vec<u16>,
+    adaptive: Adaptive,
+    least_requests: LeastRequests,
+    prequal: Prequal,
 }
 
 impl Balance {
-    /// Knows nothing yet of its `backends` backends, which have the first ids. `sma_window` is how many latencies `adaptive_sma` averages,
-    /// `ewma_alpha` the weight of the newest one in `adaptive_ewma`.
+    /// Knows nothing yet of its `backends` backends, which have the first ids.
     ///
     /// # Panics
     ///
-    /// If there are more than 65,536 backends, if `sma_window` is 0, or if `ewma_alpha` is not above 0 and at
-    /// most 1.
-    pub fn new(mode: RoutingMode, backends: usize, sma_window: usize, ewma_alpha: f64) -> Balance {
+    /// If there are more than 65,536 backends, if the window for averages is 0, or if the weight of the newest latency is
+    /// not above 0 and at most 1.
+    pub fn new(mode: RoutingMode, backends: usize, options: &BalanceOptions) -> Balance {
         assert!(backends <= usize::from(u16::MAX) + 1, "{backends} backends do not fit `BackendId`");
         Balance {
             mode,
-            sma_window,
-            ewma_alpha,
+            options: *options,
             members: Membership::first(backends),
-            backends: (0..backends).map(|_| Backend::new(sma_window, ewma_alpha)).collect(),
+            backends: (0..backends).map(|_| Backend::new(options)).collect(),
+            usable: (0..backends).map(|index| index as u16).collect(),
+            flights: Flights::default(),
+            rng: Pcg64Mcg::seed_from_u64(options.seed),
             rotation: Rotation::default(),
             probes: Probes::new(backends),
             scores: vec![f64::INFINITY; backends].into(),
-            health: HealthOptions::OFF,
-            unusable: 0,
             easing: 0,
             due: Instant::NEVER,
             barred: vec![false; backends].into(),
+            allowed: Vec::with_capacity(backends),
+            adaptive: Adaptive::new(options.goal, backends),
+            least_requests: LeastRequests::default(),
+            prequal: Prequal::default(),
         }
-    }
-
-    /// The same, which ejects backends that fail and lets them come back as told.
-    pub fn with_health(mut self, options: HealthOptions) -> Balance {
-        self.health = options;
-        self
-    }
-
-    /// Ejects backends, and lets them come back, by these rules from now on. Who is ejected stays so for as long as it was to.
-    pub fn set_health(&mut self, options: HealthOptions) {
-        self.health = options;
     }
 
     /// The mode of the next choice.
@@ -203,7 +164,7 @@ impl Balance {
     }
 
     /// Lets `id` be chosen no more, or again. Its averages are kept; without a sample it is probed at once when it may
-    /// be chosen again.
+    /// be chosen again. In `adaptive` one that is back, whatever from, gets one request at a time until one is answered.
     ///
     /// Of one that has left there is nothing to change.
     pub fn drain(&mut self, id: BackendId, drained: bool) {
@@ -216,24 +177,31 @@ impl Balance {
     pub fn checked(&mut self, id: BackendId, passed: bool, now: Instant) {
         let Some(index) = self.members.place(id) else { return };
         let before = self.backends[index].availability();
-        self.backends[index].health.checked(passed, &self.health, now);
+        self.backends[index].health.checked(passed, &self.options.health, now);
         if self.backends[index].availability() != before {
             self.settle(index);
         }
     }
 
-    /// How many are out or come back slowly, and when the next ejection is over.
+    /// Who may be chosen, how many come back slowly, and when the next ejection is over.
     fn survey(&mut self) {
-        self.unusable = self.backends.iter().filter(|backend| !backend.is_usable()).count();
+        self.usable.clear();
+        let usable = (0u16..).zip(&self.backends).filter(|(_, backend)| backend.is_usable());
+        self.usable.extend(usable.map(|(index, _)| index));
+        self.adaptive.usable_changed();
         self.easing = self.backends.iter().filter(|backend| backend.health.is_easing()).count();
         self.due = self.backends.iter().map(|backend| backend.health.due()).min().unwrap_or(Instant::NEVER);
     }
 
-    /// Whether `id` may be chosen has changed.
+    /// Whether the backend at `index` may be chosen has changed.
     fn settle(&mut self, index: usize) {
+        let is_usable = self.backends[index].is_usable();
+        if is_usable && self.usable.binary_search(&(index as u16)).is_err() {
+            self.backends[index].score.forget();
+        }
         self.survey();
         self.compare(index);
-        if !self.backends[index].is_usable() {
+        if !is_usable {
             self.probes.end(index);
         } else if !self.backends[index].is_measured() {
             self.probes.pause(index, Instant::ZERO);
@@ -244,7 +212,7 @@ impl Balance {
     #[cold]
     fn bring_back(&mut self, now: Instant) {
         for index in 0..self.backends.len() {
-            if self.backends[index].health.end_ejection(&self.health, now) {
+            if self.backends[index].health.end_ejection(&self.options.health, now) {
                 self.settle(index);
             }
         }
@@ -252,18 +220,19 @@ impl Balance {
 
     /// How many backends may be chosen.
     pub fn usable(&self) -> usize {
-        self.backends.len() - self.unusable
+        self.usable.len()
     }
 
     /// The backend for a request at `now`; `None` only if no backend may be chosen. A retry is a choice of its own.
     ///
-    /// The adaptive modes choose a backend without a sample first, in order of configuration, unless it failed
-    /// within the last [`PROBE_PAUSE`]; then the lowest average, of equal ones the earlier.
+    /// `adaptive_sma` and `adaptive_ewma` choose a backend without a sample first, in order of configuration, unless it
+    /// failed within the last [`PROBE_PAUSE`]; then, if they are told to, one at rest whose last sample is old; then the
+    /// lowest average, of equal ones the earlier.
     pub fn select(&mut self, now: Instant) -> Option<Choice> {
         if now >= self.due {
             self.bring_back(now);
         }
-        if self.unusable + self.easing > 0 {
+        if self.usable.len() < self.backends.len() || self.easing > 0 {
             let chosen = self.select_among(now, None)?;
             return Some(self.choice(chosen));
         }
@@ -290,64 +259,29 @@ impl Balance {
             RoutingMode::RoundRobin if narrowed => (self.rotate_past_barred()?, Reason::Rotation),
             RoutingMode::RoundRobin => (self.rotation.advance(self.backends.len())?, Reason::Rotation),
             RoutingMode::AdaptiveSma | RoutingMode::AdaptiveEwma => self.adapt(now, narrowed)?,
+            RoutingMode::Adaptive
+            | RoutingMode::LeastRequests
+            | RoutingMode::P2cPeakEwma
+            | RoutingMode::Prequal => self.choose_by_load(now, narrowed)?,
         })
     }
 
-    /// An attempt on `id` begins.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such backend.
-    pub fn started(&mut self, id: BackendId) {
-        match self.members.place(id) {
-            Some(index) => self.backends[index].start(),
-            None => self.left(id).start(),
+    /// The same in a mode that looks at what is in flight.
+    #[inline(never)]
+    fn choose_by_load(&mut self, now: Instant, narrowed: bool) -> Option<(usize, Reason)> {
+        if narrowed {
+            self.allowed.clear();
+            let allowed = (0u16..).zip(&self.barred).filter(|(_, barred)| !**barred);
+            self.allowed.extend(allowed.map(|(index, _)| index));
         }
-    }
-
-    /// An attempt on `id` ended at `now`. Call it once for every [`started`](Balance::started).
-    ///
-    /// A failure of a backend with samples enters its averages as a latency that raises them or leaves them: the
-    /// largest of the time it took, its own average, and just above the mean of all backends' averages. A failure
-    /// of a backend without samples enters nothing and begins its [`PROBE_PAUSE`].
-    ///
-    /// # Panics
-    ///
-    /// If there is no such backend.
-    pub fn finished(&mut self, id: BackendId, outcome: Outcome, now: Instant) {
-        let Some(index) = self.members.place(id) else { return self.left(id).end_outside(outcome) };
-        self.backends[index].end();
-        let ejects = self.backends[index].health.ended(outcome, &self.health, now);
-        match outcome {
-            Outcome::Answered { latency_ns } => self.backends[index].answer(latency_ns),
-            Outcome::Failed { elapsed_ns } => self.fail(index, elapsed_ns, now),
-            Outcome::Cancelled => return,
+        let Balance { backends, usable, allowed, rng, flights, .. } = self;
+        let among: &[u16] = if narrowed { allowed } else { usable };
+        match self.mode {
+            RoutingMode::Adaptive => self.adaptive.select(backends, flights, among, rng, now),
+            RoutingMode::P2cPeakEwma => Some((peak_ewma::select(backends, among, rng, now)?, Reason::Drawn)),
+            RoutingMode::Prequal => Some((self.prequal.select(backends, among, rng, now)?, Reason::Drawn)),
+            _ => Some((self.least_requests.select(backends, among)?, Reason::FewestInFlight)),
         }
-        self.learned(index);
-        if ejects && self.health.may_eject(self.unusable, self.backends.len()) {
-            self.backends[index].health.eject(&self.health, now);
-            self.settle(index);
-        }
-    }
-
-    /// The averages of a backend have changed.
-    fn learned(&mut self, index: usize) {
-        self.compare(index);
-        if self.backends[index].is_measured() {
-            self.probes.end(index);
-        }
-    }
-
-    /// An attempt on `id` was answered after `latency_ns` with a tunnel. The latency counts as of now; the attempt is in
-    /// flight until it is reported as finished, and cancelled.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such backend.
-    pub fn opened(&mut self, id: BackendId, latency_ns: u64) {
-        let Some(index) = self.members.place(id) else { return self.left(id).answer(latency_ns) };
-        self.backends[index].answer(latency_ns);
-        self.learned(index);
     }
 
     /// Takes over what the current mode compares.
@@ -362,6 +296,9 @@ impl Balance {
         if let Some(index) = self.probes.due(now, may) {
             return Some((index, Reason::Unmeasured));
         }
+        if let Some(index) = self.options.reprobe_after.and_then(|age| self.stale(age, now, may)) {
+            return Some((index, Reason::Stale));
+        }
         let lowest = if narrowed { lowest_of(&self.scores, may) } else { lowest(&self.scores) };
         if let Some(index) = lowest {
             return Some((index, Reason::LowestMean));
@@ -369,13 +306,16 @@ impl Balance {
         Some((self.probes.first_to_come(may)?, Reason::Unmeasured))
     }
 
-    fn fail(&mut self, index: usize, elapsed_ns: u64, now: Instant) {
-        let sma = mean_of(self.backends.iter().filter_map(Backend::sma_ns));
-        let ewma = mean_of(self.backends.iter().filter_map(Backend::ewma_ns));
-        let backend = &mut self.backends[index];
-        backend.fail(elapsed_ns, sma, ewma);
-        if !backend.is_measured() && backend.is_usable() {
-            self.probes.pause(index, now + PROBE_PAUSE);
-        }
+    /// The first backend at rest whose last sample is older than `age`, of those that `may` be chosen.
+    fn stale(&self, age: Duration, now: Instant, may: impl Fn(usize) -> bool) -> Option<usize> {
+        let is_stale = |backend: &Backend| {
+            backend.in_flight() == 0 && backend.is_measured() && now - backend.sampled() > age
+        };
+        let mut usable = self.usable.iter().map(|&index| usize::from(index));
+        usable.find(|&index| may(index) && is_stale(&self.backends[index]))
     }
+}
+
+fn millis(nanos: u64) -> f64 {
+    nanos as f64 / 1e6
 }

@@ -20,7 +20,7 @@ impl Balance {
         let mut choice = first;
         loop {
             let index = choice.0;
-            if self.backends[index].health.takes_turn(&self.health, now) {
+            if self.backends[index].health.takes_turn(&self.options.health, now) {
                 if !self.backends[index].health.is_easing() {
                     self.easing = self.backends.iter().filter(|backend| backend.health.is_easing()).count();
                 }
@@ -37,7 +37,7 @@ impl Balance {
 
     /// All are out: in turn, who is not drained, if that is wanted.
     fn select_any(&mut self, except: Option<usize>) -> Option<(usize, Reason)> {
-        if self.health.all_out == AllOut::Fail {
+        if self.options.health.all_out == AllOut::Fail {
             return None;
         }
         for (index, backend) in self.backends.iter().enumerate() {

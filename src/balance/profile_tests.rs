@@ -27,32 +27,36 @@ struct ClosedLoop {
     balance: Balance,
     /// (end, order of sending, backend, latency), the earliest first.
     in_flight: BinaryHeap<Reverse<(u64, usize, u16, u64)>>,
+    /// In order of sending.
+    flights: Vec<Flight>,
     sent: [usize; 3],
 }
 
 impl ClosedLoop {
     fn send(&mut self, now: u64) {
         let id = self.balance.select(Instant::from_nanos(now)).unwrap().backend;
-        self.balance.started(id);
+        self.flights.push(self.balance.started(id, Instant::from_nanos(now)));
         let sent = &mut self.sent[usize::from(id.0)];
         let latency = PROFILE_MS[usize::from(id.0)][*sent % 9] * MS;
         *sent += 1;
-        self.in_flight.push(Reverse((now + latency, self.sent.iter().sum(), id.0, latency)));
+        self.in_flight.push(Reverse((now + latency, self.sent.iter().sum::<usize>() - 1, id.0, latency)));
     }
 }
 
 fn run(mode: RoutingMode) -> Figures {
-    let balance = Balance::new(mode, 3, 3, 0.2);
-    let mut model = ClosedLoop { balance, in_flight: BinaryHeap::new(), sent: [0; 3] };
+    let balance = Balance::new(mode, 3, &BalanceOptions::default());
+    let mut model = ClosedLoop { balance, in_flight: BinaryHeap::new(), flights: Vec::new(), sent: [0; 3] };
     for _ in 0..CLIENTS {
         model.send(0);
     }
     let (mut latencies, mut answered) = (Vec::new(), [0u32; 3]);
-    while let Some(Reverse((now, _, id, latency_ns))) = model.in_flight.pop() {
+    while let Some(Reverse((now, order, id, latency_ns))) = model.in_flight.pop() {
         if now > SECONDS * SECOND {
             break;
         }
-        model.balance.finished(BackendId(id), Outcome::Answered { latency_ns }, Instant::from_nanos(now));
+        let outcome = Outcome::Answered { latency_ns, error: false };
+        let flight = std::mem::take(&mut model.flights[order]);
+        model.balance.finished(BackendId(id), flight, outcome, Instant::from_nanos(now));
         latencies.push(latency_ns / MS);
         answered[usize::from(id)] += 1;
         model.send(now);

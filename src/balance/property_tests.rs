@@ -84,6 +84,10 @@ impl Model {
     }
 }
 
+fn options(sma_window: usize, ewma_alpha: f64) -> BalanceOptions {
+    BalanceOptions { sma_window, ewma_alpha, ..BalanceOptions::default() }
+}
+
 fn near(got: Option<f64>, expected: Option<f64>) -> bool {
     match (got, expected) {
         (Some(got), Some(expected)) => (got - expected).abs() <= 2.0 + 1e-9 * expected,
@@ -96,7 +100,7 @@ proptest! {
     fn estimates_and_choices_equal_those_of_the_full_history(
         count in 1usize..5, window in 1usize..6, alpha in 0.01..=1.0f64, steps in steps(),
     ) {
-        let mut balance = Balance::new(RoutingMode::RoundRobin, count, window, alpha);
+        let mut balance = Balance::new(RoutingMode::RoundRobin, count, &options(window, alpha));
         let mut model = Model {
             window, alpha, sma_samples: vec![vec![]; count], ewma_samples: vec![vec![]; count],
             paused_until: vec![0; count],
@@ -105,7 +109,7 @@ proptest! {
         for (turn, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Answer(i, ns) => {
-                    report(&mut balance, i % count, Outcome::Answered { latency_ns: ns }, at(now));
+                    report(&mut balance, i % count, Outcome::Answered { latency_ns: ns, error: false }, at(now));
                     model.answer(i % count, ns);
                 }
                 Step::Fail(i, ns) => {
@@ -131,7 +135,7 @@ proptest! {
 
     #[test]
     fn a_failure_never_lowers_a_score(count in 1usize..5, window in 1usize..6, alpha in 0.01..=1.0f64, steps in steps()) {
-        let mut balance = Balance::new(RoutingMode::AdaptiveSma, count, window, alpha);
+        let mut balance = Balance::new(RoutingMode::AdaptiveSma, count, &options(window, alpha));
         for step in steps {
             match step {
                 Step::Answer(i, ns) => answer(&mut balance, i % count, ns),
@@ -154,7 +158,7 @@ proptest! {
         failures in prop::collection::vec((any::<usize>(), 0..10 * MS), 1..100),
     ) {
         for mode in ADAPTIVE {
-            let mut balance = Balance::new(mode, latencies.len(), 3, 0.2);
+            let mut balance = Balance::new(mode, latencies.len(), &BalanceOptions::default());
             for (i, samples) in latencies.iter().enumerate() {
                 samples.iter().for_each(|&ns| answer(&mut balance, i, ns));
             }
@@ -173,7 +177,7 @@ proptest! {
         gaps in prop::collection::vec(0..600 * MS, 1..200), elapsed_ns in 0..10 * MS,
     ) {
         for mode in ADAPTIVE {
-            let mut balance = Balance::new(mode, 2, 3, 0.2);
+            let mut balance = Balance::new(mode, 2, &BalanceOptions::default());
             answer(&mut balance, 1, 5000 * MS);
             let (mut now, mut last) = (0, None);
             for gap in &gaps {
@@ -189,7 +193,7 @@ proptest! {
 
     #[test]
     fn in_rotation_shares_differ_by_at_most_one(count in 1usize..9, steps in steps()) {
-        let mut balance = Balance::new(RoutingMode::RoundRobin, count, 3, 0.2);
+        let mut balance = Balance::new(RoutingMode::RoundRobin, count, &BalanceOptions::default());
         let mut shares = vec![0u32; count];
         for step in steps {
             let id = balance.select(at(0)).unwrap().backend;
@@ -211,21 +215,25 @@ proptest! {
     }
 
     #[test]
-    fn in_flight_is_what_started_and_has_not_finished(ends in prop::collection::vec((0u16..3, 0..6u8), 0..200)) {
-        let mut balance = Balance::new(RoutingMode::RoundRobin, 3, 3, 0.2);
+    fn in_flight_is_what_started_and_has_not_finished(
+        ends in prop::collection::vec((0u16..3, 0..6u8), 0..200), mode in prop::sample::select(&RoutingMode::ALL[..]),
+    ) {
+        let mut balance = Balance::new(mode, 3, &BalanceOptions::default());
         let (mut open, mut answered, mut failed) = ([0u32; 3], [0u64; 3], [0u64; 3]);
+        let mut flights: [Vec<Flight>; 3] = Default::default();
         for (id, end) in ends {
             let i = usize::from(id);
             let outcome = match end {
-                0 => Outcome::Answered { latency_ns: MS },
+                0 => Outcome::Answered { latency_ns: MS, error: false },
                 1 => Outcome::Failed { elapsed_ns: MS },
                 _ => Outcome::Cancelled,
             };
             if end > 2 || open[i] == 0 {
-                balance.started(BackendId(id));
+                flights[i].push(balance.started(BackendId(id), at(0)));
                 open[i] += 1;
             } else {
-                balance.finished(BackendId(id), outcome, at(0));
+                let flight = flights[i].swap_remove(open[i] as usize / 2);
+                balance.finished(BackendId(id), flight, outcome, at(0));
                 open[i] -= 1;
                 answered[i] += u64::from(end == 0);
                 failed[i] += u64::from(end == 1);

@@ -11,12 +11,12 @@ pub(super) fn at(nanos: u64) -> Instant {
 
 pub(super) fn report(balance: &mut Balance, backend: usize, outcome: Outcome, now: Instant) {
     let id = BackendId(backend as u16);
-    balance.started(id);
-    balance.finished(id, outcome, now);
+    let flight = balance.started(id, now);
+    balance.finished(id, flight, outcome, now);
 }
 
 pub(super) fn answer(balance: &mut Balance, backend: usize, latency_ns: u64) {
-    report(balance, backend, Outcome::Answered { latency_ns }, Instant::ZERO);
+    report(balance, backend, Outcome::Answered { latency_ns, error: false }, Instant::ZERO);
 }
 
 pub(super) fn fail(balance: &mut Balance, backend: usize, elapsed_ns: u64, now: Instant) {
@@ -25,7 +25,7 @@ pub(super) fn fail(balance: &mut Balance, backend: usize, elapsed_ns: u64, now: 
 
 /// Backends that have each answered once, in as many milliseconds.
 fn measured(mode: RoutingMode, latencies_ms: &[u64]) -> Balance {
-    let mut balance = Balance::new(mode, latencies_ms.len(), 3, 0.2);
+    let mut balance = Balance::new(mode, latencies_ms.len(), &BalanceOptions::default());
     for (i, ms) in latencies_ms.iter().enumerate() {
         answer(&mut balance, i, ms * MS);
     }
@@ -40,7 +40,7 @@ pub(super) fn chosen(balance: &mut Balance, now: Instant) -> (u16, Reason) {
 #[test]
 fn without_backends_there_is_no_choice() {
     for mode in RoutingMode::ALL {
-        assert_eq!(Balance::new(mode, 0, 3, 0.2).select(at(5)), None);
+        assert_eq!(Balance::new(mode, 0, &BalanceOptions::default()).select(at(5)), None);
     }
 }
 
@@ -54,7 +54,7 @@ fn of_equal_means_the_earlier_backend_wins() {
 #[test]
 fn backends_without_a_sample_come_first_in_order_of_configuration() {
     for mode in ADAPTIVE {
-        let mut balance = Balance::new(mode, 3, 3, 0.2);
+        let mut balance = Balance::new(mode, 3, &BalanceOptions::default());
         for expected in [0, 1, 2] {
             assert_eq!(chosen(&mut balance, at(0)), (expected, Reason::Unmeasured));
             // Still so for all requests that come before its first answer.
@@ -78,7 +78,7 @@ fn neither_an_instant_answer_nor_a_cancelled_attempt_is_a_sample() {
 #[test]
 fn a_failed_first_probe_pauses_the_backend_while_another_is_usable() {
     for mode in ADAPTIVE {
-        let mut balance = Balance::new(mode, 2, 3, 0.2);
+        let mut balance = Balance::new(mode, 2, &BalanceOptions::default());
         fail(&mut balance, 0, MS, at(7));
         let end = at(7) + PROBE_PAUSE;
         assert_eq!(chosen(&mut balance, at(7)), (1, Reason::Unmeasured));
@@ -94,7 +94,7 @@ fn a_failed_first_probe_pauses_the_backend_while_another_is_usable() {
 #[test]
 fn if_all_pause_the_one_whose_pause_ends_first_is_taken() {
     for mode in ADAPTIVE {
-        let mut balance = Balance::new(mode, 3, 3, 0.2);
+        let mut balance = Balance::new(mode, 3, &BalanceOptions::default());
         fail(&mut balance, 0, MS, at(30));
         fail(&mut balance, 1, MS, at(20));
         fail(&mut balance, 2, MS, at(20));
@@ -104,7 +104,7 @@ fn if_all_pause_the_one_whose_pause_ends_first_is_taken() {
 
 #[test]
 fn an_answer_to_a_late_probe_ends_the_pause() {
-    let mut balance = Balance::new(RoutingMode::AdaptiveSma, 2, 3, 0.2);
+    let mut balance = Balance::new(RoutingMode::AdaptiveSma, 2, &BalanceOptions::default());
     fail(&mut balance, 0, MS, at(0));
     answer(&mut balance, 0, MS);
     answer(&mut balance, 1, 2 * MS);
@@ -157,7 +157,11 @@ fn the_fastest_backend_is_left_once_it_fails_at_once() {
 
 #[test]
 fn a_switch_of_the_mode_starts_warm() {
-    let mut balance = Balance::new(RoutingMode::RoundRobin, 2, 1, 0.2);
+    let mut balance = Balance::new(
+        RoutingMode::RoundRobin,
+        2,
+        &BalanceOptions { sma_window: 1, ..BalanceOptions::default() },
+    );
     answer(&mut balance, 0, 100 * MS);
     answer(&mut balance, 0, 10 * MS);
     answer(&mut balance, 1, 50 * MS);
@@ -175,13 +179,13 @@ fn a_switch_of_the_mode_starts_warm() {
 
 #[test]
 fn a_tunnel_is_learned_when_it_opens_and_in_flight_until_it_ends() {
-    let mut balance = Balance::new(RoutingMode::AdaptiveSma, 2, 3, 0.2);
+    let mut balance = Balance::new(RoutingMode::AdaptiveSma, 2, &BalanceOptions::default());
     answer(&mut balance, 1, 20 * MS);
     let id = BackendId(0);
-    balance.started(id);
-    balance.opened(id, 10 * MS);
+    let flight = balance.started(id, at(0));
+    balance.opened(id, flight, 10 * MS, at(10 * MS));
     assert_eq!((balance.backend(id).in_flight(), balance.backend(id).answered()), (1, 1));
     assert_eq!(chosen(&mut balance, at(0)), (0, Reason::LowestMean));
-    balance.finished(id, Outcome::Cancelled, at(3600 * 1_000 * MS));
+    balance.finished(id, Flight::default(), Outcome::Cancelled, at(3600 * 1_000 * MS));
     assert_eq!((balance.backend(id).in_flight(), balance.backend(id).sma_ns()), (0, Some(10.0 * MS as f64)));
 }

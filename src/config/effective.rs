@@ -21,7 +21,7 @@ use super::server::{Resolve, ServerEntry};
 use super::url::{BackendUrl, ResolveError};
 use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Value, Weight};
 use super::{Audience, Settings};
-use crate::balance::{AllOut, RoutingMode};
+use crate::balance::{AllOut, RoutingGoal, RoutingMode};
 use crate::batch::StrategyName;
 use crate::codec::Shape;
 use crate::proxy::{Backend, ConnectionMode, HalfClose, Options};
@@ -58,8 +58,10 @@ pub struct Effective {
     pub shape: Sourced<Vec<Shape>>,
     pub connections: Sourced<ConnectionMode>,
     pub routing: Sourced<RoutingMode>,
+    pub routing_goal: Sourced<RoutingGoal>,
     pub sma_window: Sourced<Count>,
     pub ewma_alpha: Sourced<Weight>,
+    pub reprobe_after: Sourced<Limit>,
     pub upstream_timeout: Sourced<Period>,
     pub connect_timeout: Sourced<Period>,
     pub header_timeout: Sourced<Period>,
@@ -171,8 +173,10 @@ impl Effective {
             shape: pick!(shape, Vec::new()),
             connections: pick!(connections, ConnectionMode::Persistent),
             routing: pick!(routing, RoutingMode::RoundRobin),
+            routing_goal: pick!(routing_goal, RoutingGoal::P95),
             sma_window: pick!(sma_window, Count(3)),
             ewma_alpha: pick!(ewma_alpha, Weight(0.2)),
+            reprobe_after: pick!(reprobe_after, Limit(None)),
             upstream_timeout: pick!(upstream_timeout, seconds(10)),
             connect_timeout: pick!(connect_timeout, seconds(2)),
             header_timeout: pick!(header_timeout, seconds(10)),
@@ -249,8 +253,9 @@ impl Effective {
         show!(resolve, resolve_interval);
         show!(classifier_timeout, strategy, strategy_from, batch_size, batches_in_flight, split, halve);
         show!(queue_limit, queue_timeout, sjf_max_wait);
-        show!(connections, routing, sma_window, ewma_alpha, upstream_timeout, connect_timeout);
-        show!(header_timeout, body_timeout, idle_timeout, pool_idle_timeout, tunnel_idle_timeout);
+        show!(connections, routing, routing_goal, sma_window, ewma_alpha, reprobe_after);
+        show!(upstream_timeout, connect_timeout, header_timeout, body_timeout);
+        show!(idle_timeout, pool_idle_timeout, tunnel_idle_timeout);
         show!(drain_timeout, client_keepalive, half_close);
         show!(max_head_bytes, max_header_fields, max_target_bytes, max_body_bytes, max_pipelined_bytes);
         show!(max_requests_per_connection, max_connections, max_connections_per_client);

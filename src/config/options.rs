@@ -116,6 +116,8 @@ impl Effective {
             backends,
             connections: self.connections.value,
             routing: self.routing.value,
+            reprobe_after: self.reprobe_after.value.0,
+            routing_goal: self.routing_goal.value,
             sma_window: self.sma_window.value.0,
             ewma_alpha: self.ewma_alpha.value.0,
             upstream_timeout: self.upstream_timeout.value.0,

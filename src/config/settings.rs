@@ -16,7 +16,7 @@ use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, Targe
 use super::read;
 use super::server::{self, Resolve, ServerEntry};
 use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Weight, parse};
-use crate::balance::{AllOut, RoutingMode};
+use crate::balance::{AllOut, RoutingGoal, RoutingMode};
 use crate::batch::StrategyName;
 use crate::codec::Shape;
 use crate::proxy::{ConnectionMode, HalfClose};
@@ -134,10 +134,16 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub connections: Option<ConnectionMode>,
 
-    /// How the backend is chosen: round-robin, adaptive_sma, adaptive_ewma [default: round-robin]
+    /// How the backend is chosen: round-robin, adaptive_sma, adaptive_ewma, adaptive, least_requests, p2c_peak_ewma, prequal
+    /// [default: round-robin]
     #[arg(long, value_name = "MODE", env = "TIDEGATE_ROUTING", value_parser = parse::<RoutingMode>)]
     #[serde(deserialize_with = "read::one")]
     pub routing: Option<RoutingMode>,
+
+    /// What adaptive strives for: p95, or the mean alone [default: p95]
+    #[arg(long, value_name = "GOAL", env = "TIDEGATE_ROUTING_GOAL", value_parser = parse::<RoutingGoal>)]
+    #[serde(deserialize_with = "read::one")]
+    pub routing_goal: Option<RoutingGoal>,
 
     /// How many latencies adaptive_sma averages [default: 3]
     #[arg(long, value_name = "N", env = "TIDEGATE_SMA_WINDOW", value_parser = parse::<Count>)]
@@ -148,6 +154,11 @@ pub struct Settings {
     #[arg(long, value_name = "ALPHA", env = "TIDEGATE_EWMA_ALPHA", value_parser = parse::<Weight>)]
     #[serde(deserialize_with = "read::one")]
     pub ewma_alpha: Option<Weight>,
+
+    /// In adaptive_sma and adaptive_ewma, probe a backend whose last latency is so old, or off [default: off]
+    #[arg(long, value_name = "TIME|off", env = "TIDEGATE_REPROBE_AFTER", value_parser = parse::<Limit>)]
+    #[serde(deserialize_with = "read::one")]
+    pub reprobe_after: Option<Limit>,
 
     /// Longest wait for a response head, and for each gap in the response [default: 10s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_UPSTREAM_TIMEOUT", value_parser = parse::<Period>)]

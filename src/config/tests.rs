@@ -85,7 +85,7 @@ fn every_flag_has_an_environment_variable_of_its_name() {
     }
 }
 
-/// Each setting, with another value than the default.
+/// Every flag with a value that is not its default.
 const FLAGS: &[&str] = &[
     "--listen=:8000",
     "--admin=localhost:1",
@@ -107,8 +107,10 @@ const FLAGS: &[&str] = &[
     "--customer-weight=gold=2,b=1",
     "--connections=non-persistent",
     "--routing=adaptive_ewma",
+    "--routing-goal=mean",
     "--sma-window=5",
     "--ewma-alpha=1",
+    "--reprobe-after=1s",
     "--upstream-timeout=1.5s",
     "--connect-timeout=2us",
     "--header-timeout=1h",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use crate::balance::RoutingMode;
+use crate::balance::{RoutingGoal, RoutingMode};
 use crate::proxy::{ConnectionMode, HalfClose};
 use crate::time::parse_span;
 
@@ -294,6 +294,18 @@ impl Value for RoutingMode {
 
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Value for RoutingGoal {
+    const EXPECTED: &'static str = "\"p95\" or \"mean\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn show(&self) -> String {
+        self.name().to_owned()
     }
 }
 

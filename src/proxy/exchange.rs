@@ -11,7 +11,7 @@ use super::trace::reach;
 use super::tunnel::Tunnel;
 use super::upstream::Carried;
 use super::{CallId, ClientId, ExchangeId, Proxy, Timer, Turn, UpstreamId};
-use crate::balance::{BackendId, Outcome, RoutingMode};
+use crate::balance::{BackendId, Flight, Outcome, RoutingMode};
 use crate::buffer::Buffer;
 use crate::h1::Version;
 use crate::h1::body::BodyReader;
@@ -111,6 +111,8 @@ pub(super) struct Exchange {
     /// The connection that carries it, once there is one.
     pub(super) upstream: Option<UpstreamId>,
     pub(super) backend: BackendId,
+    /// The selector's note of the present attempt.
+    pub(super) flight: Flight,
     pub(super) mode: RoutingMode,
     /// When it was first sent, or the first connection for it begun.
     pub(super) begun: Instant,
@@ -209,7 +211,8 @@ impl<N: Net> Proxy<N> {
         let Some(mut exchange) = self.exchanges.remove(id) else { return };
         let ResponseSide::Body(body) = exchange.response else { return };
         let latency_ns = now.nanos_since(exchange.attempted);
-        self.servers.finished(exchange.backend, Outcome::Answered { latency_ns }, now);
+        let outcome = Outcome::Answered { latency_ns, error: body.status >= 500 };
+        self.servers.finished(exchange.backend, std::mem::take(&mut exchange.flight), outcome, now);
         let keep = body.keep_upstream && exchange.request == RequestSide::Done && !surplus;
         let carried = self.release_upstream(turn, exchange.upstream, keep, now);
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
@@ -243,7 +246,7 @@ impl<N: Net> Proxy<N> {
         let elapsed_ns = now.nanos_since(exchange.attempted);
         self.counters.cancelled_forwarded += u64::from(failure == Failure::ClientGone);
         let outcome = if row.blames_backend { Outcome::Failed { elapsed_ns } } else { Outcome::Cancelled };
-        self.servers.finished(exchange.backend, outcome, now);
+        self.servers.finished(exchange.backend, std::mem::take(&mut exchange.flight), outcome, now);
         let carried = self.release_upstream(turn, exchange.upstream, false, now);
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
         let client = match exchange.owner {
@@ -288,10 +291,11 @@ impl<N: Net> Proxy<N> {
     /// A tunnel has come to its end: both its connections are closed, the client's after what waits for it.
     #[cold]
     pub(super) fn end_tunnel(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId) {
-        let Some(exchange) = self.exchanges.remove(id) else { return };
+        let Some(mut exchange) = self.exchanges.remove(id) else { return };
         let now = turn.now();
         self.counters.tunnels_open -= 1;
-        self.servers.finished(exchange.backend, Outcome::Cancelled, now);
+        let flight = std::mem::take(&mut exchange.flight);
+        self.servers.finished(exchange.backend, flight, Outcome::Cancelled, now);
         let carried = self.release_upstream(turn, exchange.upstream, false, now);
         let record = self.record(turn, &exchange, 101, false, carried, now);
         if self.tracer.logs() {

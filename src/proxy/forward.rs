@@ -131,10 +131,12 @@ impl<N: Net> Proxy<N> {
         plan: &Plan,
         backend: BackendId,
     ) -> ExchangeId {
+        let flight = self.servers.started(backend, plan.now);
         let id = self.exchanges.insert(Exchange {
             owner: Owner::Client(client),
             upstream: None,
             backend,
+            flight,
             mode: self.servers.balance.mode(),
             begun: plan.now,
             attempted: plan.now,
@@ -148,7 +150,6 @@ impl<N: Net> Proxy<N> {
             replay: None,
         });
         self.tracer.begin(id);
-        self.servers.started(backend);
         self.begun += 1;
         self.arm_flush(turn, plan.now);
         if let Some(client) = self.clients.get_mut(client) {

@@ -315,7 +315,7 @@ mod tests {
         let sizes = [
             ("client", size_of::<Client<Socket>>(), 192),
             ("upstream", size_of::<Upstream<Socket>>(), 160),
-            ("exchange", size_of::<Exchange>(), 128),
+            ("exchange", size_of::<Exchange>(), 136),
             ("record", size_of::<Record>(), 40),
         ];
         for (name, size, bound) in sizes {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{BatchOptions, INPUT_BLOCK_BYTES};
-use crate::balance::{HealthOptions, RoutingMode};
+use crate::balance::{BalanceOptions, HealthOptions, RoutingGoal, RoutingMode};
 use crate::h1::request::RequestLimits;
 use crate::telemetry::Roster;
 
@@ -100,6 +100,10 @@ pub struct Options {
     pub sma_window: usize,
     /// α of `adaptive_ewma`, above 0 and at most 1.
     pub ewma_alpha: f64,
+    /// How old the last latency of a backend may be in `adaptive_sma` and `adaptive_ewma` before a request probes it.
+    pub reprobe_after: Option<Duration>,
+    /// What `adaptive` strives for.
+    pub routing_goal: RoutingGoal,
     /// How long to wait for a response head, and then for each further piece of the response.
     pub upstream_timeout: Duration,
     /// How long a connection to a backend may take to open.
@@ -191,6 +195,18 @@ impl Default for Limits {
 }
 
 impl Options {
+    /// What those who choose are told.
+    pub(super) fn balance(&self) -> BalanceOptions {
+        BalanceOptions {
+            sma_window: self.sma_window,
+            ewma_alpha: self.ewma_alpha,
+            reprobe_after: self.reprobe_after,
+            goal: self.routing_goal,
+            health: self.health,
+            seed: self.run,
+        }
+    }
+
     /// All servers in the order of their ids at the start: the backends, then the classifiers.
     pub fn servers(&self) -> impl Iterator<Item = &Backend> {
         self.backends.iter().chain(self.classifiers())

@@ -110,21 +110,20 @@ impl<N: Net> Proxy<N> {
     }
 
     fn change_routing(&mut self, before: &Options) {
-        let Options { routing, sma_window, ewma_alpha, .. } = self.options;
+        let routing = self.options.routing;
         if routing != before.routing {
             self.set_routing(routing);
         }
-        if (sma_window, ewma_alpha) != (before.sma_window, before.ewma_alpha) {
-            self.servers.balance.set_averaging(sma_window, ewma_alpha);
-            self.servers.classifiers.set_averaging(sma_window, ewma_alpha);
+        let options = self.options.balance();
+        if options != before.balance() {
+            self.servers.balance.set_options(&options);
+            self.servers.classifiers.set_options(&options);
         }
     }
 
-    /// Ejection, checks and retries.
+    /// Checks and retries.
     fn change_health(&mut self, turn: &mut Turn<'_, N>, before: &Options, removed: &[BackendId]) {
-        let Options { health, retry_budget, checks, classifier_checks, .. } = &self.options;
-        self.servers.balance.set_health(*health);
-        self.servers.classifiers.set_health(*health);
+        let Options { retry_budget, checks, classifier_checks, .. } = &self.options;
         if *retry_budget != before.retry_budget {
             self.budget = Budget::new(*retry_budget);
         }

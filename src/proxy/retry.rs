@@ -45,11 +45,12 @@ impl<N: Net> Proxy<N> {
         exchange.attempted = now;
         exchange.backend = other;
         exchange.course = Course::Elsewhere;
+        let flight = std::mem::replace(&mut exchange.flight, self.servers.started(other, now));
         let (lost, owner) = (exchange.upstream.take(), exchange.owner);
         lost.into_iter().for_each(|upstream| self.close_upstream(turn, upstream));
         self.counters.retries_elsewhere += 1;
-        self.servers.finished(failed, Outcome::Failed { elapsed_ns: now.nanos_since(attempted) }, now);
-        self.servers.started(other);
+        let outcome = Outcome::Failed { elapsed_ns: now.nanos_since(attempted) };
+        self.servers.finished(failed, flight, outcome, now);
         log::debug!("{}: {}; trying {}", self.servers.url(failed), failure.name(), self.servers.url(other));
         self.trace_retry(turn, id, other, failure.name());
         if let Owner::Batch(call) = owner {

@@ -6,7 +6,7 @@
 use super::Options;
 use super::pool::Pool;
 use super::target::Target;
-use crate::balance::{Availability, BackendId, Balance, Choice, Outcome, Reason};
+use crate::balance::{Availability, BackendId, Balance, Choice, Flight, Outcome, Reason};
 use crate::record::Averages;
 use crate::telemetry::{Gauge, Kind, Roster, Seat, Standing, console};
 use crate::time::Instant;
@@ -29,9 +29,9 @@ pub(super) struct Servers {
 impl Servers {
     pub(super) fn new(options: &Options) -> Servers {
         let seats = options.roster().seats().to_vec();
-        let (mode, window, alpha) = (options.routing, options.sma_window, options.ewma_alpha);
+        let (mode, balance) = (options.routing, options.balance());
         let backends = options.backends.len();
-        let mut classifiers = Balance::new(mode, 0, window, alpha).with_health(options.health);
+        let mut classifiers = Balance::new(mode, 0, &balance);
         let ids: Vec<_> = (0..=u16::MAX).take(seats.len()).map(BackendId).collect();
         classifiers.set_members(&ids[backends..]);
         Servers {
@@ -41,7 +41,7 @@ impl Servers {
             labels: seats[..backends].iter().map(|seat| seat.label.to_string()).collect(),
             serial: seats.len() as u64,
             seats,
-            balance: Balance::new(mode, backends, window, alpha).with_health(options.health),
+            balance: Balance::new(mode, backends, &balance),
             classifiers,
         }
     }
@@ -64,16 +64,16 @@ impl Servers {
         self.classifiers.select(now).map(|choice| choice.backend)
     }
 
-    pub(super) fn started(&mut self, id: BackendId) {
-        self.balance_of(id).started(id);
+    pub(super) fn started(&mut self, id: BackendId, now: Instant) -> Flight {
+        self.balance_of(id).started(id, now)
     }
 
-    pub(super) fn finished(&mut self, id: BackendId, outcome: Outcome, now: Instant) {
-        self.balance_of(id).finished(id, outcome, now);
+    pub(super) fn finished(&mut self, id: BackendId, flight: Flight, outcome: Outcome, now: Instant) {
+        self.balance_of(id).finished(id, flight, outcome, now);
     }
 
-    pub(super) fn opened(&mut self, id: BackendId, latency_ns: u64) {
-        self.balance_of(id).opened(id, latency_ns);
+    pub(super) fn opened(&mut self, id: BackendId, flight: Flight, latency_ns: u64, now: Instant) {
+        self.balance_of(id).opened(id, flight, latency_ns, now);
     }
 
     /// Lets `id` be chosen no more, or again.
@@ -171,7 +171,12 @@ impl Servers {
         let (mode, url) = (self.balance.mode(), self.url(choice.backend));
         match choice.reason {
             Reason::Unmeasured => console::probing(mode, url),
-            Reason::Rotation | Reason::LowestMean => {
+            Reason::Stale => console::refreshing(mode, url),
+            Reason::Rotation
+            | Reason::LowestMean
+            | Reason::LeastCost
+            | Reason::FewestInFlight
+            | Reason::Drawn => {
                 console::scores(mode, &self.labels, || self.scores().map(|(_, score)| score));
                 console::chosen(mode, url);
             }

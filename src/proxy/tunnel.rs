@@ -170,7 +170,9 @@ impl<N: Net> Proxy<N> {
         upstream.state = UpstreamState::Tunnel(id);
         upstream.deadline.clear();
         client.deadline.set(turn.timers, now + self.options.tunnel_idle_timeout, Timer::Client(client_id));
-        self.servers.opened(exchange.backend, now.nanos_since(exchange.attempted));
+        let (flight, latency_ns) =
+            (std::mem::take(&mut exchange.flight), now.nanos_since(exchange.attempted));
+        self.servers.opened(exchange.backend, flight, latency_ns, now);
         exchange.request = RequestSide::Done;
         exchange.response = ResponseSide::Tunnel(tunnel);
         self.counters.tunnels_opened += 1;

@@ -36,6 +36,10 @@ pub const fn tag(mode: RoutingMode) -> &'static str {
         RoutingMode::RoundRobin => "RR",
         RoutingMode::AdaptiveSma => "SMA",
         RoutingMode::AdaptiveEwma => "EWMA",
+        RoutingMode::Adaptive => "ADAPTIVE",
+        RoutingMode::LeastRequests => "LEAST",
+        RoutingMode::P2cPeakEwma => "P2C",
+        RoutingMode::Prequal => "PREQUAL",
     }
 }
 
@@ -49,13 +53,18 @@ pub fn probing(mode: RoutingMode, url: &str) {
     log::debug!("[{}] probing unmeasured: {url}", tag(mode));
 }
 
-/// `[SMA] SMAs: 8081=12.3ms, 8082=N/A`: the estimates, in nanoseconds, that a choice compares. `labels` come from
-/// [`labels`]; `scores` is asked only if the line is wanted. Round-robin compares nothing and has no line.
+/// `[SMA] probing stale: URL`: the backend was chosen because its estimate is old.
+pub fn refreshing(mode: RoutingMode, url: &str) {
+    log::debug!("[{}] probing stale: {url}", tag(mode));
+}
+
+/// `[SMA] SMAs: 8081=12.3ms, 8082=N/A`, in the modes after the contract's `[ADAPTIVE] scores: 8081=…`: the estimates, in nanoseconds, that a choice compares. `labels` come from
+/// [`labels`]; `scores` is asked only if the line is wanted. A mode that compares none has no line.
 pub fn scores<I>(mode: RoutingMode, labels: &[String], scores: impl FnOnce() -> I)
 where
     I: IntoIterator<Item = Option<f64>>,
 {
-    if mode != RoutingMode::RoundRobin {
+    if mode.compares_latency() {
         // The macro evaluates its arguments only if the level is on.
         log::debug!("{}", scores_line(mode, labels, scores()));
     }
@@ -72,7 +81,11 @@ fn scores_line(
     scores: impl IntoIterator<Item = Option<f64>>,
 ) -> String {
     let tag = tag(mode);
-    let mut line = format!("[{tag}] {tag}s:");
+    let what = match mode {
+        RoutingMode::AdaptiveSma | RoutingMode::AdaptiveEwma => tag,
+        _ => "score",
+    };
+    let mut line = format!("[{tag}] {what}s:");
     for (i, (label, score)) in labels.iter().zip(scores).enumerate() {
         let comma = if i == 0 { "" } else { "," };
         // Writing to a String cannot fail.

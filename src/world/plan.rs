@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::address;
 use super::clients::{Behaviour, Seen};
-use crate::balance::{HealthOptions, RoutingMode};
+use crate::balance::{HealthOptions, RoutingGoal, RoutingMode};
 use crate::net::Weather;
 use crate::proxy::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options};
 use crate::record::Record;
@@ -139,6 +139,8 @@ pub(super) fn options(backends: Vec<Backend>) -> Options {
         routing: RoutingMode::RoundRobin,
         sma_window: 3,
         ewma_alpha: 0.2,
+        reprobe_after: None,
+        routing_goal: RoutingGoal::P95,
         upstream_timeout: seconds(10),
         connect_timeout: seconds(2),
         header_timeout: seconds(10),

@@ -86,6 +86,7 @@ fn names_are_exact() {
     assert_eq!(LevelFilter::parse("warn"), Ok(LevelFilter::Warn));
     assert!(refused::<LevelFilter>("WARN").contains("expected error, warn"));
     assert!(refused::<RoutingMode>("adaptive-sma").contains("adaptive_sma"));
+    assert!(refused::<RoutingGoal>("p99").contains("p95 or mean"));
     assert!(refused::<Switch>("yes").contains("neither on nor off"));
     assert_eq!(FileTarget::parse("off"), Ok(FileTarget::Off));
     assert_eq!(FileTarget::parse("./off"), Ok(FileTarget::Path("./off".into())));

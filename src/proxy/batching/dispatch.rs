@@ -87,10 +87,12 @@ impl<N: Net> Proxy<N> {
         body: &[u8],
         now: Instant,
     ) {
+        let flight = self.servers.started(classifier, now);
         let exchange = self.exchanges.insert(Exchange {
             owner: Owner::Batch(call),
             upstream: None,
             backend: classifier,
+            flight,
             mode: self.servers.balance.mode(),
             begun: now,
             attempted: now,
@@ -105,7 +107,6 @@ impl<N: Net> Proxy<N> {
             replay: None,
         });
         self.tracer.begin_batch(exchange, now);
-        self.servers.started(classifier);
         self.arm_flush(turn, now);
         let line = ChunkLine::new(Coding::Identity, 0);
         if self.options.connections == ConnectionMode::Persistent
