@@ -233,3 +233,28 @@ fn a_study_that_is_wrong_ends_with_2_before_anything_is_written() {
     );
     assert_eq!(missing.status.code(), Some(2));
 }
+
+#[test]
+fn the_choice_of_backends_is_compared_in_a_table() {
+    let place = Place::with(STUDY);
+    let output = place.run(&["selection", "--scenarios=gc-closed,seed", "--routing=adaptive,round-robin"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| seed") || line.starts_with("| gc-closed"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let names: Vec<_> = rows.iter().map(|row| (row[1], row[2])).collect();
+    let modes = ["round-robin", "adaptive", "adaptive, goal mean"];
+    let expected: Vec<_> =
+        ["seed", "gc-closed"].into_iter().flat_map(|name| modes.map(|mode| (name, mode))).collect();
+    assert_eq!(names, expected, "{text}");
+    assert_eq!((rows[0][3], rows[0][5], rows[0][10]), ("197.67", "400.0", "33.3/33.3/33.3 %"));
+    assert!(text.contains("- seed: backends A, B and C, 100 clients"), "{text}");
+    assert!(!place.0.path().join("results").exists());
+
+    let output = place.command(&["selection", "--scenarios=seed,sed"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("no scenario `sed`") && told.contains("gc-closed"), "{told}");
+}

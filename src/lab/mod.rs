@@ -14,6 +14,7 @@ pub mod log;
 pub mod page;
 pub mod plot;
 pub mod report;
+pub mod selection;
 pub mod series;
 pub mod statistics;
 pub mod table;

@@ -4,6 +4,7 @@
 //! (`lab/experiment/`), progress (`progress.rs`). Floor 5.
 
 mod progress;
+mod selection;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,8 +32,9 @@ Examples:
   tidegate experiment routing --seconds 20 --repeats 5 --routing round-robin,adaptive_sma
   tidegate experiment batching --simulate --repeats 10
   tidegate experiment run bench/studies/degrading.toml --simulate
+  tidegate experiment selection --scenarios seed,gc --routing adaptive,least_requests
 
-Each experiment makes a folder under results/ with the study, the environment, every row, figures, pictures and a report;
+Each experiment but selection, which prints a table, makes a folder under results/ with the study, the environment, every row, figures, pictures and a report;
 nothing is overwritten. --simulate plays the same program in virtual time.
 Exit codes: 0 done, 1 failed, 2 usage or study, 130 ended early by Ctrl-C, with a report on what was played.";
 
@@ -51,6 +53,8 @@ enum Which {
     Batching(BatchingArgs),
     /// A study from a file
     Run(RunArgs),
+    /// All routing modes in many scenarios, in virtual time and without sockets: a table
+    Selection(selection::SelectionArgs),
 }
 
 #[derive(Args)]
@@ -167,6 +171,7 @@ pub(super) fn run(args: ExperimentArgs) -> Result<Exit, CliError> {
             let study = parse_study("batching", "batching", &text, descriptors)?;
             play(&study, args.common, DriverName::Own)
         }
+        Which::Selection(args) => selection::run(&args),
         Which::Run(args) => {
             let duration = args.seconds.map(seconds);
             let overrides =
