@@ -9,14 +9,13 @@ use support::{Client, Gate, Launch, Origin, Proxy};
 const ASK: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
-/// An origin that answers the second request and all further ones, and the first one never: it waits for the end of its
-/// connection and opens the gate then.
-fn silent_at_first() -> (Origin, Gate) {
+/// An origin that never answers [`ASK`]: it waits for the end of its connection and opens the gate then. It answers all else.
+fn silent_when_asked() -> (Origin, Gate) {
     let ended = Gate::default();
     let has_ended = ended.clone();
     let origin = Origin::start(move |conn| {
-        while conn.read_request().is_some() {
-            if conn.number == 0 {
+        while let Some(request) = conn.read_request() {
+            if request.head.starts_with("GET / ") {
                 conn.wait_for_end();
                 return has_ended.open();
             }
@@ -28,7 +27,7 @@ fn silent_at_first() -> (Origin, Gate) {
 
 #[test]
 fn a_reset_cancels_the_request_at_once() {
-    let (origin, ended) = silent_at_first();
+    let (origin, ended) = silent_when_asked();
     let proxy = Proxy::start(&[&origin.url()], &[]);
     let mut client = Client::connect(proxy.address);
     // The pipelined one behind it is never begun.
@@ -36,7 +35,7 @@ fn a_reset_cancels_the_request_at_once() {
     origin.next();
     client.reset();
     ended.pass();
-    assert_eq!(Client::connect(proxy.address).get("/").text(), "hello");
+    assert_eq!(Client::connect(proxy.address).get("/hello").text(), "hello");
     assert_eq!(proxy.stop().statuses(), [499, 200]);
 }
 
@@ -62,7 +61,7 @@ fn a_reset_in_mid_response_cancels_it_too() {
 
 #[test]
 fn a_half_close_is_a_departure_where_it_is_meant_to_be() {
-    let (origin, ended) = silent_at_first();
+    let (origin, ended) = silent_when_asked();
     let proxy = Launch::proxy(&[&origin.url()], &[]).file("half-close = \"cancel\"\n").start("the proxy");
     let mut client = Client::connect(proxy.address);
     client.send(ASK);
@@ -75,7 +74,7 @@ fn a_half_close_is_a_departure_where_it_is_meant_to_be() {
     client.send(ASK);
     client.finish_sending();
     assert!(client.rest().is_empty());
-    assert_eq!(Client::connect(proxy.address).get("/").text(), "hello");
+    assert_eq!(Client::connect(proxy.address).get("/hello").text(), "hello");
     assert_eq!(proxy.stop().statuses(), [499, 499, 200]);
 }
 
