@@ -131,7 +131,7 @@ impl Families {
         )?;
         series.gauge(
             "tidegate_backend_up",
-            "Whether a server may be chosen; 0 while it is drained.",
+            "Whether a server may be chosen; 0 while it is drained, down or ejected.",
             self.by_server(|figures| match figures.availability {
                 Availability::Usable => Some(1.0),
                 Availability::Draining | Availability::Down | Availability::Ejected => Some(0.0),
