@@ -1,7 +1,7 @@
 //! Whether a backend may be chosen, and how much of its share it gets.
 //!
 //! Here: ejection after failures in a row, for a growing time and never of too many; what checks say; the slow start of a
-//! backend that is back. Not here: making checks (`proxy/probe.rs`), and what is done when none may be chosen (`mod.rs`, the
+//! backend that is back. Not here: making checks (`proxy/health.rs`), and what is done when none may be chosen (`mod.rs`, the
 //! only caller). Floor 1.
 
 use std::time::Duration;
