@@ -176,14 +176,12 @@ impl Health {
         }
     }
 
-    /// Not to be chosen for a while from `now` on. Returns until when.
-    pub(super) fn eject(&mut self, options: &HealthOptions, now: Instant) -> Instant {
-        let until = now + options.ejection(self.ejections);
+    /// Not to be chosen for a while from `now` on.
+    pub(super) fn eject(&mut self, options: &HealthOptions, now: Instant) {
+        self.ejected_until = Some(now + options.ejection(self.ejections));
         self.ejections += 1;
         self.ejected += 1;
         self.failures = 0;
-        self.ejected_until = Some(until);
-        until
     }
 
     /// Ends an ejection that is over at `now`. Returns whether one was.

@@ -1,11 +1,11 @@
 //! Choosing a backend.
 //!
-//! Here: [`Balance`], the one value that learns what backends do and chooses among them. `backends.rs` keeps what
-//! is known of each, `estimate.rs` the averages, `health.rs` who may be chosen, `membership.rs` who is chosen among,
-//! `choose.rs` rotation and the lowest average;
-//! the other modes have a file or a folder each. `learn.rs` takes in how attempts end. Pure: no clock, no sockets, chance from a
-//! seed, no allocation but when the set changes and until as many attempts were in flight as ever are. Not here: connections to backends (`proxy/pool.rs`). The
-//! proxy calls it inline. Floor 1.
+//! Here: [`Balance`], the one value that learns what backends do and chooses among them. `backends.rs` keeps what is
+//! known of each, `estimate.rs` the averages, `health.rs` who may be chosen, `membership.rs` who is chosen among,
+//! `choose.rs` rotation and the lowest average; the other modes have a file or a folder each. `learn.rs` takes in how
+//! attempts end. Pure: no clock, no sockets, chance from a seed, no allocation but when the set changes and until as
+//! many attempts were in flight as ever are. Not here: connections to backends (`proxy/pool.rs`). The proxy calls it
+//! inline. Floor 1.
 
 mod adaptive;
 #[cfg(test)]

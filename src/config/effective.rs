@@ -13,7 +13,7 @@ use log::LevelFilter;
 
 use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
-use super::health::{CheckPath, InARow, Percent};
+use super::health::{CheckPath, Percent};
 use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 use super::names::Names;
 use super::origin::{Origin, Sourced};
@@ -87,7 +87,7 @@ pub struct Effective {
     pub health_timeout: Sourced<Period>,
     pub health_rise: Sourced<Count>,
     pub health_fall: Sourced<Count>,
-    pub eject_after: Sourced<InARow>,
+    pub eject_after: Sourced<Cap>,
     pub eject_for: Sourced<Period>,
     pub eject_for_most: Sourced<Period>,
     pub eject_most: Sourced<Percent>,
@@ -202,7 +202,7 @@ impl Effective {
             health_timeout: pick!(health_timeout, seconds(2)),
             health_rise: pick!(health_rise, Count(2)),
             health_fall: pick!(health_fall, Count(3)),
-            eject_after: pick!(eject_after, InARow(Some(5))),
+            eject_after: pick!(eject_after, Cap(Some(5))),
             eject_for: pick!(eject_for, seconds(1)),
             eject_for_most: pick!(eject_for_most, seconds(60)),
             eject_most: pick!(eject_most, Percent(70.0)),

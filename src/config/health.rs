@@ -1,9 +1,9 @@
 //! The kinds of values that health settings have.
 //!
-//! Here: shares in percent, targets of checks, numbers that may be off. Not here: what happens to a backend (`balance/`).
+//! Here: shares in percent, targets of checks. Not here: what happens to a backend (`balance/`).
 //! Floor 5.
 
-use super::values::{Count, Form, Value};
+use super::values::Value;
 use crate::balance::AllOut;
 
 /// A share, in percent.
@@ -29,26 +29,6 @@ impl Value for Percent {
 
     fn show(&self) -> String {
         format!("{}%", self.0)
-    }
-}
-
-/// So many in a row, or never.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InARow(pub Option<u32>);
-
-impl Value for InARow {
-    const EXPECTED: &'static str = "a whole number from 1 to 1000000, or \"off\"";
-    const FORM: Form = Form::Quantity;
-
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(InARow(None)),
-            _ => Count::parse(text).map(|n| InARow(Some(n.0 as u32))).map_err(|e| format!("{e}, nor off")),
-        }
-    }
-
-    fn show(&self) -> String {
-        self.0.map_or("off".to_owned(), |n| n.to_string())
     }
 }
 
@@ -103,7 +83,5 @@ mod tests {
         for text in ["", "healthz", "/a b", "/a\r\nX: y", "/ü"] {
             assert!(CheckPath::parse(text).is_err(), "{text}");
         }
-        assert_eq!(InARow::parse("off"), Ok(InARow(None)));
-        assert!(InARow::parse("0").is_err());
     }
 }

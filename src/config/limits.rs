@@ -129,6 +129,7 @@ mod tests {
         assert_eq!(TargetBytes::parse("8k").unwrap_err(), "`8k` is not a whole number from 1 to 1048576");
         assert_eq!(BodyBytes::parse("0"), Ok(BodyBytes(Some(0))));
         assert_eq!(BodyBytes::parse("-1").unwrap_err(), "`-1` is not a whole number of bytes, nor off");
+        assert_eq!((Cap::parse("off"), Cap::parse("7")), (Ok(Cap(None)), Ok(Cap(Some(7)))));
         assert!(Cap::parse("0").unwrap_err().ends_with("from 1 to 1000000, nor off"));
     }
 }

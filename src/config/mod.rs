@@ -30,7 +30,7 @@ pub use batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 pub use customer::crowd;
 pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{CLASSIFIER_PORT, Effective, Setup};
-pub use health::{CheckPath, InARow, Percent};
+pub use health::{CheckPath, Percent};
 pub use limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 pub use names::{Lookup, Names};
 pub use origin::{Origin, Sourced};

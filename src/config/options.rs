@@ -7,7 +7,6 @@ use super::ConfigError;
 use super::batching::StrategyFrom;
 use super::effective::{Effective, Setup};
 use super::health::CheckPath;
-use super::values::Count;
 use crate::balance::HealthOptions;
 use crate::batch::QueueOptions;
 use crate::codec::{Shape, Shapes};
@@ -48,7 +47,7 @@ impl Effective {
 
     fn health(&self) -> HealthOptions {
         HealthOptions {
-            eject_after: self.eject_after.value.0.unwrap_or(0),
+            eject_after: self.eject_after.value.0.map_or(0, in_a_row),
             eject_for: self.eject_for.value.0,
             eject_for_most: self.eject_for_most.value.0,
             eject_share: self.eject_most.value.share(),
@@ -58,13 +57,12 @@ impl Effective {
     }
 
     fn checks(&self, path: &CheckPath) -> Option<CheckOptions> {
-        let in_a_row = |count: Count| u32::try_from(count.0).unwrap_or(u32::MAX);
         Some(CheckOptions {
             path: path.0.clone()?,
             interval: self.health_interval.value.0,
             timeout: self.health_timeout.value.0,
-            rise: in_a_row(self.health_rise.value),
-            fall: in_a_row(self.health_fall.value),
+            rise: in_a_row(self.health_rise.value.0),
+            fall: in_a_row(self.health_fall.value.0),
         })
     }
 
@@ -75,11 +73,10 @@ impl Effective {
             target_bytes: self.max_target_bytes.value.0,
             body_bytes: self.max_body_bytes.value.0.unwrap_or(u64::MAX),
         };
-        let requests = self.max_requests_per_connection.value.0;
         Limits {
             request,
             pipelined_bytes: self.max_pipelined_bytes.value.0,
-            requests_per_connection: requests.and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX),
+            requests_per_connection: self.max_requests_per_connection.value.0.map_or(u32::MAX, in_a_row),
             connections: self.max_connections.value.0,
             connections_per_client: self.max_connections_per_client.value.or_unlimited(),
             pool_per_backend: self.max_pool_per_backend.value.or_unlimited(),
@@ -150,4 +147,9 @@ impl Effective {
             log_level: self.log_level.value,
         })
     }
+}
+
+/// So many of one kind, one after the other. No setting allows more than fit (`Count::MOST`).
+fn in_a_row(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

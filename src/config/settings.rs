@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
-use super::health::{CheckPath, InARow, Percent};
+use super::health::{CheckPath, Percent};
 use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 use super::read;
 use super::server::{self, Resolve, ServerEntry};
@@ -286,9 +286,9 @@ pub struct Settings {
     pub health_fall: Option<Count>,
 
     /// Failures of requests in a row after which a backend is left alone for a while, or off [default: 5]
-    #[arg(long, value_name = "N|off", env = "TIDEGATE_EJECT_AFTER", value_parser = parse::<InARow>)]
+    #[arg(long, value_name = "N|off", env = "TIDEGATE_EJECT_AFTER", value_parser = parse::<Cap>)]
     #[serde(deserialize_with = "read::one")]
-    pub eject_after: Option<InARow>,
+    pub eject_after: Option<Cap>,
 
     /// For how long the first time; twice as long each time it fails again at once [default: 1s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_EJECT_FOR", value_parser = parse::<Period>)]
