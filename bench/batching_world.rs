@@ -8,16 +8,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use batching::scenes::{self, Pace, Scene};
-use tidegate::balance::HealthOptions;
 use tidegate::batch::{QueueOptions, StrategyName};
 use tidegate::load::customers::Customer;
 use tidegate::net::Weather;
 use tidegate::testbed::ClassifierOptions;
 use tidegate::time::Instant;
 use tidegate::world::{BatchingPlan, BatchingWorld};
-
-/// So long that nobody is ever refused for it.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 fn main() {
     println!(
@@ -63,24 +59,16 @@ fn plan(scene: &Scene, strategy: StrategyName, seed: u64) -> BatchingPlan {
             (kind.named(format!("{i}")), rate)
         })
         .unzip();
+    let queue = QueueOptions { strategy, ..QueueOptions::default() };
     BatchingPlan {
-        seed,
-        customers,
         rates: Some(rates),
         duration: scene.length,
-        queue: QueueOptions { strategy, ..QueueOptions::default() },
         classifier: ClassifierOptions {
             concurrency: NonZeroUsize::new(scene.servers),
             ..ClassifierOptions::default()
         },
-        classifiers: 1,
-        timeout: PATIENCE,
-        patience: PATIENCE,
-        health: HealthOptions::OFF,
-        checks: None,
-        retry_budget: 0.0,
-        steered: false,
         weather: Weather { delay: (moment, moment), ..Weather::CALM },
+        ..BatchingPlan::calm(seed, customers, queue)
     }
 }
 

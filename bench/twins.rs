@@ -7,15 +7,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use tidegate::balance::HealthOptions;
 use tidegate::batch::{QueueOptions, StrategyName};
 use tidegate::load::customers::Customer;
 use tidegate::net::Weather;
-use tidegate::testbed::ClassifierOptions;
 use tidegate::world::{BatchingPlan, BatchingWorld};
-
-/// So long that nobody is ever refused for it.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 const RUNS: std::ops::Range<u64> = 1..6;
 
@@ -76,21 +71,11 @@ const HOP: Duration = Duration::from_micros(150);
 
 /// Mean latency in virtual time.
 fn virtual_twin(strategy: StrategyName, seed: u64, seconds: u64) -> f64 {
+    let queue = QueueOptions { strategy, ..QueueOptions::default() };
     let plan = BatchingPlan {
-        seed,
-        customers: vec![Customer::a(), Customer::b()],
-        rates: None,
         duration: Duration::from_secs(seconds),
-        queue: QueueOptions { strategy, ..QueueOptions::default() },
-        classifier: ClassifierOptions::default(),
-        classifiers: 1,
-        timeout: PATIENCE,
-        patience: PATIENCE,
-        health: HealthOptions::OFF,
-        checks: None,
-        retry_budget: 0.0,
-        steered: false,
         weather: Weather { delay: (HOP, HOP), ..Weather::CALM },
+        ..BatchingPlan::calm(seed, vec![Customer::a(), Customer::b()], queue)
     };
     let samples = BatchingWorld::new(&plan).run().expect("no violation").samples;
     samples.iter().map(|s| s.latency.as_secs_f64() * 1e3).sum::<f64>() / samples.len() as f64

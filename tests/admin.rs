@@ -244,14 +244,8 @@ fn a_switch_of_the_strategy_is_the_proxys_own() {
 }
 
 /// A backend that answers `name`, once the gate is open.
-fn held(name: &'static str, gate: &Gate) -> Origin {
-    let gate = gate.clone();
-    Origin::start(move |conn| {
-        while conn.read_request().is_some() {
-            gate.pass();
-            conn.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()));
-        }
-    })
+fn held(name: &str, gate: &Gate) -> Origin {
+    Origin::gated(gate, format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
 }
 
 #[test]

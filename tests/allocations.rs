@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::{measure, opt_out};
-use tidegate::balance::{Balance, BalanceOptions, Flight, HealthOptions, Outcome, RoutingGoal, RoutingMode};
+use tidegate::balance::{Balance, BalanceOptions, Flight, Outcome, RoutingMode};
 use tidegate::net::{
     Connect, Event, Fabric, Net, Stream, Token, VirtualListener, VirtualNet, VirtualStream, VirtualWaker,
     Weather,
 };
-use tidegate::proxy::{self, Backend, ConnectionMode, HalfClose, Limits, Options, Proxy};
+use tidegate::proxy::{self, Backend, ConnectionMode, Limits, Options, Proxy};
 use tidegate::reactor::{Handler, Reactor};
 use tidegate::server::Control;
 use tidegate::telemetry::{Tap, tap};
 use tidegate::testbed::{self, BackendOptions, SimulatedBackend};
 use tidegate::time::{Instant, WallTime};
+use tidegate::world::usual_options;
 
 /// The value of `f`, whose allocations do not count.
 fn uncounted<T>(f: impl FnOnce() -> T) -> T {
@@ -163,35 +164,12 @@ fn options(connections: ConnectionMode, traced: bool) -> Options {
         authority: format!("backend:{port}"),
         addresses: vec![at(port)],
     };
-    let seconds = Duration::from_secs;
     Options {
-        backends: [81, 82, 83].map(backend).to_vec(),
         connections,
-        routing: RoutingMode::RoundRobin,
-        sma_window: 3,
-        ewma_alpha: 0.2,
-        reprobe_after: None,
-        routing_goal: RoutingGoal::P95,
-        upstream_timeout: seconds(10),
-        connect_timeout: seconds(2),
-        header_timeout: seconds(10),
-        body_timeout: seconds(30),
-        idle_timeout: seconds(75),
-        pool_idle_timeout: seconds(60),
-        tunnel_idle_timeout: seconds(3600),
-        drain_timeout: seconds(30),
-        client_keepalive: true,
-        half_close: HalfClose::Answer,
-        batching: None,
-        request_ids: true,
-        run: 0,
         explain: traced,
         trace: traced,
         limits: Limits { connections: 100, ..Limits::default() },
-        health: HealthOptions::OFF,
-        checks: None,
-        classifier_checks: None,
-        retry_budget: 0.2,
+        ..usual_options([81, 82, 83].map(backend).to_vec())
     }
 }
 

@@ -23,13 +23,7 @@ fn persistent_mode_uses_one_upstream_connection_for_requests_in_a_row() {
 #[test]
 fn as_many_upstream_connections_as_requests_at_once_and_the_newest_is_used_again() {
     let gate = Gate::default();
-    let wait = gate.clone();
-    let origin = Origin::start(move |conn| {
-        while conn.read_request().is_some() {
-            wait.pass();
-            conn.send(HELLO);
-        }
-    });
+    let origin = Origin::gated(&gate, HELLO);
     let proxy = Proxy::start(&[&origin.url()], &[]);
     let mut clients: Vec<_> = (0..4).map(|_| Client::connect(proxy.address)).collect();
     for client in &mut clients {

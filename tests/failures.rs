@@ -264,13 +264,7 @@ fn a_backend_that_begins_to_fail_fast_is_left_in_the_end() {
 #[test]
 fn running_out_of_descriptors_is_told_and_recovered_from() {
     let gate = Gate::default();
-    let wait = gate.clone();
-    let origin = Origin::start(move |conn| {
-        while conn.read_request().is_some() {
-            wait.pass();
-            conn.send(HELLO);
-        }
-    });
+    let origin = Origin::gated(&gate, HELLO);
     let mut proxy =
         Launch::proxy(&[&origin.url()], &["--max-connections=1000"]).descriptors(40).start("the proxy");
     let mut clients = Vec::new();

@@ -134,13 +134,7 @@ fn pipelined_requests_are_answered_in_order_however_little_is_read_ahead() {
 #[test]
 fn a_pool_keeps_so_many_and_the_oldest_goes() {
     let gate = Gate::default();
-    let wait = gate.clone();
-    let origin = Origin::start(move |conn| {
-        while conn.read_request().is_some() {
-            wait.pass();
-            conn.send(HELLO);
-        }
-    });
+    let origin = Origin::gated(&gate, HELLO);
     let mut proxy = Proxy::start(&[&origin.url()], &["--max-pool-per-backend=2", "--log-level=debug"]);
     let mut clients = [0; 5].map(|_| Client::connect(proxy.address));
     for client in &mut clients {
@@ -220,13 +214,7 @@ fn a_request_that_has_just_come_is_no_idleness() {
 #[test]
 fn when_all_are_busy_others_wait_and_then_have_their_turn() {
     let gate = Gate::default();
-    let wait = gate.clone();
-    let origin = Origin::start(move |conn| {
-        while conn.read_request().is_some() {
-            wait.pass();
-            conn.send(HELLO);
-        }
-    });
+    let origin = Origin::gated(&gate, HELLO);
     let proxy = Proxy::start(&[&origin.url()], &["--max-connections=2"]);
     // The first two have asked before the others come: who has not might give way.
     let mut clients = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|before| {
@@ -268,13 +256,7 @@ fn idle_connections_give_up_their_descriptors() {
 #[test]
 fn pooled_connections_give_up_their_descriptors_too() {
     let gate = Gate::default();
-    let wait = gate.clone();
-    let origin = Origin::start(move |conn| {
-        while conn.read_request().is_some() {
-            wait.pass();
-            conn.send(HELLO);
-        }
-    });
+    let origin = Origin::gated(&gate, HELLO);
     let mut proxy = Launch::proxy(&[&origin.url()], &["--max-connections=1000", "--log-level=debug"])
         .descriptors(40)
         .start("the proxy");

@@ -15,18 +15,16 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
 /// A backend that answers with this text.
 fn speaker(text: &str) -> Origin {
-    Origin::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
+    Origin::answering(response(text))
 }
 
 /// One that does so when the gate is open.
-fn held(gate: &Gate, text: &'static str) -> Origin {
-    let gate = gate.clone();
-    Origin::start(move |conn| {
-        while conn.read_request().is_some() {
-            gate.pass();
-            conn.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()));
-        }
-    })
+fn held(gate: &Gate, text: &str) -> Origin {
+    Origin::gated(gate, response(text))
+}
+
+fn response(text: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())
 }
 
 fn file(backends: &[&str], more: &str) -> String {

@@ -12,17 +12,6 @@ use support::{Client, Gate, Launch, Origin, Proxy};
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
-/// An origin that answers when the gate is open.
-fn held(gate: &Gate) -> Origin {
-    let gate = gate.clone();
-    Origin::start(move |conn| {
-        while conn.read_request().is_some() {
-            gate.pass();
-            conn.send(HELLO);
-        }
-    })
-}
-
 /// So many clients with a request in flight each.
 fn in_flight(proxy: &Proxy, origin: &Origin, clients: usize) -> Vec<Client> {
     let mut all: Vec<_> = (0..clients).map(|_| Client::connect(proxy.address)).collect();
@@ -37,7 +26,7 @@ fn in_flight(proxy: &Proxy, origin: &Origin, clients: usize) -> Vec<Client> {
 fn a_stop_answers_what_is_in_flight_and_lets_nobody_in() {
     for signal in [Signal::TERM, Signal::INT] {
         let gate = Gate::default();
-        let origin = held(&gate);
+        let origin = Origin::gated(&gate, HELLO);
         let mut proxy = Proxy::start(&[&origin.url()], &[]);
         let mut idle = Client::connect(proxy.address);
         let mut clients = in_flight(&proxy, &origin, 30);
@@ -143,7 +132,7 @@ fn an_upload_under_way_is_finished_before_the_end() {
 #[test]
 fn a_second_signal_ends_at_once_with_130() {
     let gate = Gate::default();
-    let origin = held(&gate);
+    let origin = Origin::gated(&gate, HELLO);
     let mut proxy = Proxy::start(&[&origin.url()], &[]);
     let mut clients = in_flight(&proxy, &origin, 2);
     proxy.signal(Signal::TERM);
@@ -158,7 +147,7 @@ fn a_second_signal_ends_at_once_with_130() {
 #[test]
 fn the_drain_limit_cuts_off_and_says_so() {
     let gate = Gate::default();
-    let origin = held(&gate);
+    let origin = Origin::gated(&gate, HELLO);
     let proxy = Proxy::start(&[&origin.url()], &["--drain-timeout=200ms"]);
     let mut clients = in_flight(&proxy, &origin, 3);
     proxy.signal(Signal::TERM);

@@ -14,29 +14,15 @@ use tidegate::proxy::CheckOptions;
 use tidegate::testbed::ClassifierOptions;
 use tidegate::world::{BatchingOutcome, BatchingPlan, BatchingWorld};
 
-/// So long that nobody is ever refused for it.
-const PATIENCE: Duration = Duration::from_secs(600);
-
 const SEEDS: std::ops::Range<u64> = 1000..1200;
 
 /// The contract's two customers for 30 s, with hardly any delay.
 fn contract(seed: u64, strategy: StrategyName) -> BatchingPlan {
     let moment = Duration::from_nanos(10);
+    let queue = QueueOptions { strategy, ..QueueOptions::default() };
     BatchingPlan {
-        seed,
-        customers: vec![Customer::a(), Customer::b()],
-        rates: None,
-        duration: Duration::from_secs(30),
-        queue: QueueOptions { strategy, ..QueueOptions::default() },
-        classifier: ClassifierOptions::default(),
-        classifiers: 1,
-        timeout: PATIENCE,
-        patience: PATIENCE,
-        health: HealthOptions::OFF,
-        checks: None,
-        retry_budget: 0.2,
-        steered: false,
         weather: Weather { delay: (moment, moment), ..Weather::CALM },
+        ..BatchingPlan::calm(seed, vec![Customer::a(), Customer::b()], queue)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::plan::options;
+use super::plan::usual_options;
 use super::stage::{Servers, Stage, StageOutcome, StagePlan};
 use crate::balance::HealthOptions;
 use crate::batch::QueueOptions;
@@ -52,6 +52,30 @@ pub struct BatchingPlan {
     pub steered: bool,
     /// How the links behave.
     pub weather: Weather,
+}
+
+impl BatchingPlan {
+    /// `customers` in a closed loop for half a minute, one classifier that never fails, and calm weather; nobody is ever
+    /// refused for waiting.
+    pub fn calm(seed: u64, customers: Vec<Customer>, queue: QueueOptions) -> BatchingPlan {
+        const PATIENCE: Duration = Duration::from_secs(600);
+        BatchingPlan {
+            seed,
+            customers,
+            rates: None,
+            duration: Duration::from_secs(30),
+            queue,
+            classifier: ClassifierOptions::default(),
+            classifiers: 1,
+            timeout: PATIENCE,
+            patience: PATIENCE,
+            health: HealthOptions::OFF,
+            checks: None,
+            retry_budget: 0.2,
+            steered: false,
+            weather: Weather::CALM,
+        }
+    }
 }
 
 /// What came of it.
@@ -192,6 +216,6 @@ fn proxy_options(plan: &BatchingPlan) -> proxy::Options {
         health: plan.health,
         classifier_checks: plan.checks.clone(),
         retry_budget: plan.retry_budget,
-        ..options(Vec::new())
+        ..usual_options(Vec::new())
     }
 }

@@ -44,7 +44,7 @@ use witness::Witness;
 
 pub use batching::{BatchingOutcome, BatchingPlan, BatchingWorld};
 pub use clients::{Behaviour, Seen};
-pub use plan::{Outcome, Plan};
+pub use plan::{Outcome, Plan, usual_options};
 pub use stage::{Servers, Stage, StageOutcome, StagePlan};
 
 /// No unruly answer is longer.

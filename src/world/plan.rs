@@ -92,7 +92,7 @@ impl Plan {
             upstream_timeout: self.timeout,
             header_timeout: self.timeout,
             body_timeout: self.timeout * 3,
-            ..options(servers)
+            ..usual_options(servers)
         };
         options.limits.connections = self.max_clients;
         options
@@ -130,8 +130,9 @@ fn backend(port: u16) -> Backend {
     }
 }
 
-/// The proxy's usual options.
-pub(super) fn options(backends: Vec<Backend>) -> Options {
+/// What a proxy in a world is told unless a plan says otherwise: round robin over kept connections, round timeouts, a retry
+/// budget, and neither checks nor ejections.
+pub fn usual_options(backends: Vec<Backend>) -> Options {
     let seconds = Duration::from_secs;
     Options {
         backends,

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::PATIENCE;
 use super::message::{Reader, field};
+use super::{Gate, PATIENCE};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -59,6 +59,17 @@ impl Origin {
     pub fn answering(response: impl Into<Vec<u8>>) -> Origin {
         let response = response.into();
         Origin::start(move |conn| while conn.read_request().is_some() && conn.send(&response) {})
+    }
+
+    /// The same, but answers nothing before the gate is open.
+    pub fn gated(gate: &Gate, response: impl Into<Vec<u8>>) -> Origin {
+        let (gate, response) = (gate.clone(), response.into());
+        Origin::start(move |conn| {
+            while conn.read_request().is_some() {
+                gate.pass();
+                conn.send(&response);
+            }
+        })
     }
 
     pub fn url(&self) -> String {
