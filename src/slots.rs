@@ -75,6 +75,16 @@ impl<T> Slots<T> {
         self.slab.get_mut(id.index as usize).filter(|s| s.generation == id.generation).map(|s| &mut s.entry)
     }
 
+    /// Two entries for changing, unless one of them is gone or they are the same.
+    pub fn get_both_mut(&mut self, one: SlotId, other: SlotId) -> Option<(&mut T, &mut T)> {
+        if one.index == other.index {
+            return None;
+        }
+        let (a, b) = self.slab.get2_mut(one.index as usize, other.index as usize)?;
+        let live = a.generation == one.generation && b.generation == other.generation;
+        live.then_some((&mut a.entry, &mut b.entry))
+    }
+
     /// Takes the entry out; its id is stale from now on. `None` if it was stale already.
     pub fn remove(&mut self, id: SlotId) -> Option<T> {
         self.get(id)?;
@@ -114,5 +124,10 @@ mod tests {
         assert_eq!(slots.get(new), Some(&'b'));
         assert_eq!(slots.iter().map(|(id, c)| (id, *c)).collect::<Vec<_>>(), [(new, 'b')]);
         assert_eq!(slots.len(), 1);
+        assert_eq!(slots.get_both_mut(old, new), None);
+        assert_eq!(slots.get_both_mut(new, new), None);
+        let third = slots.insert('c');
+        slots.get_both_mut(new, third).into_iter().for_each(|(b, c)| std::mem::swap(b, c));
+        assert_eq!((slots.get(new), slots.get(third)), (Some(&'c'), Some(&'b')));
     }
 }

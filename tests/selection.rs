@@ -102,6 +102,32 @@ fn on_the_seed_profile_mean_and_tail_are_no_trade_off() {
     assert!(mean.per_second >= 650.0, "{mean:?}");
 }
 
+/// A tenth more requests, most of them to where the work is least.
+#[test]
+fn hedges_that_are_paid_for_lower_mean_and_tail_at_once() {
+    let seed = scenario("seed");
+    let usual_work = play(&seed, &Contender::plain(RoutingMode::RoundRobin), 1).work_ms;
+    for (percent, rate, mean, copies) in [(10, 590.0, 170.0, 1.11), (30, 870.0, 115.0, 1.30)] {
+        let figures = play(&seed, &Contender::hedged(percent), 1);
+        assert!(
+            figures.per_second >= rate && figures.mean_ms <= mean && figures.p95_ms <= 206.0,
+            "{figures:?}"
+        );
+        assert!(figures.copies <= copies && figures.work_ms <= 1.12 * usual_work, "{figures:?}");
+    }
+}
+
+#[test]
+fn hedges_do_not_make_an_overload_worse() {
+    let overload = scenario("overload");
+    let p95 = |contender: &Contender| -> f64 {
+        (1..=RUNS).map(|seed| play(&overload, contender, seed).p95_ms).sum::<f64>() / RUNS as f64
+    };
+    let (without, with) = (p95(&Contender::plain(RoutingMode::Adaptive)), p95(&Contender::hedged(10)));
+    println!("p95 in an overload: {without:.0} ms without hedges, {with:.0} with");
+    assert!(with <= 1.1 * without, "{without} {with}");
+}
+
 #[test]
 fn proxies_that_do_not_know_of_each_other_do_not_swing() {
     let swinging = |proxies| {

@@ -27,6 +27,7 @@ fn seed_profile(routing: RoutingMode, connections: ConnectionMode) -> Plan {
         health: HealthOptions::OFF,
         checks: None,
         retry_budget: 0.2,
+        hedge_budget: 0.0,
         timeout: Duration::from_secs(10),
         steered: false,
         duration: Duration::from_secs(120),
@@ -79,6 +80,27 @@ fn the_seed_profile_gives_the_known_figures() {
     }
 }
 
+/// Further copies that are paid for: the more of them, the better mean, tail and throughput at once.
+#[test]
+fn hedges_lower_mean_and_tail_of_the_seed_profile_within_their_budget() {
+    for (hedge_budget, least_rate, most_mean, most_copies) in
+        [(0.1, 590.0, 170.0, 1.11), (0.3, 870.0, 115.0, 1.30)]
+    {
+        let plan = Plan { hedge_budget, ..seed_profile(RoutingMode::Adaptive, ConnectionMode::Persistent) };
+        let outcome = World::new(&plan).run().expect("no violation");
+        let (rate, mean, p95, share_of_b) = figures(&outcome);
+        let further = outcome.counters.hedges + outcome.counters.shadows;
+        let copies = 1.0 + further as f64 / outcome.records.len() as f64;
+        let told = format!(
+            "{hedge_budget}: {rate:.1} req/s, mean {mean:.2}, p95 {p95:.1}, B {share_of_b:.4}, {copies:.3} copies, {} won",
+            outcome.counters.hedges_won
+        );
+        println!("{told}, {} steps", outcome.steps);
+        assert!(rate >= least_rate && mean <= most_mean && p95 <= 206.0 && copies <= most_copies, "{told}");
+        assert!(outcome.counters.hedges_won * 2 > outcome.counters.hedges, "most copies are of use: {told}");
+    }
+}
+
 /// A plan drawn from its seed: modes, users, weather.
 fn stormy(seed: u64) -> Plan {
     let bit = |n: u64| seed >> n & 1 == 1;
@@ -103,7 +125,10 @@ fn stormy(seed: u64) -> Plan {
     };
     Plan {
         seed,
-        routing: RoutingMode::ALL[(seed % RoutingMode::ALL.len() as u64) as usize],
+        routing: match one_in(3, 9) {
+            true => RoutingMode::Adaptive,
+            false => RoutingMode::ALL[(seed % RoutingMode::ALL.len() as u64) as usize],
+        },
         connections: if bit(2) { ConnectionMode::NonPersistent } else { ConnectionMode::Persistent },
         backends: orderly(if one_in(2, 2) { dice >> 16 } else { 0 }),
         unruly: (seed % 5 / 2) as usize,
@@ -129,6 +154,7 @@ fn stormy(seed: u64) -> Plan {
         health: if one_in(3, 5) { HealthOptions::OFF } else { health },
         checks: one_in(2, 6).then_some(checks),
         retry_budget: [0.0, 0.02, 0.2, 1.0][(dice >> 48) as usize % 4],
+        hedge_budget: [0.0, 0.1, 0.5, 2.0][(dice >> 52) as usize % 4],
         timeout: if one_in(2, 7) { milli(150) } else { Duration::from_secs(10) },
         steered: one_in(2, 8),
         duration: Duration::from_secs(2),
@@ -198,6 +224,7 @@ fn many_seeds_with_faults_show_no_violation() {
     let seeds = number("SEEDS").unwrap_or(if seconds.is_some() { u64::MAX - first } else { 64 });
     let start = Instant::now();
     let (mut answers, mut cut, mut tunnels, mut count) = ([0; 3], 0, 0, 0);
+    let (mut hedges, mut hedges_won) = (0, 0);
     let (mut requests, mut repeated, mut elsewhere, mut denied, mut failed_checks, mut ejections) =
         (0, 0, 0, 0, 0, 0);
     for seed in first..first + seeds {
@@ -209,6 +236,8 @@ fn many_seeds_with_faults_show_no_violation() {
         repeated += outcome.repeated;
         elsewhere += outcome.counters.retries_elsewhere;
         denied += outcome.counters.retries_denied;
+        hedges += outcome.counters.hedges;
+        hedges_won += outcome.counters.hedges_won;
         failed_checks += outcome.counters.checks_failed;
         ejections += outcome.ejections;
         count += 1;
@@ -219,12 +248,13 @@ fn many_seeds_with_faults_show_no_violation() {
     println!(
         "{count} seeds from {first}: 0 violations in {requests} requests; answers 2xx {}, 4xx {}, 5xx {}, cut {cut}, \
          tunnels {tunnels}; {repeated} came again, {elsewhere} sent elsewhere, {denied} not for want of budget; \
-         {ejections} ejections, {failed_checks} checks failed",
+         {hedges} hedges, {hedges_won} of them won; {ejections} ejections, {failed_checks} checks failed",
         answers[0], answers[1], answers[2]
     );
     for (what, often) in [("repeat", repeated), ("retry", elsewhere), ("refusal of a retry", denied)] {
         assert!(often > count, "worlds without a {what} prove nothing of it");
     }
+    assert!(hedges > count && hedges_won > count / 4, "{hedges} hedges, {hedges_won} won: too few to tell");
     assert!(
         ejections > count && failed_checks > count,
         "{ejections} ejections, {failed_checks} checks failed"

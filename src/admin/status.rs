@@ -44,6 +44,7 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
             "another_backend": counters.retries_elsewhere,
             "denied": counters.retries_denied,
         },
+        "hedges": { "sent": counters.hedges, "won": counters.hedges_won, "shadows": counters.shadows },
         "statuses": snapshot.statuses,
         "avg_recent_latency_ms": data::recent_latency_ms(snapshot),
         "explanation": data::explanation(snapshot),

@@ -61,6 +61,11 @@ impl Backend {
         self.in_flight
     }
 
+    /// What it may be working on: the same, and overtaken copies.
+    pub(super) fn load(&self, now: Instant) -> u32 {
+        self.in_flight + self.score.abandoned(now)
+    }
+
     /// Attempts that were answered.
     pub fn answered(&self) -> u64 {
         self.answered
@@ -125,7 +130,7 @@ impl Backend {
         match outcome {
             Outcome::Answered { latency_ns, .. } => self.answer(latency_ns, now),
             Outcome::Failed { .. } => self.failed += 1,
-            Outcome::Cancelled => {}
+            Outcome::Overtaken { .. } | Outcome::Cancelled => {}
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Departure {
     pub(super) in_flight: u32,
     /// What was expected of it; 0 of a backend without a sample.
     pub(super) expected_ms: f32,
+    /// Another copy of its request was waited for there already.
+    pub(super) again: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,11 @@ impl Flights {
         Some(departure)
     }
 
+    /// What was known when an attempt in flight was sent; `None` if it is not followed.
+    pub(super) fn departure(&self, flight: &Flight) -> Option<&Departure> {
+        flight.0.map(|place| &self.entries[index(place)].departure)
+    }
+
     /// How old in milliseconds the one is that `rank` others precede, if that is more than `limit_ms`. Looks no further
     /// than at the first that is younger.
     pub(super) fn age_beyond(&self, queue: &Queue, rank: u32, limit_ms: f64, now: Instant) -> Option<f64> {
@@ -133,7 +140,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn departure(ms: u64) -> Departure {
-        Departure { sent: Instant::from_nanos(ms * MS), in_flight: ms as u32, expected_ms: 0.5 }
+        Departure { sent: Instant::from_nanos(ms * MS), in_flight: ms as u32, expected_ms: 0.5, again: false }
     }
 
     #[test]

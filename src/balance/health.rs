@@ -151,7 +151,7 @@ impl Health {
     /// An attempt has ended so. Returns whether the backend is to be ejected, if it may be.
     pub(super) fn ended(&mut self, outcome: Outcome, options: &HealthOptions, now: Instant) -> bool {
         match outcome {
-            Outcome::Cancelled => false,
+            Outcome::Overtaken { .. } | Outcome::Cancelled => false,
             Outcome::Answered { .. } => {
                 self.failures = 0;
                 if self.ejections > 0 {

@@ -3,7 +3,7 @@
 //! Here: [`Outcome`], and which of what is known of a backend it feeds. Not here: the averages (`estimate.rs`), what the modes make
 //! of it (`adaptive/` and others), ejection (`health.rs`). Floor 1.
 
-use super::adaptive::Sample;
+use super::adaptive::{End, Sample};
 use super::backends::{Backend, mean_of};
 use super::flights::{Departure, Flight};
 use super::{BackendId, Balance, PROBE_PAUSE, RoutingMode, millis};
@@ -28,6 +28,11 @@ pub enum Outcome {
         /// Nanoseconds from the start of the attempt to its failure.
         elapsed_ns: u64,
     },
+    /// Another copy of its request was answered first, so that nobody waits for this one any more.
+    Overtaken {
+        /// Nanoseconds from sending the request upstream until then: it would have taken longer.
+        elapsed_ns: u64,
+    },
     /// Ended in a way that says nothing of the backend, as when the client left, or of which [`Balance::opened`] has
     /// told all that there is to learn.
     Cancelled,
@@ -41,20 +46,34 @@ impl Balance {
     ///
     /// If there is no such backend.
     pub fn started(&mut self, id: BackendId, now: Instant) -> Flight {
+        self.begin(id, false, now)
+    }
+
+    /// The same of a further copy of a request that `id` has in flight already.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such backend.
+    pub fn started_again(&mut self, id: BackendId, now: Instant) -> Flight {
+        self.begin(id, true, now)
+    }
+
+    #[inline]
+    fn begin(&mut self, id: BackendId, again: bool, now: Instant) -> Flight {
         let Some(index) = self.members.place(id) else {
             self.members.left(id).start();
             return Flight::default();
         };
         self.backends[index].start();
-        if self.mode.follows_flights() { self.follow(index, now) } else { Flight::default() }
+        if self.mode.follows_flights() { self.follow(index, again, now) } else { Flight::default() }
     }
 
     #[inline(never)]
-    fn follow(&mut self, index: usize, now: Instant) -> Flight {
+    fn follow(&mut self, index: usize, again: bool, now: Instant) -> Flight {
         let backend = &mut self.backends[index];
-        let in_flight = backend.in_flight();
+        let in_flight = backend.load(now);
         let expected_ms = backend.score.expected_ms(in_flight) as f32;
-        self.flights.depart(&mut backend.queue, Departure { sent: now, in_flight, expected_ms })
+        self.flights.depart(&mut backend.queue, Departure { sent: now, in_flight, expected_ms, again })
     }
 
     /// An attempt on `id` ended at `now`. Call it once for every [`started`](Balance::started), with what that returned.
@@ -74,11 +93,18 @@ impl Balance {
         match outcome {
             Outcome::Answered { latency_ns, error } => {
                 self.backends[index].answer(latency_ns, now);
-                self.learn(index, departure, (latency_ns, error), now);
+                let end = if error { End::Error } else { End::Answer };
+                self.learn(index, departure, (latency_ns, end), now);
             }
             Outcome::Failed { elapsed_ns } => {
                 self.fail(index, elapsed_ns, now);
-                self.learn(index, departure, (elapsed_ns, true), now);
+                self.learn(index, departure, (elapsed_ns, End::Error), now);
+            }
+            Outcome::Overtaken { elapsed_ns } => {
+                if self.mode == RoutingMode::Adaptive {
+                    self.learn_more(index, departure, (elapsed_ns, End::Overtaken), now);
+                }
+                return;
             }
             Outcome::Cancelled => return,
         }
@@ -105,7 +131,7 @@ impl Balance {
         };
         let departure = self.land(index, flight);
         self.backends[index].answer(latency_ns, now);
-        self.learn(index, departure, (latency_ns, false), now);
+        self.learn(index, departure, (latency_ns, End::Answer), now);
     }
 
     /// The same of one that is not compared with others any more.
@@ -127,19 +153,19 @@ impl Balance {
     }
 
     /// The averages of a backend have changed; what the mode wants to know beside them is how long the attempt took, and
-    /// whether it was an error.
+    /// how it ended.
     fn learn(
         &mut self,
         index: usize,
         departure: Option<Departure>,
-        (latency_ns, error): (u64, bool),
+        (latency_ns, end): (u64, End),
         now: Instant,
     ) {
         match self.mode {
             RoutingMode::RoundRobin | RoutingMode::LeastRequests => {}
             RoutingMode::AdaptiveSma | RoutingMode::AdaptiveEwma => self.compare(index),
             RoutingMode::Adaptive | RoutingMode::P2cPeakEwma | RoutingMode::Prequal => {
-                self.learn_more(index, departure, (latency_ns, error), now);
+                self.learn_more(index, departure, (latency_ns, end), now);
             }
         }
         if self.backends[index].is_measured() {
@@ -153,14 +179,14 @@ impl Balance {
         &mut self,
         index: usize,
         departure: Option<Departure>,
-        (latency_ns, error): (u64, bool),
+        (latency_ns, end): (u64, End),
         now: Instant,
     ) {
         let latency_ms = millis(latency_ns);
         match (self.mode, departure) {
             (RoutingMode::P2cPeakEwma, _) => self.backends[index].peak_ewma.record(latency_ms, now),
             (RoutingMode::Adaptive, Some(departure)) => {
-                let sample = Sample { latency_ms: latency_ms.max(LEAST_LATENCY_MS), error };
+                let sample = Sample { latency_ms: latency_ms.max(LEAST_LATENCY_MS), end };
                 self.adaptive.record(&mut self.backends, index, departure, sample, now);
             }
             (RoutingMode::Prequal, Some(departure)) => {

@@ -115,6 +115,9 @@ impl Balance {
         if options.goal != self.options.goal {
             self.adaptive.set_goal(options.goal, self.backends.len());
         }
+        if options.hedge_budget != self.options.hedge_budget {
+            self.adaptive.set_hedge_budget(options.hedge_budget);
+        }
         self.options = *options;
         for place in 0..self.backends.len() {
             self.backends[place].set_averaging(options.sma_window, options.ewma_alpha);

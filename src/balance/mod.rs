@@ -1,17 +1,18 @@
 //! Choosing a backend.
 //!
-//! Here: [`Balance`], the one value that learns what backends do and chooses among them. `backends.rs` keeps what is
-//! known of each, `estimate.rs` the averages, `health.rs` who may be chosen, `membership.rs` who is chosen among,
-//! `choose.rs` rotation and the lowest average; the other modes have a file or a folder each. `learn.rs` takes in how
-//! attempts end. Pure: no clock, no sockets, chance from a seed, no allocation but when the set changes and until as
-//! many attempts were in flight as ever are. Not here: connections to backends (`proxy/pool.rs`). The proxy calls it
-//! inline. Floor 1.
+//! Here: [`Balance`], the one value that learns what backends do and chooses among them. `backends.rs` keeps what is known of
+//! each, `estimate.rs` the averages, `health.rs` who may be chosen, `membership.rs` who is chosen among, `choose.rs` rotation
+//! and the lowest average; the other modes have a file or a folder each. `learn.rs` takes in how attempts end, `copies.rs`
+//! chooses where further copies of a request go. Pure: no clock, no sockets, chance from a seed, no allocation but when the set
+//! changes and until as many attempts were in flight as ever are. Not here: connections to backends (`proxy/pool.rs`). The proxy
+//! calls it inline. Floor 1.
 
 mod adaptive;
 #[cfg(test)]
 mod availability_tests;
 mod backends;
 mod choose;
+mod copies;
 mod estimate;
 mod flights;
 mod health;
@@ -43,6 +44,7 @@ use rand_pcg::Pcg64Mcg;
 use self::adaptive::Adaptive;
 pub use self::backends::Backend;
 use self::choose::{Probes, Rotation, lowest, lowest_of};
+pub use self::copies::{Copies, MOST_COPIES};
 pub use self::flights::Flight;
 use self::flights::Flights;
 pub use self::health::{AllOut, Availability, HealthOptions};
@@ -73,6 +75,8 @@ pub enum Reason {
     Stale,
     /// None that was looked at costs clearly less, or as little with fewer in flight.
     LeastCost,
+    /// The same with the further copies that are planned for when it is late there.
+    Planned,
     /// None has fewer in flight.
     FewestInFlight,
     /// It was the better one of those drawn at random.
@@ -146,7 +150,7 @@ impl Balance {
             due: Instant::NEVER,
             barred: vec![false; backends].into(),
             allowed: Vec::with_capacity(backends),
-            adaptive: Adaptive::new(options.goal, backends),
+            adaptive: Adaptive::new(options, backends),
             least_requests: LeastRequests::default(),
             prequal: Prequal::default(),
         }
@@ -229,14 +233,19 @@ impl Balance {
     /// failed within the last [`PROBE_PAUSE`]; then, if they are told to, one at rest whose last sample is old; then the
     /// lowest average, of equal ones the earlier.
     pub fn select(&mut self, now: Instant) -> Option<Choice> {
+        self.select_for(now, false)
+    }
+
+    #[inline]
+    fn select_for(&mut self, now: Instant, repeatable: bool) -> Option<Choice> {
         if now >= self.due {
             self.bring_back(now);
         }
         if self.usable.len() < self.backends.len() || self.easing > 0 {
-            let chosen = self.select_among(now, None)?;
+            let chosen = self.select_among(now, None, repeatable)?;
             return Some(self.choice(chosen));
         }
-        let chosen = self.next_choice(now, false)?;
+        let chosen = self.next_choice(now, false, repeatable)?;
         Some(self.choice(chosen))
     }
 
@@ -249,12 +258,13 @@ impl Balance {
         if now >= self.due {
             self.bring_back(now);
         }
-        let chosen = self.select_among(now, self.members.place(failed))?;
+        let chosen = self.select_among(now, self.members.place(failed), false)?;
         Some(self.choice(chosen))
     }
 
-    /// A choice of the current mode. `narrowed`: not among those that are `barred`.
-    fn next_choice(&mut self, now: Instant, narrowed: bool) -> Option<(usize, Reason)> {
+    /// A choice of the current mode. `narrowed`: not among those that are `barred`. `repeatable`: for a request that
+    /// may be sent more than once.
+    fn next_choice(&mut self, now: Instant, narrowed: bool, repeatable: bool) -> Option<(usize, Reason)> {
         Some(match self.mode {
             RoutingMode::RoundRobin if narrowed => (self.rotate_past_barred()?, Reason::Rotation),
             RoutingMode::RoundRobin => (self.rotation.advance(self.backends.len())?, Reason::Rotation),
@@ -262,13 +272,13 @@ impl Balance {
             RoutingMode::Adaptive
             | RoutingMode::LeastRequests
             | RoutingMode::P2cPeakEwma
-            | RoutingMode::Prequal => self.choose_by_load(now, narrowed)?,
+            | RoutingMode::Prequal => self.choose_by_load(now, narrowed, repeatable)?,
         })
     }
 
     /// The same in a mode that looks at what is in flight.
     #[inline(never)]
-    fn choose_by_load(&mut self, now: Instant, narrowed: bool) -> Option<(usize, Reason)> {
+    fn choose_by_load(&mut self, now: Instant, narrowed: bool, repeatable: bool) -> Option<(usize, Reason)> {
         if narrowed {
             self.allowed.clear();
             let allowed = (0u16..).zip(&self.barred).filter(|(_, barred)| !**barred);
@@ -277,7 +287,7 @@ impl Balance {
         let Balance { backends, usable, allowed, rng, flights, .. } = self;
         let among: &[u16] = if narrowed { allowed } else { usable };
         match self.mode {
-            RoutingMode::Adaptive => self.adaptive.select(backends, flights, among, rng, now),
+            RoutingMode::Adaptive => self.adaptive.select(backends, (flights, among), repeatable, rng, now),
             RoutingMode::P2cPeakEwma => Some((peak_ewma::select(backends, among, rng, now)?, Reason::Drawn)),
             RoutingMode::Prequal => Some((self.prequal.select(backends, among, rng, now)?, Reason::Drawn)),
             _ => Some((self.least_requests.select(backends, among)?, Reason::FewestInFlight)),

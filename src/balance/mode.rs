@@ -126,6 +126,8 @@ pub struct BalanceOptions {
     pub reprobe_after: Option<Duration>,
     /// What `adaptive` strives for.
     pub goal: RoutingGoal,
+    /// How many further copies `adaptive` may send for each request that may be sent more than once, on the average; 0 for none.
+    pub hedge_budget: f64,
     /// When backends are ejected, and how they come back.
     pub health: HealthOptions,
     /// What all random draws follow from.
@@ -139,6 +141,7 @@ impl Default for BalanceOptions {
             ewma_alpha: 0.2,
             reprobe_after: None,
             goal: RoutingGoal::default(),
+            hedge_budget: 0.0,
             health: HealthOptions::OFF,
             seed: 0,
         }

@@ -9,14 +9,19 @@ use crate::time::Instant;
 impl Balance {
     /// A choice while not all may be chosen, or not each time that it would be their turn.
     #[cold]
-    pub(super) fn select_among(&mut self, now: Instant, except: Option<usize>) -> Option<(usize, Reason)> {
+    pub(super) fn select_among(
+        &mut self,
+        now: Instant,
+        except: Option<usize>,
+        repeatable: bool,
+    ) -> Option<(usize, Reason)> {
         for (index, backend) in self.backends.iter().enumerate() {
             self.barred[index] = !backend.is_usable() || Some(index) == except;
         }
         if self.barred.iter().all(|&barred| barred) {
             return self.select_any(except);
         }
-        let first = self.next_choice(now, true)?;
+        let first = self.next_choice(now, true, repeatable)?;
         let mut choice = first;
         loop {
             let index = choice.0;
@@ -27,7 +32,7 @@ impl Balance {
                 return Some(choice);
             }
             self.barred[index] = true;
-            match self.next_choice(now, true) {
+            match self.next_choice(now, true, repeatable) {
                 Some(next) => choice = next,
                 // Somebody must.
                 None => return Some(first),

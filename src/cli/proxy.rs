@@ -10,6 +10,7 @@ use super::reload::{Keeper, Settings, hear_hangups};
 use super::start::{Bound, bind, draw_run, network_with_signals, start_log};
 use super::{CliError, Exit, ServerArgs, admin};
 use crate::admin::{Configuration, Facts, InForce};
+use crate::balance::RoutingMode;
 use crate::config::{Audience, Names, Setup};
 use crate::net::{Net, OsNet};
 use crate::proxy::{Options, Proxy, TICK_SHIFT};
@@ -83,6 +84,9 @@ pub(super) fn serve(stand: Stand, (recorder, telemetry): (Recorder, Telemetry)) 
     let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
     let Stand { net, door, dashboard, setup, settings, configuration, hangups } = stand;
     let options = Options { run: draw_run()?, ..setup.options };
+    if options.hedge_budget > 0.0 && options.routing != RoutingMode::Adaptive {
+        log::warn!("hedges are sent in routing mode adaptive alone, and this is {}", options.routing);
+    }
     let waker = net.waker().map_err(failed)?;
     // The keeper waits for each answer itself: this bell is for nobody.
     let (bringer, changes) = remote(waker.clone(), Bell::new().0);

@@ -14,6 +14,7 @@ use log::LevelFilter;
 use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::health::{CheckPath, Percent};
+use super::hedge::{Hedge, PathPrefix};
 use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 use super::names::Names;
 use super::origin::{Origin, Sourced};
@@ -59,6 +60,9 @@ pub struct Effective {
     pub connections: Sourced<ConnectionMode>,
     pub routing: Sourced<RoutingMode>,
     pub routing_goal: Sourced<RoutingGoal>,
+    pub hedge: Sourced<Hedge>,
+    pub hedge_budget: Sourced<Percent>,
+    pub repeatable: Sourced<Vec<PathPrefix>>,
     pub sma_window: Sourced<Count>,
     pub ewma_alpha: Sourced<Weight>,
     pub reprobe_after: Sourced<Limit>,
@@ -174,6 +178,9 @@ impl Effective {
             connections: pick!(connections, ConnectionMode::Persistent),
             routing: pick!(routing, RoutingMode::RoundRobin),
             routing_goal: pick!(routing_goal, RoutingGoal::P95),
+            hedge: pick!(hedge, Hedge::Off),
+            hedge_budget: pick!(hedge_budget, Percent(10.0)),
+            repeatable: pick!(repeatable, Vec::new()),
             sma_window: pick!(sma_window, Count(3)),
             ewma_alpha: pick!(ewma_alpha, Weight(0.2)),
             reprobe_after: pick!(reprobe_after, Limit(None)),
@@ -253,7 +260,10 @@ impl Effective {
         show!(resolve, resolve_interval);
         show!(classifier_timeout, strategy, strategy_from, batch_size, batches_in_flight, split, halve);
         show!(queue_limit, queue_timeout, sjf_max_wait);
-        show!(connections, routing, routing_goal, sma_window, ewma_alpha, reprobe_after);
+        show!(connections, routing, routing_goal, hedge, hedge_budget);
+        let paths = self.repeatable.value.iter().map(Value::to_toml).collect();
+        line("repeatable", list(paths), self.repeatable.origin);
+        show!(sma_window, ewma_alpha, reprobe_after);
         show!(upstream_timeout, connect_timeout, header_timeout, body_timeout);
         show!(idle_timeout, pool_idle_timeout, tunnel_idle_timeout);
         show!(drain_timeout, client_keepalive, half_close);

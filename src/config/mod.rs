@@ -10,6 +10,7 @@ mod diagnose;
 mod effective;
 mod file;
 mod health;
+mod hedge;
 mod limits;
 mod names;
 mod options;

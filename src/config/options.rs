@@ -115,6 +115,8 @@ impl Effective {
             routing: self.routing.value,
             reprobe_after: self.reprobe_after.value.0,
             routing_goal: self.routing_goal.value,
+            hedge_budget: self.hedge.value.share(self.hedge_budget.value),
+            repeatable: self.repeatable.value.iter().map(|prefix| prefix.0.clone()).collect(),
             sma_window: self.sma_window.value.0,
             ewma_alpha: self.ewma_alpha.value.0,
             upstream_timeout: self.upstream_timeout.value.0,

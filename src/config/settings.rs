@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::health::{CheckPath, Percent};
+use super::hedge::{Hedge, PathPrefix};
 use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 use super::read;
 use super::server::{self, Resolve, ServerEntry};
@@ -144,6 +145,22 @@ pub struct Settings {
     #[arg(long, value_name = "GOAL", env = "TIDEGATE_ROUTING_GOAL", value_parser = parse::<RoutingGoal>)]
     #[serde(deserialize_with = "read::one")]
     pub routing_goal: Option<RoutingGoal>,
+
+    /// In adaptive, send a further copy of an idempotent request whose answer is late, when that is worth it: auto, off
+    /// [default: off]
+    #[arg(long, value_name = "auto|off", env = "TIDEGATE_HEDGE", value_parser = parse::<Hedge>)]
+    #[serde(deserialize_with = "read::one")]
+    pub hedge: Option<Hedge>,
+
+    /// Most further copies, as a share of the requests that may have some [default: 10%]
+    #[arg(long, value_name = "SHARE", env = "TIDEGATE_HEDGE_BUDGET", value_parser = parse::<Percent>)]
+    #[serde(deserialize_with = "read::one")]
+    pub hedge_budget: Option<Percent>,
+
+    /// Paths, by their beginnings, on which every request may be sent more than once, repeatable or with commas [default: none]
+    #[arg(long, value_name = "PATH", env = "TIDEGATE_REPEATABLE", value_delimiter = ',', value_parser = parse::<PathPrefix>)]
+    #[serde(deserialize_with = "read::list")]
+    pub repeatable: Option<Vec<PathPrefix>>,
 
     /// How many latencies adaptive_sma averages [default: 3]
     #[arg(long, value_name = "N", env = "TIDEGATE_SMA_WINDOW", value_parser = parse::<Count>)]

@@ -66,7 +66,7 @@ fn each_setting_has_the_default_that_its_help_tells() {
             | "health-fall" => {
                 format!("{key} = {told}  # default")
             }
-            "classifier" | "customer-weight" => format!("{key} = []  # default"),
+            "classifier" | "customer-weight" | "repeatable" => format!("{key} = []  # default"),
             _ => format!("{key} = \"{told}\"  # default"),
         };
         assert!(lines.lines().any(|line| line == expected), "{expected}\n{lines}");
@@ -108,6 +108,9 @@ const FLAGS: &[&str] = &[
     "--connections=non-persistent",
     "--routing=adaptive_ewma",
     "--routing-goal=mean",
+    "--hedge=auto",
+    "--hedge-budget=30%",
+    "--repeatable=/search,/list",
     "--sma-window=5",
     "--ewma-alpha=1",
     "--reprobe-after=1s",

@@ -28,14 +28,14 @@ impl<N: Net> Proxy<N> {
             self.check_seat(exchange.backend, "exchange")?;
             let client = match exchange.owner {
                 Owner::Client(client) => self.clients.get(client),
-                Owner::Batch(_) => None,
+                Owner::Batch(_) | Owner::Copy(_) | Owner::Nobody => None,
             };
             let expected = match exchange.response {
                 ResponseSide::Tunnel(_) => ClientState::Tunnel(id),
                 ResponseSide::Pending | ResponseSide::Body(_) => ClientState::Busy(id),
             };
             let known = client.is_some_and(|c| c.state == expected);
-            ensure(known || matches!(exchange.owner, Owner::Batch(_)), || {
+            ensure(known || !matches!(exchange.owner, Owner::Client(_)), || {
                 format!("exchange {id:?}: its owner {:?} is not busy with it", exchange.owner)
             })?;
             let upstream = exchange.upstream.and_then(|u| self.upstreams.get(u));
@@ -59,6 +59,7 @@ impl<N: Net> Proxy<N> {
         for (i, (live, counted)) in in_flight.into_iter().zip(self.servers.in_flight()).enumerate() {
             ensure(counted == live, || format!("backend {i}: {counted} in flight counted, {live} live"))?;
         }
+        self.check_races()?;
         self.check_connections()?;
         let of_batching = self.check_batching()?;
         let buffers = self
@@ -86,6 +87,22 @@ impl<N: Net> Proxy<N> {
         ensure(self.checks.is_empty(), || format!("stopped with {} checks under way", self.checks.len()))?;
         let carrying = self.upstreams.iter().filter(|(_, u)| u.state != UpstreamState::Idle).count();
         ensure(carrying == 0, || format!("stopped with {carrying} upstreams that are not idle"))
+    }
+
+    /// Each further copy belongs to a request that waits, and is known to it.
+    fn check_races(&self) -> Result<(), String> {
+        let mut copies = 0;
+        for id in self.races.known() {
+            let waits = self.exchanges.get(id).is_some_and(|e| e.response == ResponseSide::Pending);
+            ensure(waits, || format!("exchange {id:?} waits for no response, and may get copies"))?;
+            for copy in self.races.others(id) {
+                copies += 1;
+                let is_copy = self.exchanges.get(copy).is_some_and(|e| e.owner == Owner::Copy(id));
+                ensure(is_copy, || format!("exchange {copy:?} is no copy of {id:?}, which knows it as one"))?;
+            }
+        }
+        let live = self.exchanges.iter().filter(|(_, e)| matches!(e.owner, Owner::Copy(_))).count();
+        ensure(live == copies, || format!("{live} copies are under way, {copies} are known"))
     }
 
     fn check_connections(&self) -> Result<(), String> {
@@ -153,7 +170,8 @@ impl<N: Net> Proxy<N> {
         })?;
         let queue = self.batching.as_ref().is_some_and(|batching| batching.is_armed());
         let own = [self.flush_armed, self.door.is_paused(), queue].map(usize::from);
-        let known = clients + upstreams + checks + own.into_iter().sum::<usize>();
+        let races = self.races.armed();
+        let known = clients + upstreams + checks + races + own.into_iter().sum::<usize>();
         let (least, most) = match self.phase {
             Phase::Serving => (known + self.checked_servers(), known + self.checked_servers()),
             // The limit may have passed, and checks that fall due are made no more.
@@ -162,7 +180,7 @@ impl<N: Net> Proxy<N> {
         ensure((least..=most).contains(&set), || {
             format!(
                 "{set} timers are set, from {least} to {most} are known: of {clients} clients, {upstreams} upstreams, \
-                 {checks} checks, flush, pause and queue {own:?}"
+                 {checks} checks, {races} requests that may get copies, flush, pause and queue {own:?}"
             )
         })
     }
@@ -172,9 +190,12 @@ impl<N: Net> Proxy<N> {
         self.clients.len() + self.upstreams.len() + self.checks.len()
     }
 
-    /// The attempts under way, each by its exchange and its server.
+    /// The attempts under way, each by its exchange and its server; of a further copy the exchange is that of its request.
     pub fn attempts(&self) -> impl Iterator<Item = (ExchangeId, BackendId)> {
-        self.exchanges.iter().map(|(id, exchange)| (id, exchange.backend))
+        self.exchanges.iter().map(|(id, exchange)| match exchange.owner {
+            Owner::Copy(of) => (of, exchange.backend),
+            Owner::Client(_) | Owner::Batch(_) | Owner::Nobody => (id, exchange.backend),
+        })
     }
 
     /// Whether each server may be chosen, and how often it was ejected. Who was removed is as one that is drained.
@@ -231,7 +252,7 @@ impl Proxy<VirtualNet> {
                 UpstreamState::Carrying(exchange) => {
                     self.exchanges.get(exchange).is_some_and(|e| match e.owner {
                         Owner::Client(client) => self.clients.get(client).is_some_and(|c| c.unsent.is_none()),
-                        Owner::Batch(_) => true,
+                        Owner::Batch(_) | Owner::Copy(_) | Owner::Nobody => true,
                     })
                 }
             };

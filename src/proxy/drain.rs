@@ -33,6 +33,7 @@ impl<N: Net> Proxy<N> {
         self.phase = Phase::Draining;
         self.flush_records(turn.now());
         self.end_checks(turn);
+        self.end_shadows(turn);
         // Who is in the backlog has connected before the signal.
         self.door.knocked();
         while self.door.may_accept() && self.clients.len() < self.options.limits.connections {

@@ -18,7 +18,7 @@ use crate::h1::body::BodyReader;
 use crate::h1::coding::Coding;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
-use crate::h1::request::RequestHead;
+use crate::h1::request::{RequestHead, Target};
 use crate::net::{Net, Stream};
 use crate::record::{Mode, Record};
 use crate::time::Instant;
@@ -64,6 +64,10 @@ pub(super) enum Owner {
     Client(ClientId),
     /// The batch that several clients' requests share.
     Batch(CallId),
+    /// Another exchange: this is a further copy of its request.
+    Copy(ExchangeId),
+    /// The selector alone, which learns from it how the backend does.
+    Nobody,
 }
 
 /// What matters of a request's method.
@@ -79,8 +83,10 @@ pub(super) enum RequestKind {
 }
 
 impl RequestKind {
-    pub(super) fn of(head: &RequestHead<'_, '_>) -> RequestKind {
+    /// `repeatable`: what the paths begin with on which every request may be sent more than once.
+    pub(super) fn of(head: &RequestHead<'_, '_>, repeatable: &[String]) -> RequestKind {
         match head.is_idempotent() {
+            false if !repeatable.is_empty() && is_on(head, repeatable) => RequestKind::Idempotent,
             false => RequestKind::Other,
             true if head.is_head() => RequestKind::Head,
             true if head.asks_for_websocket() => RequestKind::WebSocket,
@@ -92,6 +98,17 @@ impl RequestKind {
     pub(super) fn is_idempotent(self) -> bool {
         self != RequestKind::Other
     }
+
+    /// Whether several of it may be waited for at once.
+    pub(super) fn may_have_copies(self) -> bool {
+        matches!(self, RequestKind::Head | RequestKind::Idempotent)
+    }
+}
+
+#[cold]
+fn is_on(head: &RequestHead<'_, '_>, paths: &[String]) -> bool {
+    let (Target::Origin(path) | Target::Absolute { path, .. }) = head.target;
+    paths.iter().any(|beginning| path.starts_with(beginning))
 }
 
 /// Where a request was sent.
@@ -132,14 +149,17 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// A further copy is not sent to yet another backend: others are under way.
+    fn is_movable(&self) -> bool {
+        self.course == Course::Fresh && matches!(self.owner, Owner::Client(_) | Owner::Batch(_))
+    }
+
     fn progress(&self) -> Progress {
         match self.response {
             ResponseSide::Pending if self.replay.is_some() && self.course == Course::Reused => {
                 Progress::Stale
             }
-            ResponseSide::Pending if self.replay.is_some() && self.course == Course::Fresh => {
-                Progress::Movable
-            }
+            ResponseSide::Pending if self.replay.is_some() && self.is_movable() => Progress::Movable,
             ResponseSide::Pending => Progress::Pending,
             ResponseSide::Body(body) if body.reader.ends_at_close() => Progress::UntilClose,
             ResponseSide::Body(_) => Progress::Framed,
@@ -160,10 +180,13 @@ impl<N: Net> Proxy<N> {
     /// Something other than progress has befallen the exchange: does what follows from it.
     pub(super) fn happened(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, event: Event) {
         let Some(exchange) = self.exchanges.get(id) else { return };
-        match rules::exchange(event, exchange.progress()) {
+        let waits = exchange.response == ResponseSide::Pending;
+        let progress = if waits && self.is_raced(id) { Progress::Raced } else { exchange.progress() };
+        match rules::exchange(event, progress) {
             Effect::Complete => self.body_ended_by_close(turn, id),
             Effect::SendAgain => self.send_again(turn, id),
             Effect::SendElsewhere(failure) => self.send_elsewhere(turn, id, failure),
+            Effect::DropAttempt(failure) => self.drop_attempt(turn, id, failure),
             Effect::EndTunnel => self.end_tunnel(turn, id),
             Effect::Fail(failure) => self.fail(turn, id, failure),
         }
@@ -187,6 +210,10 @@ impl<N: Net> Proxy<N> {
             Owner::Batch(_) => {
                 let limit = exchange.begun + self.classifier_timeout();
                 let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return };
+                return upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
+            }
+            Owner::Copy(_) | Owner::Nobody => {
+                let limit = now + self.options.upstream_timeout;
                 return upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
             }
         };
@@ -222,6 +249,7 @@ impl<N: Net> Proxy<N> {
                 self.trace_members(call, id, Some(now));
                 return self.batch_answered(turn, call, body.status, now);
             }
+            Owner::Copy(_) | Owner::Nobody => return,
         };
         // A FIN alone may be a half-close, and its sender still gets the response. If it has left altogether, a reset
         // answers the response: at once where it is near.
@@ -255,7 +283,12 @@ impl<N: Net> Proxy<N> {
                 self.trace_members(call, id, None);
                 return self.batch_failed(turn, call, failure, now);
             }
+            Owner::Copy(of) => return self.races.forget(of, id),
+            Owner::Nobody => return,
         };
+        if !self.races.is_unused() {
+            self.call_off(turn, id, false, now);
+        }
         let status = match exchange.response {
             ResponseSide::Body(body) if failure != Failure::ClientGone => body.status,
             _ => row.status,

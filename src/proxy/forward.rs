@@ -39,6 +39,8 @@ pub(super) struct Plan {
     choice: Option<Choice>,
     body: BodyLength,
     kind: RequestKind,
+    /// It may be sent more than once, and is if that is worth it.
+    repeatable: bool,
     expects_continue: bool,
     version: Version,
     persistence: Persistence,
@@ -49,7 +51,12 @@ impl<N: Net> Proxy<N> {
     /// Chooses the backend and writes the head that it gets.
     pub(super) fn plan(&mut self, turn: &mut Turn<'_, N>, id: ClientId, head: &RequestHead<'_, '_>) -> Plan {
         let now = turn.now();
-        let choice = self.servers.balance.select(now);
+        let kind = RequestKind::of(head, &self.options.repeatable);
+        let repeatable = self.servers.balance.hedges() && kind.may_have_copies() && !head.expects_continue();
+        let choice = match repeatable {
+            true => self.servers.balance.select_repeatable(now),
+            false => self.servers.balance.select(now),
+        };
         let keep = self.serves_another(id);
         self.head.clear();
         let request_id = self.tracer.identify(head);
@@ -70,7 +77,8 @@ impl<N: Net> Proxy<N> {
             len: head.len,
             choice,
             body: head.body,
-            kind: RequestKind::of(head),
+            kind,
+            repeatable,
             expects_continue: head.expects_continue(),
             version: head.version,
             persistence: if keep { head.persistence } else { Persistence::Close },
@@ -115,6 +123,12 @@ impl<N: Net> Proxy<N> {
         let whole = self.head.len() + line.as_bytes().len() + data.len();
         let may_reuse = self.options.connections == ConnectionMode::Persistent
             && (!plan.kind.is_idempotent() || (done && whole <= MAX_REPLAY_BYTES));
+        if plan.repeatable && done && whole <= MAX_REPLAY_BYTES {
+            self.enter(turn, exchange, choice, plan.now);
+            if data.is_empty() {
+                self.shadow(turn, exchange, choice, plan.now);
+            }
+        }
         if !(may_reuse && self.send_reused(turn, exchange, plan.now, coding, &line, data, done)) {
             let mut request = self.buffers.take(self.head.len() + data.len() + line.as_bytes().len());
             parts(&self.head, coding, &line, data, done).iter().for_each(|part| request.push(part));

@@ -20,6 +20,7 @@ mod listen;
 mod obey;
 mod options;
 mod pool;
+mod race;
 mod reload;
 mod response;
 mod retry;
@@ -55,6 +56,7 @@ use drain::Phase;
 use exchange::Exchange;
 use health::{Check, Findings};
 use pool::Pool;
+use race::Races;
 use servers::Servers;
 use trace::Tracer;
 use upstream::Upstream;
@@ -100,6 +102,8 @@ pub enum Timer {
     Accept,
     /// Handing records to telemetry.
     Flush,
+    /// Another copy of an exchange's request is to be thought of.
+    Hedge(SlotId),
     /// The end of draining.
     Drain,
     /// The batching queue wants to be asked again.
@@ -146,6 +150,7 @@ pub struct Proxy<N: Net> {
     /// Of each server.
     findings: Vec<Findings>,
     tracer: Tracer,
+    races: Races,
 }
 
 impl<N: Net> Proxy<N> {
@@ -177,6 +182,7 @@ impl<N: Net> Proxy<N> {
             checks: Slots::default(),
             findings: options.servers().map(|_| Findings::default()).collect(),
             tracer: Tracer::new(&options),
+            races: Races::default(),
             options,
         }
     }
@@ -273,6 +279,7 @@ impl<N: Net> Handler<N> for Proxy<N> {
                     self.arm_flush(turn, now);
                 }
             }
+            Timer::Hedge(id) => self.hedge_due(turn, id),
             Timer::Drain => self.cut_off(turn),
             Timer::Batch => self.batch_due(turn),
             Timer::CheckDue(server) => self.check_due(turn, server),

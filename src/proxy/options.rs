@@ -104,6 +104,10 @@ pub struct Options {
     pub reprobe_after: Option<Duration>,
     /// What `adaptive` strives for.
     pub routing_goal: RoutingGoal,
+    /// How many further copies `adaptive` may send of a request that may be sent more than once, on the average; 0 for none.
+    pub hedge_budget: f64,
+    /// What the paths begin with on which every request may be sent more than once, whatever its method.
+    pub repeatable: Vec<String>,
     /// How long to wait for a response head, and then for each further piece of the response.
     pub upstream_timeout: Duration,
     /// How long a connection to a backend may take to open.
@@ -202,6 +206,7 @@ impl Options {
             ewma_alpha: self.ewma_alpha,
             reprobe_after: self.reprobe_after,
             goal: self.routing_goal,
+            hedge_budget: self.hedge_budget,
             health: self.health,
             seed: self.run,
         }

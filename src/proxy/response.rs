@@ -63,7 +63,7 @@ impl<N: Net> Proxy<N> {
     fn response_bytes(
         &mut self,
         turn: &mut Turn<'_, N>,
-        id: ExchangeId,
+        mut id: ExchangeId,
         bytes: &mut [u8],
         now: Instant,
     ) -> Fed {
@@ -90,6 +90,12 @@ impl<N: Net> Proxy<N> {
                         continue;
                     }
                     Ok(Some(head)) if head.status >= 200 => {
+                        if !self.races.is_unused() {
+                            let Some(known) = self.answered(turn, id, head.status, now) else {
+                                return Fed::Over;
+                            };
+                            id = known;
+                        }
                         (head.len, self.begin_response(turn, id, &head, now))
                     }
                     Ok(Some(head))
@@ -141,7 +147,10 @@ impl<N: Net> Proxy<N> {
         if let Owner::Batch(call) = exchange.owner {
             let content_type = head.fields.iter().find(|f| f.name.eq_ignore_ascii_case("content-type"));
             self.gather_head(call, content_type.map(|f| f.value));
-            return Some(self.answer_to_batch(head));
+            return Some(self.not_passed_on(head));
+        }
+        if exchange.owner == Owner::Nobody {
+            return Some(self.not_passed_on(head));
         }
         let coding = Coding::of(head.body, exchange.version);
         let unframed =
@@ -168,8 +177,8 @@ impl<N: Net> Proxy<N> {
         })
     }
 
-    /// The answer to a batch is not passed on, but read whole.
-    fn answer_to_batch(&self, head: &ResponseHead<'_, '_>) -> ResponseBody {
+    /// The answer to a batch is not passed on, but read whole, and so is one that nobody waits for.
+    fn not_passed_on(&self, head: &ResponseHead<'_, '_>) -> ResponseBody {
         ResponseBody {
             reader: BodyReader::new(head.body),
             coding: Coding::Identity,
@@ -211,6 +220,14 @@ impl<N: Net> Proxy<N> {
                     return Fed::All;
                 }
                 return Fed::Over;
+            }
+            Owner::Copy(_) | Owner::Nobody => {
+                if body.reader.is_done() {
+                    self.complete(turn, id, surplus, now);
+                    return Fed::Over;
+                }
+                self.settle_deadlines(turn, id, now);
+                return Fed::All;
             }
         };
         let Some(client) = self.clients.get_mut(client_id) else { return Fed::Over };

@@ -52,6 +52,8 @@ pub(super) enum Progress {
     Movable,
     /// No final head has come.
     Pending,
+    /// The same, while further copies of the request are under way.
+    Raced,
     /// The head has gone to the client; the body's end is told by its coding.
     Framed,
     /// The head has gone to the client; the body ends when the backend closes.
@@ -69,6 +71,8 @@ pub(super) enum Effect {
     SendAgain,
     /// The request goes to another backend, if there is one and the budget for it is not used up; else it has failed so.
     SendElsewhere(Failure),
+    /// A further copy takes the place of what has failed so.
+    DropAttempt(Failure),
     /// Whatever befalls a tunnel ends it; its 101 was answer enough.
     EndTunnel,
     Fail(Failure),
@@ -79,6 +83,16 @@ pub(super) const fn exchange(event: Event, progress: Progress) -> Effect {
     match (event, progress) {
         (_, Progress::Tunnel) => Effect::EndTunnel,
         (Event::UpstreamClosed, Progress::UntilClose) => Effect::Complete,
+        (Event::UpstreamClosed | Event::UpstreamReset, Progress::Raced) => {
+            Effect::DropAttempt(Failure::UpstreamResetBeforeHead)
+        }
+        (Event::Refused, Progress::Raced) => Effect::DropAttempt(Failure::UpstreamRefused),
+        (Event::NoSocket, Progress::Raced) => Effect::DropAttempt(Failure::NoSocket),
+        (Event::ConnectExpired, Progress::Raced) => Effect::DropAttempt(Failure::ConnectTimeout),
+        (Event::UpstreamExpired, Progress::Raced) => Effect::DropAttempt(Failure::UpstreamTimeout),
+        (Event::ResponseHeadMalformed, Progress::Raced) => {
+            Effect::DropAttempt(Failure::UpstreamHeadMalformed)
+        }
         (Event::UpstreamClosed | Event::UpstreamReset, Progress::Stale) => Effect::SendAgain,
         (Event::UpstreamClosed | Event::UpstreamReset, Progress::Movable) => {
             Effect::SendElsewhere(Failure::UpstreamResetBeforeHead)

@@ -68,6 +68,12 @@ impl Servers {
         self.balance_of(id).started(id, now)
     }
 
+    /// The same for a further copy of a request; `again`: `id` has one of them already.
+    pub(super) fn started_copy(&mut self, id: BackendId, again: bool, now: Instant) -> Flight {
+        let balance = self.balance_of(id);
+        if again { balance.started_again(id, now) } else { balance.started(id, now) }
+    }
+
     pub(super) fn finished(&mut self, id: BackendId, flight: Flight, outcome: Outcome, now: Instant) {
         self.balance_of(id).finished(id, flight, outcome, now);
     }
@@ -175,6 +181,7 @@ impl Servers {
             Reason::Rotation
             | Reason::LowestMean
             | Reason::LeastCost
+            | Reason::Planned
             | Reason::FewestInFlight
             | Reason::Drawn => {
                 console::scores(mode, &self.labels, || self.scores().map(|(_, score)| score));

@@ -2,25 +2,27 @@
 //!
 //! Here: [`Tracer`], which names requests and fills a [`Trace`] for each exchange while traces are written or responses
 //! explained, in tables beside those of the connections, so that an exchange that is not traced is no larger for it; and
-//! what responses say of it. Not here: the form of the file (`telemetry/trace.rs`). Floor 3.
+//! what responses say of it. Not here: what is noted when (`trace/points.rs`), the form of the file (`telemetry/trace.rs`). Floor 3.
+
+mod points;
 
 use super::client::Client;
-use super::failure::Failure;
 use super::target::Target;
-use super::{CallId, ClientId, ExchangeId, Options, Proxy, Turn};
-use crate::balance::{BackendId, Choice};
+use super::{ClientId, ExchangeId, Options};
+use crate::balance::BackendId;
 use crate::h1::fields::FieldSet;
 use crate::h1::request::{self, RequestHead};
 use crate::h1::request_id::{IdField, IdMaker};
 use crate::h1::rewrite::Told;
 use crate::h1::timing::server_timing;
-use crate::net::Net;
-use crate::record::Record;
-use crate::record::trace::{Phases, Scores, Text, Trace, span_ns};
+use crate::record::trace::{Phases, Text, Trace, span_ns};
 use crate::time::Instant;
 
 /// Why a request was sent again.
 pub(super) const STALE_CONNECTION: &str = "stale-connection";
+
+/// The same of one that was still waited for.
+pub(super) const HEDGE: &str = "hedge";
 
 /// Names requests, and remembers what they went through.
 pub(super) struct Tracer {
@@ -130,6 +132,29 @@ impl Tracer {
             let mut draft = Trace::arrived(now);
             (draft.phases.received, draft.phases.selected) = (now, now);
             put(&mut self.drafts, exchange.index() as usize, draft);
+        }
+    }
+
+    /// A further copy of the request of `like` has become an exchange.
+    pub(super) fn begin_copy(&mut self, exchange: ExchangeId, like: ExchangeId) {
+        if let Some(mut draft) = self.of(like).copied() {
+            let never = Instant::NEVER;
+            (draft.phases.connected, draft.phases.sent, draft.phases.first_byte) = (never, never, never);
+            draft.reused = false;
+            put(&mut self.drafts, exchange.index() as usize, draft);
+        }
+    }
+
+    /// Each of two exchanges goes on with what the other has sent.
+    pub(super) fn change_places(&mut self, one: ExchangeId, other: ExchangeId) {
+        let (Some(a), Some(b)) = (self.of(one).copied(), self.of(other).copied()) else { return };
+        for (id, from) in [(one, b), (other, a)] {
+            self.note(id, |trace| {
+                let Phases { connected, sent, first_byte, .. } = from.phases;
+                let phases = &mut trace.phases;
+                (phases.connected, phases.sent, phases.first_byte) = (connected, sent, first_byte);
+                trace.reused = from.reused;
+            });
         }
     }
 
@@ -276,105 +301,4 @@ fn explain(trace: &Trace, authority: Option<&str>, now: Instant, out: &mut Vec<u
         ("total", span_ns(arrived, now)),
     ];
     server_timing(&metrics, out);
-}
-
-impl<N: Net> Proxy<N> {
-    /// Begins the trace of a request for which a backend was chosen, or none could be.
-    #[cold]
-    pub(super) fn trace_choice(
-        &mut self,
-        turn: &Turn<'_, N>,
-        id: ClientId,
-        head: &RequestHead<'_, '_>,
-        choice: Option<Choice>,
-        now: Instant,
-    ) {
-        let Some(client) = self.clients.get(id) else { return };
-        let draft = self.tracer.head_read(id, client, head, now);
-        if let Some(choice) = choice {
-            let chosen = turn.now();
-            draft.phases.selected = chosen;
-            draft.scores = Scores::new(self.servers.backends(), self.servers.scores());
-            draft.attempts.begin(choice.backend, chosen);
-        }
-    }
-
-    /// The exchange will be sent once more, to `backend`.
-    pub(super) fn trace_retry(
-        &mut self,
-        turn: &Turn<'_, N>,
-        id: ExchangeId,
-        backend: BackendId,
-        why: &'static str,
-    ) {
-        if let Some(draft) = self.tracer.of(id) {
-            draft.attempts.retry(why);
-            draft.attempts.begin(backend, turn.now());
-            draft.reused = false;
-            (draft.phases.connected, draft.phases.sent) = (Instant::NEVER, Instant::NEVER);
-        }
-    }
-
-    /// The response was passed on whole, or to a client that had `left`, and this was its record.
-    #[cold]
-    pub(super) fn trace_answered(
-        &mut self,
-        turn: &Turn<'_, N>,
-        id: ExchangeId,
-        record: Record,
-        left: bool,
-        last_byte: Instant,
-    ) {
-        if let Some(trace) = self.tracer.of(id) {
-            trace.phases.last_byte = last_byte;
-        }
-        self.trace_end(turn, id, record, 0, left.then_some(Failure::ClientGone.name()));
-    }
-
-    /// The exchange is over, and this was its record. `told`: bytes of a response of our own.
-    #[cold]
-    pub(super) fn trace_end(
-        &mut self,
-        turn: &Turn<'_, N>,
-        id: ExchangeId,
-        record: Record,
-        told: usize,
-        failure: Option<&'static str>,
-    ) {
-        let Some(trace) = self.tracer.of(id) else { return };
-        trace.phases.done = turn.now();
-        trace.bytes_out += told as u64;
-        trace.failure = failure;
-        self.recorder.push_trace(record, trace);
-    }
-
-    /// The request whose head was read last was answered by ourselves, and this was its record.
-    pub(super) fn trace_unsent(&mut self, turn: &Turn<'_, N>, record: Record, failure: &'static str) {
-        if let Some(mut trace) = self.tracer.draft().copied() {
-            trace.phases.done = turn.now();
-            trace.bytes_out = self.head.len() as u64;
-            trace.failure = Some(failure);
-            self.recorder.push_trace(record, &trace);
-        }
-    }
-
-    /// Lines for a response of our own to an exchange that has just ended.
-    pub(super) fn failure_lines(&mut self, turn: &Turn<'_, N>, id: ExchangeId, backend: BackendId) -> String {
-        let (given, trace) = (self.tracer.id_of(id).copied(), self.tracer.of(id).copied());
-        let authority = &self.servers.target(backend).authority;
-        self.tracer.reply_lines(given.as_ref(), trace.as_ref(), Some(authority), turn.now())
-    }
-
-    /// A batch is over: each of its members learns where the time of the batch went.
-    pub(super) fn trace_members(&mut self, call: CallId, id: ExchangeId, last_byte: Option<Instant>) {
-        let Some(of_batch) = self.tracer.of(id).copied() else { return };
-        let Some(batching) = &mut self.batching else { return };
-        batching.trace_members(call, |trace| {
-            let Phases { connected, sent, first_byte, .. } = of_batch.phases;
-            let phases = &mut trace.phases;
-            (phases.connected, phases.sent, phases.first_byte) = (connected, sent, first_byte);
-            phases.last_byte = last_byte.unwrap_or(Instant::NEVER);
-            trace.reused = of_batch.reused;
-        });
-    }
 }

@@ -275,7 +275,7 @@ impl<N: Net> Proxy<N> {
             let Some(exchange) = self.exchanges.get(exchange_id) else { return };
             let full = match exchange.owner {
                 Owner::Client(client) => self.clients.get(client).is_none_or(|c| c.unsent.is_some()),
-                Owner::Batch(_) => false,
+                Owner::Batch(_) | Owner::Copy(_) | Owner::Nobody => false,
             };
             if !upstream.readable || full {
                 return;

@@ -75,6 +75,12 @@ pub struct Counters {
     pub checks_failed: u64,
     /// Requests that failed because the budget for that was used up.
     pub retries_denied: u64,
+    /// Further copies of requests whose answers were late.
+    pub hedges: u64,
+    /// Of those, the ones that were answered first.
+    pub hedges_won: u64,
+    /// Copies that were sent only to learn how a backend does.
+    pub shadows: u64,
     /// Requests cancelled because the client left: those that had gone to a backend.
     pub cancelled_forwarded: u64,
     /// The same of those that were to be batched.

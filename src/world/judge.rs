@@ -15,6 +15,9 @@ use crate::time::Instant;
 /// So many retries are allowed whatever the requests.
 const RETRIES_AT_LEAST: f64 = 10.0;
 
+/// So many further copies may be sent before there were requests enough for them.
+const HEDGES_AT_ONCE: f64 = 10.0;
+
 /// What had happened at a time.
 #[derive(Clone, Copy)]
 struct Mark {
@@ -27,6 +30,7 @@ struct Mark {
 pub(super) struct Judge {
     health: HealthOptions,
     retry_budget: f64,
+    hedge_budget: f64,
     attempts: Vec<(SlotId, BackendId)>,
     standing: Vec<(Availability, u64)>,
     /// Since when each is ejected, as far as it was seen.
@@ -38,11 +42,17 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    pub(super) fn new(health: HealthOptions, retry_budget: f64, proxy: &Proxy<VirtualNet>) -> Judge {
+    /// `retry_budget`, `hedge_budget`: shares of the requests.
+    pub(super) fn new(
+        health: HealthOptions,
+        (retry_budget, hedge_budget): (f64, f64),
+        proxy: &Proxy<VirtualNet>,
+    ) -> Judge {
         let standing: Vec<_> = proxy.standing().collect();
         Judge {
             health,
             retry_budget,
+            hedge_budget,
             attempts: Vec::new(),
             ejected_since: vec![Instant::ZERO; standing.len()],
             standing,
@@ -70,8 +80,8 @@ impl Judge {
         now: Instant,
     ) -> Result<(), String> {
         let standing: Vec<_> = proxy.standing().collect();
-        let attempts: Vec<_> = proxy.attempts().collect();
         let mut asked = false;
+        let attempts: Vec<_> = proxy.attempts().collect();
         for &(id, backend) in attempts.iter().filter(|attempt| !self.attempts.contains(attempt)) {
             asked = true;
             self.judge_choice(id, backend, &standing, drained)?;
@@ -80,6 +90,7 @@ impl Judge {
         self.attempts = attempts;
         self.requests = proxy.begun();
         self.judge_ejections(&before, asked, now)?;
+        self.judge_hedges(proxy.counters().hedges + proxy.counters().shadows)?;
         self.judge_retries(proxy.counters().retries_elsewhere, now)
     }
 
@@ -123,6 +134,15 @@ impl Judge {
             }
         }
         Ok(())
+    }
+
+    /// Further copies are within their budget, since the start.
+    fn judge_hedges(&self, copies: u64) -> Result<(), String> {
+        let most = HEDGES_AT_ONCE + self.hedge_budget * self.requests as f64;
+        match copies as f64 > if self.hedge_budget > 0.0 { most } else { 0.0 } {
+            true => Err(format!("{copies} further copies of {} requests, {most} allowed", self.requests)),
+            false => Ok(()),
+        }
     }
 
     /// Over the last nine seconds or so there are not more retries than the budget's share of eleven seconds' requests.

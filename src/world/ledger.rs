@@ -2,11 +2,13 @@
 //!
 //! Here: [`Ledger`], shared by all backends of a world, and the rules of sending a request more than once: a request that must
 //! not be repeated comes once; another comes to one backend once more if the connection that it came on was lost, and to one
-//! other backend then. Not here: who notes what (`witness.rs`, `unruly.rs`). Floor 4.
+//! other backend then; where there are hedges, a few times anywhere. Not here: who notes what (`witness.rs`, `unruly.rs`). Floor 4.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+use crate::balance::MOST_COPIES;
 
 /// One arrival of a request.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Repeats {
     pub(super) stale: bool,
     /// The set of backends changes: one that was removed and comes back is another one.
     pub(super) reloads: bool,
+    /// Several copies may be under way at once, anywhere.
+    pub(super) hedges: bool,
     /// At another backend.
     pub(super) elsewhere: bool,
     /// No link loses what was sent: a request that is being answered is not repeated.
@@ -88,6 +92,9 @@ impl Repeats {
         let here = before.iter().filter(|arrival| arrival.backend == backend).count();
         if !idempotent {
             Some("again")
+        } else if self.hedges {
+            // Each copy may meet a connection that was closed, and one of them is there from the beginning.
+            (before.len() >= 2 * MOST_COPIES + 1).then_some("too often")
         } else if self.certain && before.iter().any(|arrival| arrival.answered) {
             Some("again while it was answered")
         } else if last.backend != backend && (!self.elsewhere || moves > 0 || here > 0) {
@@ -108,7 +115,7 @@ mod tests {
 
     /// `2+` is an arrival at backend 2 that is answered.
     fn judged(stale: bool, elsewhere: bool, arrivals: &str, idempotent: bool) -> bool {
-        let ledger = Ledger::new(Repeats { stale, elsewhere, reloads: false, certain: true });
+        let ledger = Ledger::new(Repeats { stale, elsewhere, reloads: false, hedges: false, certain: true });
         for arrival in arrivals.split(' ') {
             let backend = arrival.trim_end_matches('+').parse().unwrap();
             ledger.arrived(7, idempotent, backend);

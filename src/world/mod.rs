@@ -84,6 +84,7 @@ impl World {
         let ledger = Ledger::new(Repeats {
             stale: plan.connections == proxy::ConnectionMode::Persistent || plan.reloads.is_some(),
             reloads: plan.reloads.is_some(),
+            hedges: plan.hedge_budget > 0.0,
             elsewhere: plan.retry_budget > 0.0,
             certain: plan.weather.resets == 0.0,
         });
@@ -104,7 +105,7 @@ impl World {
             proxy.obeys(orders);
             steering
         });
-        let judge = Judge::new(plan.health, plan.retry_budget, &proxy);
+        let judge = Judge::new(plan.health, (plan.retry_budget, plan.hedge_budget), &proxy);
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(START);
         let clients = Clients::new(fabric.clone(), address(80), plan);

@@ -46,6 +46,8 @@ pub struct Plan {
     pub checks: Option<CheckOptions>,
     /// Which share of the requests it may send to another backend.
     pub retry_budget: f64,
+    /// How many further copies of a request it may send, on the average.
+    pub hedge_budget: f64,
     /// How long it waits for a response, or for a request head; for a body three times as long.
     pub timeout: Duration,
     /// Whether somebody drains backends and changes modes meanwhile.
@@ -89,6 +91,7 @@ impl Plan {
             health: self.health,
             checks: self.checks.clone(),
             retry_budget: self.retry_budget,
+            hedge_budget: self.hedge_budget,
             upstream_timeout: self.timeout,
             header_timeout: self.timeout,
             body_timeout: self.timeout * 3,
@@ -142,6 +145,8 @@ pub fn usual_options(backends: Vec<Backend>) -> Options {
         ewma_alpha: 0.2,
         reprobe_after: None,
         routing_goal: RoutingGoal::P95,
+        hedge_budget: 0.0,
+        repeatable: Vec::new(),
         upstream_timeout: seconds(10),
         connect_timeout: seconds(2),
         header_timeout: seconds(10),

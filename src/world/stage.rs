@@ -102,12 +102,13 @@ impl<W: Workload> Stage<W> {
         let net = fabric.net();
         let listener = net.listen(address(80)).expect(START);
         let (recorder, tap) = tap(options.roster());
-        let (drain, health, retries) = (options.drain_timeout, options.health, options.retry_budget);
+        let (drain, health) = (options.drain_timeout, options.health);
+        let budgets = (options.retry_budget, options.hedge_budget);
         let steering = plan.steered.then(|| Steering::new(&fabric, &net, &options));
         let mut proxy = Proxy::new(options, listener, recorder);
         let steered = steering.map(|(steering, orders)| {
             proxy.obeys(orders);
-            (steering, Judge::new(health, retries, &proxy))
+            (steering, Judge::new(health, budgets, &proxy))
         });
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(START);

@@ -70,6 +70,7 @@ impl Families {
     }
 
     fn requests(&self, series: &mut Series<'_>) -> fmt::Result {
+        let counters = &self.snapshot.counters;
         let mut counts: BTreeMap<(&str, String), u64> = BTreeMap::new();
         for figures in &self.snapshot.backends {
             add_statuses(&mut counts, &figures.name, &figures.statuses);
@@ -100,21 +101,33 @@ impl Families {
         series.counter(
             "tidegate_retries",
             "Requests sent again: the pooled connection had been closed, or the backend failed.",
-            [
-                ("stale-connection", self.snapshot.counters.retries_stale),
-                ("another-backend", self.snapshot.counters.retries_elsewhere),
-            ]
-            .map(|(reason, count)| (vec![("reason", reason)], count as f64)),
+            [("stale-connection", counters.retries_stale), ("another-backend", counters.retries_elsewhere)]
+                .map(|(reason, count)| (vec![("reason", reason)], count as f64)),
         )?;
         series.counter(
             "tidegate_retries_denied",
             "Requests that failed because the budget of retries was used up.",
-            one(self.snapshot.counters.retries_denied),
+            one(counters.retries_denied),
+        )?;
+        series.counter(
+            "tidegate_hedges",
+            "Further copies of requests whose answers were late.",
+            one(counters.hedges),
+        )?;
+        series.counter(
+            "tidegate_hedges_won",
+            "Further copies that were answered first.",
+            one(counters.hedges_won),
+        )?;
+        series.counter(
+            "tidegate_shadow_requests",
+            "Copies of requests that were sent only to learn how a backend does.",
+            one(counters.shadows),
         )?;
         series.counter(
             "tidegate_checks_failed",
             "Checks of servers that were not passed.",
-            one(self.snapshot.counters.checks_failed),
+            one(counters.checks_failed),
         )?;
         series.counter(
             "tidegate_backend_ejections",

@@ -108,7 +108,7 @@ function showServers(servers, change) {
   });
 }
 
-function showPool({ pool, retries }) {
+function showPool({ pool, retries, hedges }) {
   figures(byId("pool"), [
     ["Open", count(pool.open)],
     ["Idle", count(pool.idle)],
@@ -119,6 +119,7 @@ function showPool({ pool, retries }) {
     ["Connect p50", pool.opened > 0 ? `${pool.connect_ms.p50} ms` : NONE],
     ["Retries, the connection was stale", count(retries.stale_connection)],
     ["Retries on another backend", count(retries.another_backend)],
+    ["Hedges, answered first", `${count(hedges.sent)}, ${count(hedges.won)}`],
   ]);
 }
 

@@ -1,6 +1,8 @@
 //! A histogram that forgets.
 //!
-//! Here: [`Histogram`], of latencies in logarithmic buckets. Not here: what is read from it (`promise.rs`). Floor 1.
+//! Here: [`Histogram`], of latencies in logarithmic buckets, or of ratios in percent. A sample may be known only to be above
+//! something: the copy of a request that another one has overtaken is never answered. Not here: what is read from it
+//! (`promise.rs`, `luck.rs`). Floor 1.
 
 use super::super::millis;
 use crate::time::Instant;
@@ -21,6 +23,19 @@ const MEMORY_MS: f64 = 10_000.0;
 
 /// Forgetting is done in steps, so that most samples cost one bucket.
 const FORGET_EVERY_MS: f64 = MEMORY_MS / 16.0;
+
+/// Above so few samples there is nothing to go by.
+const LEAST_ABOVE: f64 = 0.1;
+
+/// Where each bucket ends.
+const ENDS: [f64; BUCKETS] = {
+    let (mut ends, mut k) = ([LEAST_MS * STEP; BUCKETS], 1);
+    while k < BUCKETS {
+        ends[k] = ends[k - 1] * STEP;
+        k += 1;
+    }
+    ends
+};
 
 /// Counts by latency.
 #[derive(Clone, Debug)]
@@ -43,6 +58,26 @@ impl Histogram {
     }
 
     pub(super) fn record(&mut self, sample_ms: f64, now: Instant) {
+        self.forget(now);
+        self.counts[bucket(sample_ms)] += 1.0;
+        self.total += 1.0;
+    }
+
+    /// Takes in a sample that is known only to be above `limit_ms`: it is divided among those that are, in proportion
+    /// (Efron, "The Two Sample Problem with Censored Data", 1967: redistribution to the right).
+    pub(super) fn record_above(&mut self, limit_ms: f64, now: Instant) {
+        self.forget(now);
+        let above = &mut self.counts[(bucket(limit_ms) + 1).min(BUCKETS - 1)..];
+        let samples: f64 = above.iter().sum();
+        if samples < LEAST_ABOVE {
+            above[0] += 1.0;
+        } else {
+            above.iter_mut().for_each(|count| *count *= 1.0 + 1.0 / samples);
+        }
+        self.total += 1.0;
+    }
+
+    fn forget(&mut self, now: Instant) {
         let gap = millis(now.nanos_since(self.forgot));
         if gap > FORGET_EVERY_MS {
             let kept = (-gap / MEMORY_MS).exp();
@@ -50,8 +85,20 @@ impl Histogram {
             self.total *= kept;
             self.forgot = now;
         }
-        self.counts[bucket(sample_ms)] += 1.0;
-        self.total += 1.0;
+    }
+
+    /// The buckets that are not empty: where each ends, and its share of the samples.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (f64, f64)> {
+        let filled = ENDS.iter().zip(self.counts.iter()).filter(|(_, count)| **count > 0.0);
+        filled.map(|(end, count)| (*end, count / self.total))
+    }
+
+    /// Mean of the samples in buckets above that of `limit_ms`; `None` if there are none.
+    pub(super) fn mean_above_ms(&self, limit_ms: f64) -> Option<f64> {
+        let from = bucket(limit_ms) + 1;
+        let above = ENDS.iter().zip(self.counts.iter()).skip(from);
+        let (samples, sum) = above.fold((0.0, 0.0), |(n, sum), (end, count)| (n + count, sum + count * end));
+        (samples > 0.0).then(|| sum / samples)
     }
 
     /// The end of the bucket in which the `q` quantile lies.
@@ -61,7 +108,7 @@ impl Histogram {
             below += count;
             below >= wanted && below > 0.0
         });
-        end_ms(reached.unwrap_or(BUCKETS - 1))
+        ENDS[reached.unwrap_or(BUCKETS - 1)]
     }
 
     /// Which share of the samples lies in buckets above that of `limit_ms`.
@@ -81,10 +128,6 @@ fn bucket(sample_ms: f64) -> usize {
     (((sample_ms / LEAST_MS).ln() * BUCKETS_PER_E) as usize).min(BUCKETS - 1)
 }
 
-fn end_ms(bucket: usize) -> f64 {
-    LEAST_MS * STEP.powi(bucket as i32 + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,10 +142,10 @@ mod tests {
     fn buckets_are_a_tenth_wide_and_cover_from_below_to_beyond_the_range() {
         assert!((BUCKETS_PER_E - 1.0 / STEP.ln()).abs() < 1e-12);
         for k in 0..BUCKETS - 1 {
-            assert_eq!((bucket(end_ms(k) * 0.999), bucket(end_ms(k) * 1.001)), (k, k + 1));
+            assert_eq!((bucket(ENDS[k] * 0.999), bucket(ENDS[k] * 1.001)), (k, k + 1));
         }
         assert_eq!((bucket(0.0), bucket(f64::INFINITY)), (0, BUCKETS - 1));
-        assert!(end_ms(BUCKETS - 1) > 60_000.0);
+        assert!(ENDS[BUCKETS - 1] > 60_000.0);
     }
 
     #[test]
@@ -115,6 +158,23 @@ mod tests {
         let above = histogram.share_above(900.0);
         assert!((0.0..=0.1).contains(&above), "{above}");
         assert_eq!((histogram.share_above(2000.0), Histogram::default().share_above(1.0)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn what_is_only_known_to_be_above_is_divided_among_those_that_are() {
+        let mut histogram = of([10.0, 10.0, 200.0, 400.0]);
+        histogram.record_above(50.0, Instant::ZERO);
+        histogram.record_above(50.0, Instant::ZERO);
+        assert!(
+            (histogram.total() - 6.0).abs() < 1e-9 && (histogram.share_above(50.0) - 4.0 / 6.0).abs() < 1e-9
+        );
+        assert!((histogram.share_above(300.0) - 2.0 / 6.0).abs() < 1e-9, "200 and 400 keep their proportion");
+        let mean = histogram.mean_above_ms(50.0).unwrap();
+        assert!((300.0..=330.0).contains(&mean), "{mean}");
+        assert_eq!(histogram.mean_above_ms(500.0), None);
+        histogram.record_above(500.0, Instant::ZERO);
+        let beyond = histogram.mean_above_ms(500.0).unwrap();
+        assert!((500.0..=605.0).contains(&beyond), "with nothing to go by it is just above: {beyond}");
     }
 
     #[test]

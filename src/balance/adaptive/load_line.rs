@@ -57,6 +57,11 @@ impl LoadLine {
         self.slope
     }
 
+    /// What one more request costs the others at the usual load, in milliseconds.
+    pub(super) fn usual_toll_ms(&self) -> f64 {
+        self.slope * self.load
+    }
+
     /// The latency to expect of a request that makes `in_flight` there.
     pub(super) fn at_ms(&self, in_flight: f64) -> f64 {
         (self.mean + self.slope * (in_flight - self.load)).max(LEAST_SHARE_OF_MEAN * self.mean)

@@ -1,39 +1,46 @@
 //! The least cost of one more request, by what each backend takes under its load.
 //!
-//! Here: [`Adaptive`], the mode, and [`Score`], what it knows of one backend. Each idea has a file: `load_line.rs` what a
+//! Here: [`Adaptive`], the mode; [`Score`] is what it knows of one backend. Each idea has a file: `load_line.rs` what a
 //! backend takes under its load, `cost.rs` what a request costs all, `ratios.rs` what is unusual, `age.rs` what those in
 //! flight tell, `band.rs` who wins, `promise.rs` the tail, `freshness.rs` when to ask again, `candidates.rs` who is asked.
 //! The constants were found by simulation over many scenarios and not tuned to one; beside each stands what it is worth.
-//! Figures are of simulations without hedges unless said. Hedges would be planned in `refresh`, and paid by [`tokens`]. Not
-//! here: counting what is in flight. `Balance` alone uses it. Floor 1.
+//! Figures are of simulations without hedges unless said. `luck.rs` plans hedges, `hedging.rs` decides on them. Not here:
+//! counting what is in flight. `Balance` alone uses it. Floor 1.
 
+mod abandoned;
 mod age;
 mod band;
 mod candidates;
 mod cost;
 mod freshness;
+mod hedging;
+#[cfg(test)]
+mod hedging_tests;
 mod histogram;
 mod load_line;
+mod luck;
 mod promise;
 mod ratios;
+mod score;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
 use std::time::Duration;
 
+use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 
 use self::band::Bid;
 use self::candidates::Candidates;
-use self::cost::{Peak, cost_ms};
-use self::freshness::Freshness;
+use self::hedging::{Hedging, TRY_AGAIN_ONE_IN};
 use self::load_line::LoadLine;
-use self::promise::{Promise, Tail, WORTH};
-use self::ratios::Ratios;
+use self::promise::{Promise, WORTH};
+pub(super) use self::score::{End, Sample, Score};
 use self::tokens::Tokens;
+use super::copies::{Copies, MOST_COPIES};
 use super::flights::{Departure, Flights};
-use super::{Backend, Reason, RoutingGoal, millis};
+use super::{Backend, BalanceOptions, Reason, RoutingGoal};
 use crate::time::Instant;
 
 /// How often what takes a look at all backends is done.
@@ -45,54 +52,13 @@ const ERROR_FACTOR: f64 = 10.0;
 /// ...that mean taken as at most this.
 const ERROR_MEAN_MS: f64 = 100.0;
 
-/// What the mode knows of one backend.
-#[derive(Debug, Default)]
-pub(super) struct Score {
-    line: LoadLine,
-    peak: Peak,
-    ratios: Ratios,
-    tail: Tail,
-    freshness: Freshness,
-}
-
-impl Score {
-    /// What one more request costs in milliseconds when `in_flight` are there; `None` without a sample.
-    pub(super) fn cost_ms(&self, in_flight: u32) -> Option<f64> {
-        self.line.is_measured().then(|| cost_ms(&self.line, self.peak, in_flight))
-    }
-
-    /// What a request takes that makes `in_flight` there; 0 without a sample.
-    pub(super) fn expected_ms(&self, in_flight: u32) -> f64 {
-        if self.line.is_measured() { self.line.at_ms(f64::from(in_flight)) } else { 0.0 }
-    }
-
-    /// What it takes under load, and how much it bears, is not known any more: the next request is a probe, and its load
-    /// may but double from one to the next.
-    pub(super) fn forget(&mut self) {
-        (self.line, self.peak) = (LoadLine::default(), Peak::default());
-    }
-
-    fn record(&mut self, departure: Departure, sample: &Sample, now: Instant) {
-        let expected_ms = f64::from(departure.expected_ms);
-        let in_flight = f64::from(departure.in_flight);
-        let known = self.line.is_measured() && expected_ms > 0.0;
-        let gap_ms = millis(now.nanos_since(self.freshness.sampled()));
-        let mean_ms = self.line.is_measured().then(|| self.line.mean_ms());
-        self.freshness.record(now, gap_ms, departure.in_flight, sample.latency_ms, mean_ms);
-        let cut = known && !sample.error;
-        let entered =
-            if cut { self.ratios.cut_ms(sample.latency_ms, expected_ms) } else { sample.latency_ms };
-        self.line.record(gap_ms, in_flight, entered);
-        self.peak.record(gap_ms, in_flight);
-        self.ratios.record(if expected_ms > 0.0 { sample.latency_ms / expected_ms } else { 1.0 });
-    }
-}
-
-/// How an attempt went.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    pub(super) latency_ms: f64,
-    pub(super) error: bool,
+/// A request whose answer is late.
+pub(super) struct Late<'a> {
+    pub(super) copies: &'a Copies,
+    /// Where the last copy went.
+    pub(super) last: usize,
+    /// Since then.
+    pub(super) waited_ms: f64,
 }
 
 /// What the candidates of a request are, beside their bids.
@@ -110,7 +76,10 @@ struct Survey {
 #[derive(Debug)]
 pub(super) struct Adaptive {
     promise: Option<Promise>,
+    hedging: Option<Hedging>,
     probes: Tokens,
+    /// Found stale when the last choice was made for a request that may have copies.
+    shadow: Option<u16>,
     refresh_at: Instant,
     candidates: Candidates,
     /// Room for one of each candidate.
@@ -118,9 +87,11 @@ pub(super) struct Adaptive {
 }
 
 impl Adaptive {
-    pub(super) fn new(goal: RoutingGoal, backends: usize) -> Adaptive {
+    pub(super) fn new(options: &BalanceOptions, backends: usize) -> Adaptive {
         Adaptive {
-            promise: promise(goal, backends),
+            promise: promise(options.goal, backends),
+            hedging: hedging(options.hedge_budget),
+            shadow: None,
             probes: freshness::probe_tokens(),
             refresh_at: Instant::ZERO,
             candidates: Candidates::default(),
@@ -133,26 +104,39 @@ impl Adaptive {
         self.promise = promise(goal, backends);
     }
 
+    /// Sends so many further copies of a request from now on.
+    pub(super) fn set_hedge_budget(&mut self, budget: f64) {
+        self.hedging = hedging(budget);
+    }
+
+    pub(super) fn hedges(&self) -> bool {
+        self.hedging.is_some()
+    }
+
     /// Other backends may be chosen than at the last choice.
     pub(super) fn usable_changed(&mut self) {
         self.refresh_at = Instant::ZERO;
     }
 
-    /// Chooses among the `usable` positions of `backends`; `None` if there are none.
+    /// Chooses among the `usable` positions of `backends`; `None` if there are none. `repeatable`: the request may have copies.
     pub(super) fn select(
         &mut self,
         backends: &mut [Backend],
-        flights: &Flights,
-        usable: &[u16],
+        (flights, usable): (&Flights, &[u16]),
+        repeatable: bool,
         rng: &mut Pcg64Mcg,
         now: Instant,
     ) -> Option<(usize, Reason)> {
         if now >= self.refresh_at {
             self.refresh(backends, usable, now);
         }
+        self.shadow = None;
         self.probes.gain();
         if let Some(promise) = &mut self.promise {
             promise.gain();
+        }
+        if let Some(hedging) = self.hedging.as_mut().filter(|_| repeatable) {
+            hedging.gain();
         }
         let survey = self.survey(backends, usable, rng, now);
         if let Some(index) = survey.unmeasured {
@@ -161,7 +145,10 @@ impl Adaptive {
         if self.bids.is_empty() {
             return survey.least.map(|(_, index)| (usize::from(index), Reason::Unmeasured));
         }
-        if let Some(index) = survey.stale.filter(|_| self.probes.take(1.0)) {
+        let mut hedging = self.hedging.as_mut().filter(|_| repeatable);
+        if hedging.as_ref().is_some_and(|hedging| hedging.can_pay()) {
+            self.shadow = survey.stale;
+        } else if let Some(index) = survey.stale.filter(|_| self.probes.take(1.0)) {
             return Some((usize::from(index), Reason::Stale));
         }
         let stalled = |bid: &Bid| age::stalled_ms(bid, &backends[usize::from(bid.backend)], flights, now);
@@ -173,7 +160,55 @@ impl Adaptive {
         {
             best = other;
         }
-        Some((usize::from(best.backend), Reason::LeastCost))
+        let planned =
+            hedging.as_mut().and_then(|h| h.planned(&mut self.bids, backends, stalled, best.cost_ms));
+        match planned {
+            Some(bid) => Some((usize::from(bid.backend), Reason::Planned)),
+            None => Some((usize::from(best.backend), Reason::LeastCost)),
+        }
+    }
+
+    /// When another copy is to be thought of after the last one, which went to `backend`.
+    pub(super) fn hedge_after_ms(&self, copies: &Copies, backend: &Backend) -> Option<f64> {
+        self.hedging.as_ref()?.delay_ms(copies, &backend.score)
+    }
+
+    /// Where another copy of a `late` request goes; `true` for where the last one went. Others are those that `is_new` says.
+    pub(super) fn hedge(
+        &mut self,
+        backends: &[Backend],
+        (flights, usable): (&Flights, &[u16]),
+        late: &Late<'_>,
+        is_new: impl Fn(usize) -> bool,
+        rng: &mut Pcg64Mcg,
+        now: Instant,
+    ) -> Option<(usize, bool)> {
+        if !self.hedging.as_ref()?.can_pay() {
+            return None;
+        }
+        self.survey(backends, usable, rng, now);
+        let (hedging, copies) = (self.hedging.as_mut()?, late.copies);
+        let stalled = |bid: &Bid| age::stalled_ms(bid, &backends[usize::from(bid.backend)], flights, now);
+        let allowed = |bid: &Bid| is_new(usize::from(bid.backend));
+        let safe = |bid: &Bid| bid.keeps_promise && allowed(bid);
+        // Whoever waits for the last copy has waited long enough.
+        let is_last = copies.count() + 1 >= MOST_COPIES;
+        let safest = if is_last { band::best(&mut self.bids, safe, stalled) } else { None };
+        let other = safest.or_else(|| band::best(&mut self.bids, allowed, stalled))?;
+        let score = &backends[late.last].score;
+        let dice = rng.random_ratio(1, TRY_AGAIN_ONE_IN);
+        let again = hedging.prefers_again(copies, score, other.cost_ms, dice);
+        if !again && !hedging.is_worth(copies, score, late.waited_ms, other.cost_ms) {
+            return None;
+        }
+        hedging.pay().then_some(if again { (late.last, true) } else { (usize::from(other.backend), false) })
+    }
+
+    /// A backend with an old sample for a copy beside the request that was just sent to `chosen`.
+    pub(super) fn shadow(&mut self, chosen: usize) -> Option<usize> {
+        let stale = self.shadow.take().map(usize::from).filter(|&stale| stale != chosen)?;
+        let hedging = self.hedging.as_mut()?;
+        (self.probes.has(1.0) && hedging.pay() && self.probes.take(1.0)).then_some(stale)
     }
 
     /// Takes in how an attempt on the backend at `index` went.
@@ -185,15 +220,30 @@ impl Adaptive {
         mut sample: Sample,
         now: Instant,
     ) {
-        if sample.error {
+        if sample.end == End::Error {
             let lines = backends.iter().map(|backend| &backend.score.line).filter(|line| line.is_measured());
             let best = lines.map(LoadLine::mean_ms).fold(ERROR_MEAN_MS, f64::min);
             sample.latency_ms = sample.latency_ms.max(ERROR_FACTOR * best);
         }
         let score = &mut backends[index].score;
+        if self.hedging.is_some() {
+            score.record_luck(departure, &sample, now);
+        }
+        let elapsed_ms = sample.latency_ms;
+        let overtaken = sample.end == End::Overtaken;
+        if overtaken {
+            sample.latency_ms = score.expected_after_ms(departure, elapsed_ms);
+            score.abandoned.add(sample.latency_ms - elapsed_ms, now);
+        }
+        if departure.again {
+            return;
+        }
         score.record(departure, &sample, now);
-        if self.promise.is_some() {
-            score.tail.record(sample.latency_ms, now);
+        if self.promise.is_some() || self.hedging.is_some() {
+            match overtaken {
+                true => score.tail.record_above(elapsed_ms, now),
+                false => score.tail.record(elapsed_ms, now),
+            }
         }
     }
 
@@ -201,13 +251,16 @@ impl Adaptive {
         self.refresh_at = now + REFRESH_INTERVAL;
         self.candidates.refresh(usable, |index| {
             let backend = &backends[usize::from(index)];
-            backend.score.cost_ms(backend.in_flight())
+            backend.score.cost_ms(backend.load(now))
         });
         for &index in usable {
             backends[usize::from(index)].score.ratios.refresh();
         }
         if let Some(promise) = &mut self.promise {
             promise.refresh(backends, usable);
+        }
+        if let Some(hedging) = &mut self.hedging {
+            hedging.refresh(backends, usable, now);
         }
     }
 
@@ -217,7 +270,7 @@ impl Adaptive {
         self.bids.clear();
         for &index in self.candidates.draw(usable, rng) {
             let backend = &backends[usize::from(index)];
-            let (score, in_flight) = (&backend.score, backend.in_flight());
+            let (score, in_flight) = (&backend.score, backend.load(now));
             if survey.least.is_none_or(|(least, _)| in_flight < least) {
                 survey.least = Some((in_flight, index));
             }
@@ -236,4 +289,8 @@ impl Adaptive {
 
 fn promise(goal: RoutingGoal, backends: usize) -> Option<Promise> {
     (goal == RoutingGoal::P95).then(|| Promise::new(backends))
+}
+
+fn hedging(budget: f64) -> Option<Hedging> {
+    (budget > 0.0).then(|| Hedging::new(budget))
 }

@@ -50,6 +50,17 @@ impl Tail {
         self.changed = true;
     }
 
+    /// An answer did not come before another copy's: it would have taken more.
+    pub(super) fn record_above(&mut self, elapsed_ms: f64, now: Instant) {
+        self.latencies.record_above(elapsed_ms, now);
+        self.changed = true;
+    }
+
+    /// What answers take that are not there after `elapsed_ms`; that itself if there was none so late.
+    pub(super) fn expected_after_ms(&self, elapsed_ms: f64) -> f64 {
+        self.latencies.mean_above_ms(elapsed_ms).unwrap_or(elapsed_ms)
+    }
+
     pub(super) fn keeps_promise(&self) -> bool {
         !self.breaks_promise
     }

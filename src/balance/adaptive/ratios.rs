@@ -1,8 +1,8 @@
 //! How the latest answers compared with what was expected.
 //!
 //! Here: [`Ratios`], the last latencies as multiples of the load line when their requests were sent, and what follows: when
-//! a sample is cut, what is unusually late. A ratio is luck without load. Plans for hedges are to be made from ratios too, and
-//! would keep a [`super::histogram::Histogram`] of them here. Not here: the line (`load_line.rs`). Floor 1.
+//! a sample is cut, what is unusually late. A ratio is luck without load. Not here: the line (`load_line.rs`), what hedges make
+//! of many ratios (`luck.rs`). Floor 1.
 
 /// How many ratios are remembered.
 const REMEMBERED: usize = 32;

@@ -1,6 +1,7 @@
 //! A bucket of tokens.
 //!
-//! Here: [`Tokens`], which lets something be done to a share of the requests. `promise.rs` and `freshness.rs` say to which.
+//! Here: [`Tokens`], which lets something be done to a share of the requests. `promise.rs`, `freshness.rs` and `hedging.rs` say
+//! to which.
 //! Floor 1.
 
 /// Gains a little with each request, up to a limit.
@@ -21,9 +22,14 @@ impl Tokens {
         self.level = (self.level + self.gain).min(self.most);
     }
 
+    /// Whether there is `price`.
+    pub(super) fn has(&self, price: f64) -> bool {
+        self.level >= price
+    }
+
     /// Takes `price`, if there is as much.
     pub(super) fn take(&mut self, price: f64) -> bool {
-        let enough = self.level >= price;
+        let enough = self.has(price);
         if enough {
             self.level -= price;
         }

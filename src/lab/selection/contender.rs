@@ -39,12 +39,22 @@ impl Contender {
         Contender { name: format!("{mode}, reprobe 1s"), mode, options }
     }
 
+    /// `adaptive` with so many further copies of a request, in percent.
+    pub fn hedged(percent: u32) -> Contender {
+        let options =
+            BalanceOptions { hedge_budget: f64::from(percent) / 100.0, ..BalanceOptions::default() };
+        let mode = RoutingMode::Adaptive;
+        Contender { name: format!("{mode}, hedge {percent} %"), mode, options }
+    }
+
     /// All of them.
     pub fn all() -> Vec<Contender> {
         let with_options = [
             Contender::reprobing(RoutingMode::AdaptiveSma),
             Contender::reprobing(RoutingMode::AdaptiveEwma),
             Contender::adaptive_mean(),
+            Contender::hedged(10),
+            Contender::hedged(30),
         ];
         RoutingMode::ALL.map(Contender::plain).into_iter().chain(with_options).collect()
     }

@@ -17,6 +17,8 @@ pub struct Figures {
     pub p99_ms: f64,
     /// Requests answered in a second, errors included.
     pub per_second: f64,
+    /// How many times a request was sent, on the average.
+    pub copies: f64,
     /// What backends worked for a request, in milliseconds.
     pub work_ms: f64,
     /// Share of the answers that were errors.
@@ -72,6 +74,7 @@ impl Tally {
             p95_ms: quantile(0.95),
             p99_ms: quantile(0.99),
             per_second: answered / span.as_secs_f64(),
+            copies: sent / answered,
             work_ms: self.work.as_secs_f64() * 1e3 / answered,
             errors: self.errors as f64 / answered,
             shares: self.sent.iter().map(|&n| n as f64 / sent).collect(),

@@ -1,7 +1,8 @@
 //! Playing a scenario.
 //!
 //! Here: [`play`], a simulation by events. A proxy costs nothing, a choice takes no time, and an answer is known the moment it
-//! is given. Not here: the choice (`balance/`), how long a backend takes (`testbed/`). Floor 4.
+//! is given. A copy of a request that another one has overtaken ends for the proxy; its backend, which need not notice, works on.
+//! Not here: the choice (`balance/`), how long a backend takes (`testbed/`). Floor 4.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,7 +15,7 @@ use rand_pcg::Pcg64Mcg;
 use super::contender::Contender;
 use super::figures::{Figures, Tally};
 use super::scenario::Scenario;
-use crate::balance::{BackendId, Balance, BalanceOptions, Flight, Outcome};
+use crate::balance::{BackendId, Balance, BalanceOptions, Copies, Flight, Outcome};
 use crate::testbed::{BackendOptions, Greetings};
 use crate::time::Instant;
 
@@ -25,17 +26,31 @@ enum Event {
     Ask,
     /// A request of an open load comes, and announces the next.
     Arrive,
-    /// A request is answered.
+    /// An attempt is answered.
     Answer(usize),
+    /// Another copy of a request is to be thought of, if so many were sent.
+    Hedge(usize, usize),
 }
 
 struct Request {
+    proxy: usize,
+    begun: Instant,
+    /// Where a proxy hedges.
+    copies: Option<Copies>,
+    /// What is in flight of it, by number.
+    attempts: Vec<usize>,
+    answered: bool,
+}
+
+struct Attempt {
+    /// None of one whose answer nobody waits for.
+    request: Option<usize>,
     proxy: usize,
     backend: BackendId,
     sent: Instant,
     flight: Flight,
     error: bool,
-    answered: bool,
+    overtaken: bool,
 }
 
 struct Simulation<'a> {
@@ -43,6 +58,7 @@ struct Simulation<'a> {
     proxies: Vec<Balance>,
     backends: Vec<Greetings>,
     requests: Vec<Request>,
+    attempts: Vec<Attempt>,
     /// The earliest first; of simultaneous ones the first announced.
     events: BinaryHeap<Reverse<(Instant, u64, Event)>>,
     announced: u64,
@@ -63,6 +79,7 @@ pub fn play(scenario: &Scenario, contender: &Contender, seed: u64) -> Figures {
         tally: Tally::new(backends.len()),
         backends,
         requests: Vec::new(),
+        attempts: Vec::new(),
         events: BinaryHeap::new(),
         announced: 0,
         rng: Pcg64Mcg::seed_from_u64(seed),
@@ -100,15 +117,16 @@ impl Simulation<'_> {
                     self.announce_next(now);
                     self.send(now);
                 }
-                Event::Answer(request) => self.answer(request, now),
+                Event::Answer(attempt) => self.answer(attempt, now),
+                Event::Hedge(request, copies) => self.hedge(request, copies, now),
             }
         }
         let answered = self.tally.answered();
         if self.is_open() {
             // Else an overload would look good.
             let waiting = self.requests.iter().filter(|request| !request.answered);
-            let counted = waiting.filter(|request| request.sent - Instant::ZERO >= self.scenario.warm_up);
-            counted.for_each(|request| self.tally.waited(end - request.sent));
+            let counted = waiting.filter(|request| request.begun - Instant::ZERO >= self.scenario.warm_up);
+            counted.for_each(|request| self.tally.waited(end - request.begun));
         }
         self.tally.figures(answered, self.scenario.end - self.scenario.warm_up)
     }
@@ -136,26 +154,88 @@ impl Simulation<'_> {
     fn send(&mut self, now: Instant) {
         let proxy = if self.proxies.len() > 1 { self.rng.random_range(0..self.proxies.len()) } else { 0 };
         let balance = &mut self.proxies[proxy];
-        let Some(choice) = balance.select(now) else { return };
-        let backend = choice.backend;
-        let flight = balance.started(backend, now);
-        let greeting = self.backends[usize::from(backend.0)].take(now);
+        let hedges = balance.hedges();
+        let choice = if hedges { balance.select_repeatable(now) } else { balance.select(now) };
+        let Some(choice) = choice else { return };
+        let copies = hedges.then(|| Copies::of(choice));
+        let request = self.requests.len();
+        self.requests.push(Request { proxy, begun: now, copies, attempts: Vec::new(), answered: false });
+        self.attempt(proxy, Some(request), (choice.backend, false), now);
+        if let Some(stale) = self.proxies[proxy].shadow(choice) {
+            self.attempt(proxy, None, (stale, false), now);
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        proxy: usize,
+        request: Option<usize>,
+        (id, again): (BackendId, bool),
+        now: Instant,
+    ) {
+        let balance = &mut self.proxies[proxy];
+        let flight = if again { balance.started_again(id, now) } else { balance.started(id, now) };
+        let greeting = self.backends[usize::from(id.0)].take(now);
         let error = greeting.is_error();
+        let number = self.attempts.len();
+        let mut think_again = None;
+        if let Some(request) = request {
+            self.requests[request].attempts.push(number);
+            if let Some(copies) = &mut self.requests[request].copies {
+                let delay = balance.sent(copies, id, &flight, now);
+                think_again = delay.map(|delay| (now + delay, Event::Hedge(request, copies.count())));
+            }
+        }
+        self.attempts.push(Attempt {
+            request,
+            proxy,
+            backend: id,
+            sent: now,
+            flight,
+            error,
+            overtaken: false,
+        });
+        self.announce(greeting.due(), Event::Answer(number));
+        think_again.into_iter().for_each(|(at, event)| self.announce(at, event));
         if self.is_warm(now) {
             let work = if error { Duration::ZERO } else { greeting.service_time() };
-            self.tally.sent(usize::from(backend.0), work);
+            self.tally.sent(usize::from(id.0), work);
         }
-        self.requests.push(Request { proxy, backend, sent: now, flight, error, answered: false });
-        self.announce(greeting.due(), Event::Answer(self.requests.len() - 1));
+    }
+
+    fn hedge(&mut self, number: usize, sent: usize, now: Instant) {
+        let request = &self.requests[number];
+        let Some(copies) = request.copies.filter(|copies| copies.count() == sent && !request.answered) else {
+            return;
+        };
+        let proxy = request.proxy;
+        if let Some(target) = self.proxies[proxy].hedge(&copies, now) {
+            self.attempt(proxy, Some(number), target, now);
+        }
     }
 
     fn answer(&mut self, number: usize, now: Instant) {
-        let request = &mut self.requests[number];
+        let attempt = &self.attempts[number];
+        if attempt.overtaken {
+            return;
+        }
+        let error = attempt.error;
+        let outcome = Outcome::Answered { latency_ns: now.nanos_since(attempt.sent), error };
+        let request = attempt.request;
+        self.end(number, outcome, now);
+        let Some(request) = request.map(|request| &mut self.requests[request]) else { return };
+        request.attempts.retain(|&other| other != number);
+        // An error is the answer only if nothing better can come.
+        if error && !request.attempts.is_empty() {
+            return;
+        }
         request.answered = true;
-        let (latency, error) = (now - request.sent, request.error);
-        let outcome = Outcome::Answered { latency_ns: now.nanos_since(request.sent), error };
-        let flight = std::mem::take(&mut request.flight);
-        self.proxies[request.proxy].finished(request.backend, flight, outcome, now);
+        let (latency, overtaken) = (now - request.begun, std::mem::take(&mut request.attempts));
+        for other in overtaken {
+            self.attempts[other].overtaken = true;
+            let elapsed_ns = now.nanos_since(self.attempts[other].sent);
+            self.end(other, Outcome::Overtaken { elapsed_ns }, now);
+        }
         if self.is_warm(now) {
             match error {
                 false => self.tally.waited(latency),
@@ -165,5 +245,11 @@ impl Simulation<'_> {
         if !self.is_open() {
             self.announce(now, Event::Ask);
         }
+    }
+
+    fn end(&mut self, number: usize, outcome: Outcome, now: Instant) {
+        let attempt = &mut self.attempts[number];
+        let flight = std::mem::take(&mut attempt.flight);
+        self.proxies[attempt.proxy].finished(attempt.backend, flight, outcome, now);
     }
 }

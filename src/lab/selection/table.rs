@@ -18,6 +18,7 @@ pub fn table(played: &[(&str, Vec<(String, Figures)>)]) -> Table {
         "p95",
         "p99",
         "req/s",
+        "copies",
         "extra work",
         "errors",
         "share of the first",
@@ -38,6 +39,7 @@ fn row(names: [&str; 2], figures: &Figures, least_work_ms: f64) -> Vec<String> {
         format!("{:.1}", figures.p95_ms),
         format!("{:.1}", figures.p99_ms),
         format!("{:.1}", figures.per_second),
+        format!("{:.2}", figures.copies),
         format!("{:.0} %", (figures.work_ms / least_work_ms - 1.0) * 100.0),
         format!("{:.2} %", figures.errors * 100.0),
         format!("{} %", told.collect::<Vec<_>>().join("/")),
@@ -57,14 +59,15 @@ mod tests {
             p95_ms: 2.0,
             p99_ms: 3.0,
             per_second: 10.0,
+            copies: 1.0,
             work_ms,
             errors: 0.005,
             shares: vec![0.1, 0.2, 0.3, 0.4],
         };
         let table = table(&[("one", vec![("a".to_owned(), figures(20.0)), ("b".to_owned(), figures(25.0))])]);
         let expected =
-            ["one", "b", "1.23", "1.0", "2.0", "3.0", "10.0", "25 %", "0.50 %", "10.0/20.0/30.0 %"];
+            ["one", "b", "1.23", "1.0", "2.0", "3.0", "10.0", "1.00", "25 %", "0.50 %", "10.0/20.0/30.0 %"];
         assert_eq!(table.rows()[1], expected);
-        assert_eq!(table.rows()[0][7], "0 %");
+        assert_eq!(table.rows()[0][8], "0 %");
     }
 }

@@ -29,10 +29,11 @@ const EVENTS: [Event; 15] = [
     DrainLimit,
 ];
 
-const PROGRESS: [Progress; 6] = [
+const PROGRESS: [Progress; 7] = [
     Progress::Stale,
     Progress::Movable,
     Progress::Pending,
+    Progress::Raced,
     Progress::Framed,
     Progress::UntilClose,
     Progress::Tunnel,

@@ -1,0 +1,101 @@
+//! The promise: a request whose answer is late is sent once more where that is worth it, within a budget, and never if it must not be.
+
+mod support;
+
+use serde_json::Value;
+use support::admin::{Admin, administered};
+use support::{Client, Proxy, simulated, url};
+use tidegate::server::RunningServer;
+
+/// Most answers take a millisecond, one in ten 150.
+const UNEVEN: &str = "1,1,1,1,1,1,1,1,1,150";
+
+const BUDGET: &[&str] = &["--routing=adaptive", "--hedge=auto", "--hedge-budget=30%", "--trace=trace.jsonl"];
+
+fn backends() -> [RunningServer; 2] {
+    ['A', 'B'].map(|id| simulated(id, UNEVEN))
+}
+
+fn start(backends: &[RunningServer; 2], options: &[&str]) -> (Proxy, Admin) {
+    let urls = backends.each_ref().map(|backend| url(backend.address()));
+    administered(&urls.each_ref().map(String::as_str), options)
+}
+
+/// Sends `count` requests, one after another, on each of four connections.
+fn ask(proxy: &Proxy, request: &str, count: usize) {
+    let address = proxy.address;
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(move || {
+                let mut client = Client::connect(address);
+                for _ in 0..count {
+                    client.send(request);
+                    assert_eq!(client.response().status, 200);
+                }
+            });
+        }
+    });
+}
+
+fn hedges(admin: &mut Admin, requests: u64) -> (u64, u64) {
+    admin.wait_for_requests(requests);
+    let status: Value = admin.json("/api/v1/status");
+    let count = |name: &str| status["hedges"][name].as_u64().expect("a number");
+    (count("sent") + count("shadows"), count("won"))
+}
+
+const GET: &str = "GET /search HTTP/1.1\r\nHost: t\r\n\r\n";
+const POST: &str = "POST /search?q=1 HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc";
+
+#[test]
+fn late_requests_are_sent_once_more_within_the_budget_and_the_row_names_who_answered() {
+    let backends = backends();
+    let (proxy, mut admin) = start(&backends, BUDGET);
+    ask(&proxy, GET, 100);
+    let (sent, won) = hedges(&mut admin, 400);
+    assert!(won > 0 && won <= sent && sent as f64 <= 10.0 + 0.3 * 400.0, "{won} of {sent} won");
+    let metrics = admin.get("/metrics").text();
+    assert!(metrics.contains(&format!("tidegate_hedges_won_total {won}.0")), "{metrics}");
+    let ended = proxy.stop();
+    assert_eq!((ended.code, ended.rows.len(), ended.trace.len()), (0, 400, 400));
+    let hedged = ended.trace.iter().filter(|line| line["attempts"][0]["retried"] == "hedge");
+    let moved = hedged.clone().filter(|line| line["backend"] != line["attempts"][0]["backend"]).count();
+    assert!(hedged.count() > 0 && moved > 0, "no trace tells of a copy that won elsewhere");
+    for (row, line) in ended.rows.iter().zip(&ended.trace) {
+        assert_eq!(line["backend"], row.url.as_str(), "{line}");
+        assert_eq!((row.status, line["attempts_made"].as_u64() <= Some(4)), (200, true), "{line}");
+    }
+}
+
+#[test]
+fn what_must_not_be_repeated_is_sent_once_unless_its_path_says_otherwise() {
+    let backends = backends();
+    let (proxy, mut admin) = start(&backends, BUDGET);
+    ask(&proxy, GET, 60);
+    let before = hedges(&mut admin, 240);
+    ask(&proxy, POST, 30);
+    assert_eq!(hedges(&mut admin, 360), before, "a POST was sent more than once");
+    drop(proxy);
+    let (proxy, mut admin) = start(&backends, &[BUDGET, &["--repeatable=/list,/search"]].concat());
+    ask(&proxy, POST, 60);
+    let (_, won) = hedges(&mut admin, 240);
+    assert!(won > 0, "no POST was sent more than once");
+}
+
+#[test]
+fn there_are_none_unless_asked_for() {
+    let backends = backends();
+    let (proxy, mut admin) = start(&backends, &["--routing=adaptive"]);
+    ask(&proxy, GET, 30);
+    assert_eq!(hedges(&mut admin, 120), (0, 0));
+}
+
+#[test]
+fn another_mode_has_none_and_says_so() {
+    let backends = backends();
+    let (proxy, mut admin) = start(&backends, &["--routing=least_requests", "--hedge=auto"]);
+    let told = "hedges are sent in routing mode adaptive alone";
+    assert!(proxy.log.iter().any(|line| line.contains(told)), "{:?}", proxy.log);
+    ask(&proxy, GET, 30);
+    assert_eq!(hedges(&mut admin, 120), (0, 0));
+}
