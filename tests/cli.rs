@@ -94,6 +94,25 @@ fn a_port_in_use_is_one_line_with_port_user_and_remedy() {
 }
 
 #[test]
+fn a_port_is_shared_only_with_who_shares_it() {
+    let (_held, port) = taken();
+    let line = format!(
+        "cannot listen on 127.0.0.1:{port} for the proxy: a process of another user or without --reuse-port on has the \
+         port (who has it: ss -ltnp 'sport = :{port}')"
+    );
+    Run::new(&["proxy", "--csv=off", "--reuse-port=on", &format!("--listen=127.0.0.1:{port}")])
+        .fails(1, &line);
+}
+
+#[test]
+fn connections_come_only_from_addresses_of_this_machine() {
+    let line = "cannot connect from 192.0.2.1: cannot assign requested address (--source-address takes addresses of this \
+                machine: ip address)";
+    Run::new(&["proxy", "--csv=off", "--listen=127.0.0.1:0", "--source-address=127.0.0.2,192.0.2.1"])
+        .fails(1, line);
+}
+
+#[test]
 fn an_address_of_another_machine_has_no_port_in_use() {
     Run::new(&["proxy", "--csv=off", "--listen=192.0.2.1:1"])
         .fails(1, "cannot listen on 192.0.2.1:1 for the proxy: cannot assign requested address");

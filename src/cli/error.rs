@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,6 +49,13 @@ pub enum CliError {
         /// Why not.
         source: io::Error,
     },
+    /// Connections cannot come from an address.
+    ConnectFrom {
+        /// The address.
+        address: IpAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// A file for rows or traces cannot be written.
     File {
         /// Which one.
@@ -89,6 +96,7 @@ impl CliError {
             CliError::Config(_) => Exit::Usage,
             CliError::Resolve(_)
             | CliError::Listen { .. }
+            | CliError::ConnectFrom { .. }
             | CliError::File { .. }
             | CliError::Log(_)
             | CliError::Experiment(_)
@@ -109,6 +117,11 @@ impl fmt::Display for CliError {
                 }
                 Ok(())
             }
+            CliError::ConnectFrom { address, source } => write!(
+                f,
+                "cannot connect from {address}: {} (--source-address takes addresses of this machine: ip address)",
+                crate::config::reason(source)
+            ),
             CliError::File { kind, path, source } => write!(
                 f,
                 "cannot write {} {}: {} (--{option} PATH names another, --{option} off writes none)",
@@ -134,6 +147,7 @@ impl std::error::Error for CliError {
             CliError::Log(e) => Some(e),
             CliError::Experiment(e) => Some(e),
             CliError::Listen { source, .. }
+            | CliError::ConnectFrom { source, .. }
             | CliError::File { source, .. }
             | CliError::System { source, .. } => Some(source),
         }

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use crossbeam_channel::{Receiver, never};
 
 use super::reload::{Keeper, Settings, hear_hangups};
-use super::start::{Bound, bind, draw_run, network_with_signals, start_log};
+use super::start::{Bound, bind, bind_shared, draw_run, network_with_signals, start_log};
 use super::{CliError, Exit, ServerArgs, admin};
 use crate::admin::{Configuration, Facts, InForce};
 use crate::balance::RoutingMode;
@@ -54,13 +54,16 @@ pub(super) struct Stand {
 
 impl Stand {
     /// Listens for the proxy, and for its dashboard if there is to be one.
-    pub(super) fn open(net: OsNet, setup: Setup, settings: Settings) -> Result<Stand, CliError> {
+    pub(super) fn open(mut net: OsNet, setup: Setup, settings: Settings) -> Result<Stand, CliError> {
         // Before anything can be seen of the program, so that nobody ends it who means a reload.
         let hangups = hear_hangups()
             .map_err(|source| CliError::System { what: "watch for SIGHUP".to_owned(), source })?;
         let configuration = Configuration::default();
         configuration.set(InForce { since: net.wall(net.now()), ..InForce::default() });
-        let door = bind(setup.listen, "the proxy")?;
+        net.connect_from(&setup.sources)
+            .map_err(|(address, source)| CliError::ConnectFrom { address, source })?;
+        let listen = if setup.reuse_port { bind_shared } else { bind };
+        let door = listen(setup.listen, "the proxy")?;
         let dashboard = match setup.admin {
             None => None,
             Some(addr) => {

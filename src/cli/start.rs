@@ -3,6 +3,7 @@
 //! Here: the log, the network with its signals, the listeners. Not here: what runs on them (the commands' own
 //! files, which call this). Floor 5.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,8 +26,27 @@ pub(super) struct Bound {
 
 /// Listens on `addr` for `who`, a server's name in the middle of a sentence.
 pub(super) fn bind(addr: SocketAddr, who: &str) -> Result<Bound, CliError> {
+    bound(OsNet::listen(addr), addr, who)
+}
+
+/// The same on a port that further processes may share.
+pub(super) fn bind_shared(addr: SocketAddr, who: &str) -> Result<Bound, CliError> {
+    let listener = OsNet::listen_shared(addr).map_err(|e| match e.kind() {
+        kind @ io::ErrorKind::AddrInUse => {
+            io::Error::new(kind, "a process of another user or without --reuse-port on has the port")
+        }
+        _ => e,
+    });
+    bound(listener, addr, who)
+}
+
+fn bound(
+    listener: io::Result<mio::net::TcpListener>,
+    addr: SocketAddr,
+    who: &str,
+) -> Result<Bound, CliError> {
     let failed = |source| CliError::Listen { addr, who: who.to_owned(), source };
-    let listener = OsNet::listen(addr).map_err(failed)?;
+    let listener = listener.map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
     Ok(Bound { listener, addr })
 }

@@ -3,7 +3,7 @@
 //! Here: the defaults, the order of origins (flag, environment, file, default), the step to the rooms' options. Not
 //! here: reading any of them. Floor 5.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::health::{CheckPath, Percent};
 use super::hedge::{Hedge, PathPrefix};
 use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
+use super::local::LocalAddress;
 use super::names::Names;
 use super::origin::{Origin, Sourced};
 use super::server::{Resolve, ServerEntry};
@@ -38,8 +39,10 @@ pub const CLASSIFIER_PORT: u16 = 8001;
 #[allow(missing_docs, reason = "the fields are those of Settings, which says what they are")]
 pub struct Effective {
     pub listen: Sourced<SocketAddr>,
+    pub reuse_port: Sourced<Switch>,
     pub admin: Sourced<AdminTarget>,
     pub backend: Sourced<Vec<ServerEntry>>,
+    pub source_address: Sourced<Vec<LocalAddress>>,
     pub resolve: Sourced<Resolve>,
     pub resolve_interval: Sourced<Limit>,
     pub backend_listen: Sourced<BackendListen>,
@@ -112,6 +115,10 @@ pub struct Setup {
     pub options: Options,
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Whether other processes may listen there as well.
+    pub reuse_port: bool,
+    /// The addresses of this machine to connect from; with none, the system chooses.
+    pub sources: Vec<IpAddr>,
     /// Where the admin listener is, if there is to be one.
     pub admin: Option<SocketAddr>,
     /// The file for the rows, if there is to be one.
@@ -150,8 +157,10 @@ impl Effective {
         let needs_ids = explain.value.0 || trace.value != FileTarget::Off;
         Effective {
             listen: pick!(listen, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9090))),
+            reuse_port: pick!(reuse_port, Switch(false)),
             admin: pick!(admin, AdminTarget::default_of(audience)),
             backend: pick!(backend, BACKEND_PORTS.map(|port| BackendUrl::local(port).into()).to_vec()),
+            source_address: pick!(source_address, Vec::new()),
             resolve: pick!(resolve, Resolve::One),
             resolve_interval: pick!(resolve_interval, Limit(Some(Duration::from_secs(30)))),
             backend_listen: pick!(
@@ -240,7 +249,7 @@ impl Effective {
                 $(line(&stringify!($key).replace('_', "-"), self.$key.value.to_toml(), self.$key.origin);)*
             };
         }
-        show!(listen, admin);
+        show!(listen, reuse_port, admin);
         let list = |values: Vec<String>| format!("[{}]", values.join(", "));
         let own = [self.backend_listen.origin, self.classifier_listen.origin];
         if own.iter().all(|&origin| origin == Origin::Default) {
@@ -257,6 +266,8 @@ impl Effective {
             let shapes = self.shape.value.iter().map(shape_to_toml).collect();
             line("shape", list(shapes), self.shape.origin);
         }
+        let sources = self.source_address.value.iter().map(Value::to_toml).collect();
+        line("source-address", list(sources), self.source_address.origin);
         show!(resolve, resolve_interval);
         show!(classifier_timeout, strategy, strategy_from, batch_size, batches_in_flight, split, halve);
         show!(queue_limit, queue_timeout, sjf_max_wait);

@@ -12,6 +12,7 @@ mod file;
 mod health;
 mod hedge;
 mod limits;
+mod local;
 mod names;
 mod options;
 mod origin;
@@ -33,6 +34,7 @@ pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{CLASSIFIER_PORT, Effective, Setup};
 pub use health::{CheckPath, Percent};
 pub use limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
+pub use local::LocalAddress;
 pub use names::{Lookup, Names};
 pub use origin::{Origin, Sourced};
 pub use rate::{Rate, Spacing};
@@ -76,9 +78,11 @@ impl Audience {
             (Audience::Study, "backend" | "backend-listen" | "classifier" | "classifier-listen") => {
                 Some("a study has servers of its own: [[backend]] or [classifier]")
             }
-            (Audience::Study, "listen" | "admin" | "csv" | "log-level" | "resolve" | "resolve-interval") => {
-                Some("an experiment sees to that itself; a variant differs in what the proxy does")
-            }
+            (
+                Audience::Study,
+                "listen" | "reuse-port" | "source-address" | "admin" | "csv" | "log-level" | "resolve"
+                | "resolve-interval",
+            ) => Some("an experiment sees to that itself; a variant differs in what the proxy does"),
             _ => None,
         }
     }

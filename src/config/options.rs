@@ -143,6 +143,8 @@ impl Effective {
         Ok(Setup {
             options,
             listen: self.listen.value,
+            reuse_port: self.reuse_port.value.0,
+            sources: self.source_address.value.iter().map(|address| address.0).collect(),
             admin: self.admin.value.address(),
             csv: self.csv.value.into_path(),
             trace,

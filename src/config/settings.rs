@@ -14,6 +14,7 @@ use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::health::{CheckPath, Percent};
 use super::hedge::{Hedge, PathPrefix};
 use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
+use super::local::LocalAddress;
 use super::read;
 use super::server::{self, Resolve, ServerEntry};
 use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Weight, parse};
@@ -33,6 +34,11 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub listen: Option<SocketAddr>,
 
+    /// Let further processes listen on the same port, each with this on: on, off [default: off]
+    #[arg(long, value_name = "ON|OFF", env = "TIDEGATE_REUSE_PORT", value_parser = parse::<Switch>)]
+    #[serde(deserialize_with = "read::one")]
+    pub reuse_port: Option<Switch>,
+
     /// Where the dashboard, the admin API and the metrics are, or off; DASHBOARD_PORT sets the port alone
     /// [default: 127.0.0.1:5002 in the testbed, else off]
     #[arg(long, value_name = "ADDR:PORT|off", env = "TIDEGATE_ADMIN", value_parser = parse::<AdminTarget>)]
@@ -44,6 +50,12 @@ pub struct Settings {
     #[arg(long, value_name = "URL", env = "TIDEGATE_BACKEND", value_delimiter = ',', value_parser = parse::<ServerEntry>)]
     #[serde(deserialize_with = "server::list")]
     pub backend: Option<Vec<ServerEntry>>,
+
+    /// An address of this machine to connect to backends from, repeatable or with commas; none: the system chooses
+    /// [default: none]
+    #[arg(long, value_name = "ADDR", env = "TIDEGATE_SOURCE_ADDRESS", value_delimiter = ',', value_parser = parse::<LocalAddress>)]
+    #[serde(deserialize_with = "read::list")]
+    pub source_address: Option<Vec<LocalAddress>>,
 
     /// Whether a name's addresses are ways to one backend, or a backend each: one, all [default: one]
     #[arg(long, value_name = "HOW", env = "TIDEGATE_RESOLVE", value_parser = parse::<Resolve>)]

@@ -30,7 +30,16 @@ pub struct Source {
 }
 
 /// What is opened once, and stays as it is.
-const FIXED: [&str; 6] = ["listen", "admin", "backend-listen", "classifier-listen", "csv", "trace"];
+const FIXED: [&str; 8] = [
+    "listen",
+    "reuse-port",
+    "source-address",
+    "admin",
+    "backend-listen",
+    "classifier-listen",
+    "csv",
+    "trace",
+];
 
 impl Source {
     /// Merges all, with the file as it is now, and with the defaults.

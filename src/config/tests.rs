@@ -66,7 +66,9 @@ fn each_setting_has_the_default_that_its_help_tells() {
             | "health-fall" => {
                 format!("{key} = {told}  # default")
             }
-            "classifier" | "customer-weight" | "repeatable" => format!("{key} = []  # default"),
+            "classifier" | "customer-weight" | "repeatable" | "source-address" => {
+                format!("{key} = []  # default")
+            }
             _ => format!("{key} = \"{told}\"  # default"),
         };
         assert!(lines.lines().any(|line| line == expected), "{expected}\n{lines}");
@@ -88,10 +90,12 @@ fn every_flag_has_an_environment_variable_of_its_name() {
 /// Every flag with a value that is not its default.
 const FLAGS: &[&str] = &[
     "--listen=:8000",
+    "--reuse-port=on",
     "--admin=localhost:1",
     "--backend=a:1,b",
     "--backend=a:1",
     "--classifier=c:1",
+    "--source-address=127.0.0.2,::1",
     "--resolve=all",
     "--resolve-interval=7s",
     "--classifier-timeout=1s",

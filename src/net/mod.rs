@@ -12,6 +12,7 @@
 mod door;
 mod os;
 mod send;
+mod sources;
 mod virtual_net;
 
 use std::io::{self, Read, Write};

@@ -4,7 +4,7 @@
 //! whoever starts a reactor (`cli/`, tests). Floor 2.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,6 +20,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::sources::{Sources, connect_from};
 use super::{Connect, Event, Net, Readiness, Stream, Token, Wake, Wakes};
 use crate::time::{Instant, WallTime};
 
@@ -46,6 +47,7 @@ pub struct OsNet {
     wall_read: Instant,
     signals: Option<Signals>,
     fine_timer: Option<FineTimer>,
+    sources: Sources,
 }
 
 /// A deadline finer than the whole milliseconds of epoll_wait.
@@ -88,6 +90,7 @@ impl OsNet {
             wall_read: Instant::ZERO,
             signals: None,
             fine_timer: None,
+            sources: Sources::default(),
         };
         net.read_wall(Instant::ZERO);
         Ok(net)
@@ -102,6 +105,16 @@ impl OsNet {
         self.poll.registry().register(&mut SourceFd(&fd.as_raw_fd()), FINE_TIMER, Interest::READABLE)?;
         self.fine_timer = Some(FineTimer { fd, armed: Instant::NEVER });
         Ok(self)
+    }
+
+    /// Connects from these addresses of this machine from now on, in turn, as far as they lead where it connects to. Each
+    /// has its own ephemeral ports to a server.
+    ///
+    /// # Errors
+    /// The first address that is none of this machine's, and what the kernel says of it.
+    pub fn connect_from(&mut self, addresses: &[IpAddr]) -> Result<(), (IpAddr, io::Error)> {
+        self.sources = Sources::new(addresses)?;
+        Ok(())
     }
 
     /// Reports SIGINT and SIGTERM as [`Wake::StopSignal`], SIGUSR1 as [`Wake::ReopenSignal`] from now on instead of
@@ -129,12 +142,20 @@ impl OsNet {
     /// # Errors
     /// Those of socket, bind and listen, such as `AddrInUse`.
     pub fn listen(addr: SocketAddr) -> io::Result<mio::net::TcpListener> {
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_tcp_nodelay(true)?;
-        socket.bind(&addr.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(mio::net::TcpListener::from_std(socket.into()))
+        listen_on(tcp_socket(addr)?, addr)
+    }
+
+    /// The same on a port that other processes of this user may listen on as well, if they all say so: the kernel gives each
+    /// connection to one of them (socket(7), SO_REUSEPORT).
+    ///
+    /// # Errors
+    /// Those of [`OsNet::listen`]; `Unsupported` where the system has no such ports.
+    pub fn listen_shared(addr: SocketAddr) -> io::Result<mio::net::TcpListener> {
+        let socket = tcp_socket(addr)?;
+        let unsupported =
+            |e| io::Error::new(io::ErrorKind::Unsupported, format!("no SO_REUSEPORT here: {e}"));
+        socket.set_reuse_port(true).map_err(unsupported)?;
+        listen_on(socket, addr)
     }
 
     #[allow(clippy::disallowed_methods, reason = "the one reading of the civil clock")]
@@ -157,6 +178,18 @@ impl OsNet {
             _ => Ok(Some(left)),
         }
     }
+}
+
+fn tcp_socket(addr: SocketAddr) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))
+}
+
+fn listen_on(socket: Socket, addr: SocketAddr) -> io::Result<mio::net::TcpListener> {
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(mio::net::TcpListener::from_std(socket.into()))
 }
 
 impl FineTimer {
@@ -228,7 +261,10 @@ impl Net for OsNet {
     }
 
     fn connect(&mut self, to: SocketAddr) -> io::Result<(Self::Stream, Connect)> {
-        let stream = mio::net::TcpStream::connect(to)?;
+        let stream = match self.sources.next(to.ip()) {
+            None => mio::net::TcpStream::connect(to)?,
+            Some(from) => connect_from(from, to)?,
+        };
         stream.set_nodelay(true)?;
         Ok((stream, if to.ip().is_loopback() { Connect::TryNow } else { Connect::Wait }))
     }

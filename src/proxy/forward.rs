@@ -389,7 +389,7 @@ pub(super) fn is_ours(error: &io::Error) -> bool {
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrNotAvailable => {
-            "no free local port: use --connections persistent or widen net.ipv4.ip_local_port_range"
+            "no free local port: use --connections persistent, more of --source-address or a wider net.ipv4.ip_local_port_range"
         }
         _ => "raise the descriptor limit or lower --max-connections",
     }

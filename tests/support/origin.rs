@@ -111,6 +111,11 @@ impl Conn {
         Conn { number, reader: Reader { stream, held: Vec::new() }, requests, arrived }
     }
 
+    /// Where the connection comes from.
+    pub fn peer(&self) -> SocketAddr {
+        self.reader.stream.peer_addr().expect("an address")
+    }
+
     /// Reads a head and its body; `None` when the connection ends.
     pub fn read_request(&mut self) -> Option<Request> {
         let head = self.reader.head()?;
