@@ -11,7 +11,7 @@ HEADS ?= 1000000
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer differential soak scenarios wrk install-wrk install-valgrind install-chromium install-promtool install-python3
+.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer differential soak scenarios peers wrk install-wrk install-nginx install-haproxy install-valgrind install-chromium install-promtool install-python3
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,18 +83,23 @@ soak: ## Load both connection modes while servers misbehave, then see that nothi
 scenarios: install-wrk ## Drive all six scenarios with wrk (SECONDS=30 WARMUP=5) and print their table
 	$(CARGO) bench --locked --bench scenarios
 
+peers: install-wrk install-nginx install-haproxy ## Compare with nginx and HAProxy side by side (ROUNDS=7 SECONDS=4 SCENARIOS=persistent,...,rate,idle RATE=5000)
+	$(CARGO) bench --locked --bench peers
+
 wrk: install-wrk ## Load a running testbed as the contract says (DURATION=120s URL=http://localhost:9090)
 	wrk -t4 -c100 -d$(DURATION) --latency $(URL)
 
 install-wrk: PROGRAM = wrk
 install-wrk: ELSEWHERE = ; macOS: brew install wrk
+install-nginx: PROGRAM = nginx
+install-haproxy: PROGRAM = haproxy
 install-valgrind: PROGRAM = valgrind
 install-chromium: PROGRAM = chromium
 install-python3: PROGRAM = python3
 install-promtool: PROGRAM = promtool
 install-promtool: PACKAGE = prometheus
 PACKAGE = $(PROGRAM)
-install-wrk install-valgrind install-chromium install-promtool install-python3:
+install-wrk install-nginx install-haproxy install-valgrind install-chromium install-promtool install-python3:
 	@command -v $(PROGRAM) >/dev/null || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGE); \

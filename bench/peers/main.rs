@@ -1,0 +1,174 @@
+//! Tidegate beside the proxies that Debian packages, nginx and HAProxy: what a request costs each of them, and what an idle client.
+//!
+//! `ROUNDS=7 SECONDS=4 cargo bench --bench peers` (`make peers`). Each proxy has one thread and processor 0 to itself; wrk and
+//! the backend, an nginx that answers at once, share the other processors. Rounds are interleaved and turned round each time,
+//! since a shared machine's speed drifts: figures of one run can be compared, those of two cannot. Prints Markdown.
+//! `SCENARIOS=persistent,idle` plays some of them only, `RATE=5000` is the rate of `rate`.
+
+mod contenders;
+mod idle;
+mod machine;
+mod rate;
+mod table;
+mod wrk;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use contenders::{Backend, Contender, Mode};
+use machine::{Cpu, Steal};
+use table::Sample;
+
+/// The workloads under wrk.
+const SCENARIOS: [Scenario; 5] = [
+    Scenario::new("persistent", "A tiny body, kept upstream connections, 100 clients"),
+    Scenario {
+        mode: Mode::NonPersistent,
+        ..Scenario::new("non-persistent", "A new upstream connection for each request, 100 clients")
+    },
+    Scenario { target: "/64k", ..Scenario::new("body64k", "A body of 64 KiB in the answer, 100 clients") },
+    Scenario {
+        target: "/post",
+        post: true,
+        ..Scenario::new("post10k", "A body of 10 KiB in the request, 100 clients")
+    },
+    Scenario { clients: 1000, ..Scenario::new("c1000", "A tiny body, 1,000 clients") },
+];
+
+/// What is played otherwise than by wrk.
+const RATE: &str = "rate";
+const IDLE: &str = "idle";
+
+/// What is asked of each proxy, and by how many.
+pub(crate) struct Scenario {
+    name: &'static str,
+    title: &'static str,
+    pub(crate) mode: Mode,
+    pub(crate) target: &'static str,
+    pub(crate) post: bool,
+    pub(crate) clients: usize,
+}
+
+impl Scenario {
+    const fn new(name: &'static str, title: &'static str) -> Scenario {
+        Scenario { name, title, mode: Mode::Persistent, target: "/tiny", post: false, clients: 100 }
+    }
+}
+
+/// How long and how often.
+struct Effort {
+    rounds: usize,
+    seconds: u64,
+    warmup: u64,
+}
+
+fn main() -> ExitCode {
+    match compare() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("peers: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn number(name: &str, default: u64) -> Result<u64, String> {
+    match std::env::var(name) {
+        Err(_) => Ok(default),
+        Ok(text) => text
+            .parse()
+            .ok()
+            .filter(|&n| n > 0)
+            .ok_or_else(|| format!("{name}={text}: expected a whole number above 0")),
+    }
+}
+
+/// Which scenarios are to be played.
+fn chosen() -> Result<Vec<String>, String> {
+    let known: Vec<_> = SCENARIOS
+        .iter()
+        .map(|scenario| scenario.name.to_owned())
+        .chain([RATE, IDLE].map(str::to_owned))
+        .collect();
+    let Ok(text) = std::env::var("SCENARIOS") else { return Ok(known) };
+    let names: Vec<_> = text.split(',').map(str::to_owned).collect();
+    match names.iter().find(|name| !known.contains(name)) {
+        Some(unknown) => Err(format!("SCENARIOS: unknown `{unknown}`; there are {}", known.join(", "))),
+        None => Ok(names),
+    }
+}
+
+fn compare() -> Result<(), String> {
+    let effort = Effort {
+        rounds: number("ROUNDS", 7)? as usize,
+        seconds: number("SECONDS", 4)?,
+        warmup: number("WARMUP", 1)?,
+    };
+    let chosen = chosen()?;
+    let descriptors = tidegate::net::raise_descriptor_limit();
+    machine::leave_first_cpu()?;
+    let folder = tempfile::tempdir().map_err(|e| format!("cannot make a folder: {e}"))?;
+    let backend = Backend::start(folder.path())?;
+    println!("{}\n", machine::told(descriptors)?);
+    for contender in Contender::ALL {
+        println!("- {}", contender.version()?);
+    }
+    for scenario in SCENARIOS.iter().filter(|scenario| chosen.iter().any(|name| name == scenario.name)) {
+        play(scenario, &effort, &backend, folder.path())?;
+    }
+    if chosen.iter().any(|name| name == RATE) {
+        let rate = number("RATE", 5_000)?;
+        println!("\n### {rate} requests a second, whether or not earlier ones are answered\n");
+        rate::compare(rate, &effort, &backend, folder.path())?;
+    }
+    if chosen.iter().any(|name| name == IDLE) {
+        println!("\n### Idle clients: connected, served once, and silent\n");
+        idle::compare(&backend, folder.path(), descriptors)?;
+    }
+    Ok(())
+}
+
+/// In which order the proxies have their turn.
+fn order(round: usize) -> [usize; 3] {
+    if round.is_multiple_of(2) { [0, 1, 2] } else { [2, 1, 0] }
+}
+
+/// All rounds of a scenario, and its table.
+fn play(scenario: &Scenario, effort: &Effort, backend: &Backend, folder: &Path) -> Result<(), String> {
+    let mut samples = Contender::ALL.map(|_| Vec::new());
+    for round in 0..effort.rounds {
+        for index in order(round) {
+            let contender = Contender::ALL[index];
+            let sample = time(contender, scenario, effort, backend, folder)?;
+            eprintln!("{}, round {}, {}: {sample}", scenario.name, round + 1, contender.name());
+            samples[index].push(sample);
+        }
+    }
+    println!("\n### {}\n", scenario.title);
+    table::print(&samples);
+    Ok(())
+}
+
+/// One timed run of one proxy.
+fn time(
+    contender: Contender,
+    scenario: &Scenario,
+    effort: &Effort,
+    backend: &Backend,
+    folder: &Path,
+) -> Result<Sample, String> {
+    let proxy = contender.start(scenario.mode, backend, folder)?;
+    proxy.check()?;
+    wrk::run(scenario, proxy.address, effort.warmup, folder)?;
+    let (cpu, steal) = (Cpu::of(proxy.id())?, Steal::of_first_cpu()?);
+    let load = wrk::run(scenario, proxy.address, effort.seconds, folder)?;
+    let (cpu, stolen) = (Cpu::of(proxy.id())? - cpu, Steal::of_first_cpu()?.share_since(&steal));
+    let per_request = |seconds: f64| seconds * 1e6 / load.requests as f64;
+    Ok(Sample {
+        user_us: per_request(cpu.user),
+        system_us: per_request(cpu.system),
+        busy: (cpu.user + cpu.system) / load.seconds,
+        stolen,
+        load,
+    })
+}
