@@ -146,6 +146,9 @@ impl<H: Handler<Outside>> Actor<H> {
     }
 }
 
+/// What no answer exceeds.
+const LONGEST: Duration = Duration::from_millis(40);
+
 struct Lab {
     fabric: Fabric,
     proxy: Actor<Proxy<Outside>>,
@@ -174,12 +177,12 @@ fn options(connections: ConnectionMode, traced: bool) -> Options {
 }
 
 impl Lab {
-    fn new(connections: ConnectionMode, traced: bool) -> Lab {
+    fn new(options: &Options, profile: &str) -> Lab {
         let fabric = Fabric::new(1, Weather::CALM);
         let backends = [81, 82, 83].map(|port| {
             let net = fabric.net();
             let listener = net.listen(at(port)).expect("free");
-            let profile = "0,1,2".parse().expect("a profile");
+            let profile = profile.parse().expect("a profile");
             let backend = SimulatedBackend::new(
                 BackendOptions::plain('A', profile),
                 listener,
@@ -192,9 +195,8 @@ impl Lab {
         });
         let net = fabric.net();
         let listener = net.listen(at(80)).expect("free");
-        let (recorder, tap) = tap(options(connections, traced).roster());
-        let mut proxy =
-            Actor::new(net, proxy::TICK_SHIFT, Proxy::new(options(connections, traced), listener, recorder));
+        let (recorder, tap) = tap(options.roster());
+        let mut proxy = Actor::new(net, proxy::TICK_SHIFT, Proxy::new(options.clone(), listener, recorder));
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect("open");
         let mut outside = fabric.net();
         let clients = (0..10).map(|_| outside.connect(at(80)).expect("room").0).collect();
@@ -231,7 +233,7 @@ impl Lab {
             }
             self.run_for(Duration::from_millis(1));
         }
-        self.run_for(Duration::from_millis(10));
+        self.run_for(LONGEST);
         for client in &mut self.clients {
             let mut block = [0; 4096];
             let n = client.read(&mut block).expect("an answer");
@@ -259,7 +261,7 @@ fn exchanges_allocate_nothing_in_steady_state() {
     for (connections, traced) in
         ConnectionMode::ALL.into_iter().flat_map(|mode| [(mode, false), (mode, true)])
     {
-        let mut lab = Lab::new(connections, traced);
+        let mut lab = Lab::new(&options(connections, traced), "0,1,2");
         assert!(lab.proxy.allocations > 0, "a cold start allocates, and that is counted");
         let mode = format!("{connections}, traced and explained: {traced}");
         for (kind, request, answers) in kinds {
@@ -277,6 +279,25 @@ fn exchanges_allocate_nothing_in_steady_state() {
         }
         lab.run_for(Duration::from_secs(1));
         assert_eq!(lab.tap.traces(), if traced { lab.proxy.handler.begun() } else { 0 }, "{mode}");
+    }
+}
+
+#[test]
+fn further_copies_allocate_nothing_in_steady_state() {
+    for connections in ConnectionMode::ALL {
+        let hedged =
+            Options { routing: RoutingMode::Adaptive, hedge_budget: 0.5, ..options(connections, true) };
+        let mut lab = Lab::new(&hedged, "1,1,1,1,1,1,1,30");
+        let request: &[&[u8]] = &[b"GET / HTTP/1.1\r\nHost: w\r\n\r\n"];
+        (0..1000).for_each(|_| lab.round(request, 1));
+        let (before, hedges) = (lab.proxy.allocations, lab.proxy.handler.counters().hedges);
+        (0..200).for_each(|_| lab.round(request, 1));
+        let hedges = lab.proxy.handler.counters().hedges - hedges;
+        assert!(hedges > 50, "{connections}: {hedges} copies are no test of them");
+        assert_eq!(
+            lab.proxy.allocations, before,
+            "{connections}: allocations in 2000 exchanges, {hedges} copies"
+        );
     }
 }
 

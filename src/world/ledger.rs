@@ -94,7 +94,7 @@ impl Repeats {
             Some("again")
         } else if self.hedges {
             // Each copy may meet a connection that was closed, and one of them is there from the beginning.
-            (before.len() >= 2 * MOST_COPIES + 1).then_some("too often")
+            (before.len() > 2 * MOST_COPIES).then_some("too often")
         } else if self.certain && before.iter().any(|arrival| arrival.answered) {
             Some("again while it was answered")
         } else if last.backend != backend && (!self.elsewhere || moves > 0 || here > 0) {
