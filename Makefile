@@ -11,7 +11,7 @@ HEADS ?= 1000000
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench batching twins calibrate instructions sim fuzz libfuzzer differential soak scenarios peers wrk install-wrk install-nginx install-haproxy install-valgrind install-chromium install-promtool install-python3
+.PHONY: help run test check fmt doc bench batching selection twins calibrate instructions sim fuzz libfuzzer differential soak scenarios peers wrk install-wrk install-nginx install-haproxy install-valgrind install-chromium install-promtool install-python3
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: ## Measure the small parts: selector, wheel, heads, batching queue, codec
 
 batching: ## Play the batching workloads in virtual time and print their table: each strategy beside the others
 	$(CARGO) bench --locked --bench batching_table --bench batching_world
+
+selection: ## Play adaptive in all scenarios with the whole proxy in virtual time, and hold it to the best of other modes: five runs each, a quarter of an hour
+	$(CARGO) test --locked --release --test selection_world -- --ignored --nocapture
 
 twins: ## Play the contract's customers over sockets beside the same in virtual time (SECONDS=30 a run, 20 runs)
 	$(CARGO) bench --locked --bench twins

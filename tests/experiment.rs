@@ -187,6 +187,57 @@ fn customers_are_played_with_each_strategy_switched_over_sockets() {
     assert!(text.contains("FAIR") && text.contains("ADAPTIVE"), "{text}");
 }
 
+#[test]
+fn selection_is_played_in_virtual_time_with_and_without_the_proxy_and_over_sockets() {
+    let place = Place::with("");
+    let row = |arguments: &[&str]| {
+        let modes = ["selection", "--scenarios", "seed", "--routing", "least_requests"];
+        let output = place.run(&[&modes[..], arguments].concat());
+        let said = String::from_utf8(output.stdout).unwrap();
+        let header = said.lines().next().unwrap();
+        let named = header.split('|').map(|cell| cell.trim().to_owned());
+        let row = said.lines().nth(2).unwrap().split('|').map(|cell| cell.trim().to_owned());
+        named.zip(row).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let folders = || place.0.path().join("results").exists();
+    let (model, world) = (row(&["--in", "model"]), row(&["--in", "world"]));
+    assert!(!folders());
+    let sockets = row(&["--in", "sockets", "--seconds", "4"]);
+    for row in [&model, &world, &sockets] {
+        let number = |name: &str| row[name].parse::<f64>().unwrap_or_else(|e| panic!("{name}: {e}: {row:?}"));
+        assert_eq!((row["routing"].as_str(), row["extra work"].as_str()), ("least_requests", "0 %"));
+        let (mean, rate) = (number("mean ms"), number("req/s"));
+        // Alone with its clients: 100 of them, each with one request under way.
+        assert!((180.0..230.0).contains(&mean) && (mean * rate / 1e5 - 1.0).abs() < 0.1, "{row:?}");
+        assert!((390.0..450.0).contains(&number("p95")), "{row:?}");
+        let shares = row["share of the first"].trim_end_matches(" %").split('/');
+        let sum: f64 = shares.map(|share| share.parse::<f64>().unwrap()).sum();
+        assert!((sum - 100.0).abs() < 0.2, "{row:?}");
+    }
+    let folder = place.folders().remove(0);
+    for name in ["summary.json", "study.toml", "report.md", "time_line.png", "selection.md"] {
+        assert!(folder.join(name).metadata().unwrap().len() > 100, "{name}");
+    }
+    let summary = json(&folder.join("summary.json"));
+    // 4 s of about 530 requests, of 188 ms each.
+    let work = summary["runs"][0]["backend_work_s"].as_f64().unwrap();
+    assert!((250.0..550.0).contains(&work), "{work}");
+}
+
+#[test]
+fn selection_says_what_is_for_sockets_alone() {
+    let place = Place::with("");
+    for (arguments, said) in [
+        (&["--seconds", "3"][..], "--seconds is for what is played over sockets"),
+        (&["--in", "sockets", "--scenarios", "gc"][..], "`gc` is not played over sockets"),
+    ] {
+        let output = place.command(&["selection"]).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains(said), "{told}");
+    }
+}
+
 /// Reads until a line has been read that tells of progress; what follows is read away.
 fn first_progress(child: &mut Child) -> String {
     let mut lines = BufReader::new(child.stderr.take().unwrap());

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tidegate::balance::{AllOut, HealthOptions};
+use tidegate::balance::{AllOut, HealthOptions, RoutingMode};
 use tidegate::batch::{FlushReason, QueueOptions, StrategyName};
 use tidegate::load::customers::Customer;
 use tidegate::net::Weather;
@@ -154,6 +154,54 @@ fn batches_that_fail_hurt_nobody_else() {
     println!("{asked} requests to batch, {served} served");
     assert!(served * 4 > asked, "{served} of {asked} served: too few to say anything of");
     assert!(served * 20 < asked * 19, "{served} of {asked} served: nothing has failed");
+}
+
+/// Which share of the batches the last of three classifiers gets, which takes ten times as long as the others.
+fn share_of_the_slow_one(routing: RoutingMode) -> f64 {
+    let queue = QueueOptions { batches_in_flight: Some(3), ..QueueOptions::default() };
+    let customers = (0..10).map(|i| Customer::a().named(format!("{i}"))).collect();
+    let classifier = ClassifierOptions {
+        concurrency: std::num::NonZeroUsize::new(1),
+        service_time: "affine:50,0".parse().expect("a service time"),
+        ..ClassifierOptions::default()
+    };
+    let outcome = run(&BatchingPlan {
+        rates: Some(vec![2.0; 10]),
+        classifiers: 3,
+        last: Some("affine:500,0".parse().expect("a service time")),
+        classifier,
+        routing,
+        duration: Duration::from_secs(60),
+        ..BatchingPlan::calm(1, customers, queue)
+    });
+    assert!(outcome.samples.iter().all(|sample| sample.verdict.is_served()));
+    // All jobs of a batch end together.
+    let mut batches: Vec<_> =
+        outcome.records.iter().filter_map(|record| Some((record.ended, record.backend?))).collect();
+    batches.sort();
+    batches.dedup();
+    let last = batches.iter().map(|(_, classifier)| *classifier).max();
+    let slow = batches.iter().filter(|(_, classifier)| Some(*classifier) == last).count();
+    slow as f64 / batches.len() as f64
+}
+
+#[test]
+fn the_routing_mode_chooses_among_classifiers_too() {
+    let [in_turn, adaptive, fewest, drawn, prequal] = [
+        RoutingMode::RoundRobin,
+        RoutingMode::Adaptive,
+        RoutingMode::LeastRequests,
+        RoutingMode::P2cPeakEwma,
+        RoutingMode::Prequal,
+    ]
+    .map(share_of_the_slow_one);
+    println!(
+        "round-robin {in_turn:.3}, adaptive {adaptive:.3}, least_requests {fewest:.3}, p2c_peak_ewma {drawn:.3}, prequal {prequal:.3}"
+    );
+    assert!((in_turn - 1.0 / 3.0).abs() < 0.01, "{in_turn}");
+    assert!(adaptive < 0.03, "{adaptive}");
+    // While it is busy it gets nothing; of what it could do it has a tenth.
+    assert!(fewest < 0.12 && drawn < 0.2 && prequal < 0.2, "{fewest} {drawn} {prequal}");
 }
 
 #[test]

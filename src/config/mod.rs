@@ -43,6 +43,7 @@ pub use settings::Settings;
 pub use source::Source;
 pub use study::{
     BATCHING_VARIANTS, Overrides, ROUTING_VARIANTS, batching_study, parse_study, read_study, routing_study,
+    selection_study,
 };
 pub use target::TargetUrl;
 pub use url::{BackendUrl, ResolveError};

@@ -9,12 +9,14 @@ use rand::SeedableRng;
 use rand_distr::{Distribution, Exp1};
 use rand_pcg::Pcg64Mcg;
 
-/// An endless schedule: each item is the time from the start to one arrival, none before the last.
+/// A schedule: each item is the time from the start to one arrival, none before the last. Endless, unless it was given an end.
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     /// The mean time between two, in nanoseconds.
     gap_ns: f64,
     spacing: Spacing,
+    /// Nothing arrives before the first and from the second on.
+    within: (Duration, Duration),
 }
 
 #[derive(Clone, Debug)]
@@ -29,23 +31,30 @@ enum Spacing {
     },
 }
 
+const ALWAYS: (Duration, Duration) = (Duration::ZERO, Duration::MAX);
+
 impl Arrivals {
     /// `rate` arrivals a second, above 0, in equal steps; the first after `phase` of a step, from 0 to 1.
     pub fn even(rate: f64, phase: f64) -> Arrivals {
-        Arrivals { gap_ns: 1e9 / rate, spacing: Spacing::Even { next: phase } }
+        Arrivals { gap_ns: 1e9 / rate, spacing: Spacing::Even { next: phase }, within: ALWAYS }
     }
 
     /// `rate` arrivals a second, above 0, on average, independent of each other; equal for equal seeds.
     pub fn poisson(rate: f64, seed: u64) -> Arrivals {
         let rng = Pcg64Mcg::seed_from_u64(seed);
-        Arrivals { gap_ns: 1e9 / rate, spacing: Spacing::Poisson { rng, last_ns: 0.0 } }
+        Arrivals { gap_ns: 1e9 / rate, spacing: Spacing::Poisson { rng, last_ns: 0.0 }, within: ALWAYS }
+    }
+
+    /// The same, begun at `from` and ended at `until`.
+    #[must_use]
+    pub fn within(self, from: Duration, until: Duration) -> Arrivals {
+        Arrivals { within: (from, until), ..self }
     }
 }
 
 impl Iterator for Arrivals {
     type Item = Duration;
 
-    /// Always some.
     fn next(&mut self) -> Option<Duration> {
         let ns = match &mut self.spacing {
             Spacing::Even { next } => {
@@ -58,7 +67,8 @@ impl Iterator for Arrivals {
                 *last_ns
             }
         };
-        Some(Duration::from_nanos(ns as u64))
+        let (from, until) = self.within;
+        Some(from + Duration::from_nanos(ns as u64)).filter(|at| *at < until)
     }
 }
 
@@ -71,6 +81,15 @@ mod tests {
         let mut third = Arrivals::even(3000.0, 0.5);
         assert_eq!(third.next(), Some(Duration::from_nanos(166_666)));
         assert_eq!(third.nth(2_999_998), Some(Duration::from_nanos(999_999_833_333)));
+    }
+
+    #[test]
+    fn arrivals_within_a_time_are_the_same_later_and_end() {
+        let (from, until) = (Duration::from_secs(3), Duration::from_secs(5));
+        let part: Vec<_> = Arrivals::poisson(100.0, 1).within(from, until).by_ref().take(10_000).collect();
+        let whole = Arrivals::poisson(100.0, 1).map(|at| from + at);
+        assert!(part.len() > 150 && part.len() < 250, "{}", part.len());
+        assert!(part.iter().copied().eq(whole.take_while(|at| *at < until)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::fault::{Fate, Fault, Faults};
+use super::meter::Meter;
 use super::outage::Outages;
 use super::profile::{Draws, Millis, Profile};
 use super::workers::Workers;
@@ -30,12 +31,14 @@ pub struct BackendOptions {
     pub capacity: Option<NonZeroUsize>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// Who is told what it works, if anybody is.
+    pub meter: Option<Meter>,
 }
 
 impl BackendOptions {
     /// One of which nothing but the times is known: no bound, no fault.
     pub fn plain(id: char, profile: Profile) -> BackendOptions {
-        BackendOptions { id, profile, seed: 0, number: 0, capacity: None, faults: Vec::new() }
+        BackendOptions { id, profile, seed: 0, number: 0, capacity: None, faults: Vec::new(), meter: None }
     }
 }
 
@@ -49,6 +52,7 @@ pub struct Greetings {
     outages: Outages,
     capacity: Option<NonZeroUsize>,
     workers: Workers,
+    meter: Option<Meter>,
     started: Instant,
     /// How many requests have arrived.
     arrived: u64,
@@ -58,7 +62,7 @@ pub struct Greetings {
 impl Greetings {
     /// What a backend of these options does, which begins at the clock's beginning.
     pub fn new(options: BackendOptions) -> Greetings {
-        let BackendOptions { id, profile, seed, number, capacity, faults } = options;
+        let BackendOptions { id, profile, seed, number, capacity, faults, meter } = options;
         let draws = Draws::new(seed, number);
         Greetings {
             id,
@@ -68,6 +72,7 @@ impl Greetings {
             faults: Faults::new(faults, draws),
             capacity,
             workers: Workers::new(capacity),
+            meter,
             started: Instant::ZERO,
             arrived: 0,
             text: Vec::with_capacity(64),
@@ -87,6 +92,10 @@ impl Greetings {
         };
         let (faults, started) = (&self.faults, self.started);
         let due = self.workers.take_until(now, |begin| started + faults.end_of(begin - started, latency));
+        if let Some(meter) = &self.meter {
+            let work = if fate == Fate::Answer { latency } else { Duration::ZERO };
+            meter.count(now - self.started, work);
+        }
         Greeting { fate, latency, due }
     }
 
@@ -107,11 +116,6 @@ impl Greeting {
     /// When it is answered.
     pub fn due(&self) -> Instant {
         self.due
-    }
-
-    /// How long it takes when nothing slows it and nobody is before it.
-    pub fn service_time(&self) -> Duration {
-        self.latency
     }
 
     /// Whether it is answered with an error, or not at all.

@@ -6,6 +6,7 @@
 mod backend;
 mod classifier;
 mod fault;
+mod meter;
 mod outage;
 mod profile;
 mod service_time;
@@ -28,6 +29,7 @@ use crate::server::{self, Control, Limits, RunningServer, Server, Service};
 pub use backend::{BackendOptions, Greetings};
 pub use classifier::{Classifications, ClassifierOptions};
 pub use fault::{Fault, FaultKind};
+pub use meter::Meter;
 pub use profile::{Draws, Millis, Profile};
 pub use service_time::{Costs, ServiceTime};
 

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::front::Played;
 use super::plan::usual_options;
-use super::stage::{Servers, Stage, StageOutcome, StagePlan};
-use crate::balance::HealthOptions;
+use super::stage::{Servers, Stage, StagePlan};
+use crate::balance::{HealthOptions, RoutingMode};
 use crate::batch::QueueOptions;
 use crate::codec::{Shape, Shapes};
 use crate::load::customers::{Customer, CustomerSample, Customers, closed_loop, open_loop};
@@ -19,7 +20,7 @@ use crate::net::Weather;
 use crate::proxy::{self, BatchOptions, CheckOptions};
 use crate::record::Record;
 use crate::telemetry::BatchingState;
-use crate::testbed::ClassifierOptions;
+use crate::testbed::{ClassifierOptions, ServiceTime};
 
 /// What a world of customers is made of.
 #[derive(Clone, Debug)]
@@ -38,6 +39,10 @@ pub struct BatchingPlan {
     pub classifier: ClassifierOptions,
     /// How many there are.
     pub classifiers: u64,
+    /// What a request takes at the last of them, if it is not like the others.
+    pub last: Option<ServiceTime>,
+    /// How the proxy chooses one.
+    pub routing: RoutingMode,
     /// How long the proxy waits for one, and a request for a batch.
     pub timeout: Duration,
     /// How long a customer waits for an answer.
@@ -67,6 +72,8 @@ impl BatchingPlan {
             queue,
             classifier: ClassifierOptions::default(),
             classifiers: 1,
+            last: None,
+            routing: RoutingMode::RoundRobin,
             timeout: PATIENCE,
             patience: PATIENCE,
             health: HealthOptions::OFF,
@@ -154,10 +161,9 @@ impl BatchingWorld {
             weather: plan.weather.clone(),
             proxy: proxy_options(plan),
             servers: Servers::Classifiers(classifiers(plan)),
-            load: load(plan),
             steered: plan.steered,
         };
-        BatchingWorld { stage: Stage::new(stage, judge(plan)) }
+        BatchingWorld { stage: Stage::new(stage, vec![(load(plan), judge(plan))]) }
     }
 
     /// Runs until the customers have all their answers; then everything stops, and nothing may be left.
@@ -165,7 +171,9 @@ impl BatchingWorld {
     /// # Errors
     /// The first violation, with the virtual time.
     pub fn run(self) -> Result<BatchingOutcome, String> {
-        let StageOutcome { workload, records, batching, digest, .. } = self.stage.run(|_| true)?;
+        let outcome = self.stage.run(|_| true)?;
+        let digest = outcome.digest;
+        let Played { workload, records, batching, .. } = outcome.only();
         match workload.violation {
             Some(violation) => Err(violation),
             None => {
@@ -176,10 +184,14 @@ impl BatchingWorld {
     }
 }
 
-/// All alike, but each with its own chance.
+/// All alike, but for the last and each with its own chance.
 fn classifiers(plan: &BatchingPlan) -> Vec<ClassifierOptions> {
     let number = |i| ClassifierOptions { seed: plan.classifier.seed + i, ..plan.classifier.clone() };
-    (0..plan.classifiers).map(number).collect()
+    let mut all: Vec<_> = (0..plan.classifiers).map(number).collect();
+    if let (Some(last), Some(service_time)) = (all.last_mut(), plan.last) {
+        last.service_time = service_time;
+    }
+    all
 }
 
 fn load(plan: &BatchingPlan) -> Plan {
@@ -213,6 +225,7 @@ fn proxy_options(plan: &BatchingPlan) -> proxy::Options {
             strategy_from_any: false,
             shapes: Shapes::new(vec![Shape::classify()]).expect("one shape"),
         }),
+        routing: plan.routing,
         health: plan.health,
         classifier_checks: plan.checks.clone(),
         retry_budget: plan.retry_budget,

@@ -5,8 +5,10 @@
 //! and what must hold inside the proxy (`proxy/check.rs`). Tests and `make sim` run it. Floor 4.
 
 mod actor;
+mod backyard;
 mod batching;
 mod clients;
+mod front;
 mod judge;
 mod ledger;
 mod manners;
@@ -44,6 +46,7 @@ use witness::Witness;
 
 pub use batching::{BatchingOutcome, BatchingPlan, BatchingWorld};
 pub use clients::{Behaviour, Seen};
+pub use front::Played;
 pub use plan::{Outcome, Plan, usual_options};
 pub use stage::{Servers, Stage, StageOutcome, StagePlan};
 

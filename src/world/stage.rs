@@ -1,31 +1,27 @@
 //! A system for an experiment in virtual time.
 //!
-//! Here: [`Stage`]: any load in front of the proxy, with the servers of one kind behind it, on one virtual network, until the
-//! load has its answers; the very code that production runs. Not here: what must hold inside the proxy (`proxy/check.rs`),
-//! clients that misbehave (`mod.rs`). `batching.rs` and the laboratory (`lab/`) use it. Floor 4.
+//! Here: [`Stage`]: any load in front of the proxy, or of several that do not know of each other, with the servers of one kind
+//! behind, on one virtual network, until the load has its answers; the very code that production runs. Not here: a proxy with
+//! its load (`front.rs`), the servers (`backyard.rs`), clients that misbehave (`mod.rs`). `batching.rs` and the laboratory
+//! (`lab/`) use it. Floor 4.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::actor::{Actor, Acts, check_turn, nothing_left, stop, wait};
-use super::address;
-use super::judge::Judge;
-use super::steering::Steering;
-use crate::load::{self, Generator, Tally, Workload};
-use crate::net::{Fabric, Net, VirtualNet, Weather};
-use crate::proxy::{self, Backend, Proxy};
-use crate::record::Record;
-use crate::server::{Server, Service};
-use crate::telemetry::{BatchingState, Tap, tap};
-use crate::testbed::{self, BackendOptions, ClassifierOptions, SimulatedBackend, SimulatedClassifier};
-use crate::time::Instant;
+use super::actor::{Acts, nothing_left, stop, wait};
+use super::backyard::Backyard;
+use super::front::{Front, Played};
+use crate::load::{self, Workload};
+use crate::net::{Fabric, Net, Weather};
+use crate::proxy;
+use crate::testbed::{BackendOptions, ClassifierOptions};
+use crate::time::{Instant, WallTime};
 
-/// What is behind the proxy.
+/// What is behind the proxies.
 #[derive(Clone, Debug)]
 pub enum Servers {
     /// Backends, each with its name in rows.
     Backends(Vec<(String, BackendOptions)>),
-    /// Classifiers, for which the proxy batches.
+    /// Classifiers, for which the proxies batch.
     Classifiers(Vec<ClassifierOptions>),
 }
 
@@ -36,26 +32,20 @@ pub struct StagePlan {
     pub seed: u64,
     /// How the links behave.
     pub weather: Weather,
-    /// What the proxy is told; the stage puts its servers in the place of those in it.
+    /// What each proxy is told; the stage puts its servers in the place of those in it, and draws of its own for each.
     pub proxy: proxy::Options,
-    /// What is behind the proxy.
+    /// What is behind.
     pub servers: Servers,
-    /// What the load does; the stage puts the proxy's address into it.
-    pub load: load::Plan,
-    /// Whether somebody drains servers and changes strategies meanwhile, and the proxy is judged after each turn.
+    /// Whether somebody drains servers and changes strategies meanwhile, and proxies are judged after each turn.
     pub steered: bool,
 }
 
 /// What came of it.
 pub struct StageOutcome<W> {
-    /// What the load counted.
-    pub tally: Tally,
-    /// What it was.
-    pub workload: W,
-    /// The proxy's records, in order.
-    pub records: Vec<Record>,
-    /// What telemetry was told of batching last.
-    pub batching: Option<BatchingState>,
+    /// The civil time at its beginning.
+    pub began: WallTime,
+    /// Of each proxy with its load, in order.
+    pub played: Vec<Played<W>>,
     /// Equal for equal runs.
     pub digest: u64,
     /// Whether it was ended before its time.
@@ -64,62 +54,38 @@ pub struct StageOutcome<W> {
 
 /// A system under way.
 pub struct Stage<W: Workload> {
-    house: House,
-    load: Actor<Generator<VirtualNet, W>>,
-}
-
-/// All but the load.
-struct House {
     fabric: Fabric,
-    proxy: Actor<Proxy<VirtualNet>>,
-    servers: Vec<Box<dyn Acts>>,
-    tap: Tap,
-    records: Vec<Record>,
+    fronts: Vec<Front<W>>,
+    servers: Backyard,
     limit: Instant,
-    /// Turns of the proxy since it was checked last.
-    unchecked: usize,
-    steered: Option<(Steering, Judge)>,
 }
 
-/// With so many requests in flight the proxy is checked after every turn, with twice as many after every other.
-const FLIGHTS_A_CHECK: usize = 64;
+/// Where the first proxy is; the others are on the ports before.
+const PROXY_PORT: u16 = 80;
 
 /// Steps between two questions whether to go on.
 const STEPS_A_QUESTION: u64 = 10_000;
 
-const START: &str = "a fresh network has room";
-
 impl<W: Workload> Stage<W> {
-    /// Builds the system of `plan`; nothing has happened yet.
-    pub fn new(plan: StagePlan, workload: W) -> Stage<W> {
+    /// Builds the system of `plan`, with a proxy for each of the `loads`, at most 80, whose address it becomes; nothing has happened
+    /// yet.
+    pub fn new(plan: StagePlan, loads: Vec<(load::Plan, W)>) -> Stage<W> {
         let fabric = Fabric::new(plan.seed, plan.weather);
-        let (servers, known) = serve(&fabric, plan.servers);
+        let (servers, known) = Backyard::open(&fabric, plan.servers);
         let mut options = plan.proxy;
         match &mut options.batching {
             Some(batching) => batching.classifiers = known,
             None => options.backends = known,
         }
-        let net = fabric.net();
-        let listener = net.listen(address(80)).expect(START);
-        let (recorder, tap) = tap(options.roster());
-        let (drain, health) = (options.drain_timeout, options.health);
-        let budgets = (options.retry_budget, options.hedge_budget);
-        let steering = plan.steered.then(|| Steering::new(&fabric, &net, &options));
-        let mut proxy = Proxy::new(options, listener, recorder);
-        let steered = steering.map(|(steering, orders)| {
-            proxy.obeys(orders);
-            (steering, Judge::new(health, budgets, &proxy))
-        });
-        let mut proxy = Actor::new(net, proxy::TICK_SHIFT, proxy);
-        proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(START);
-
-        let load = load::Plan { address: address(80), ..plan.load };
-        let limit = Instant::ZERO + load.duration + load.timeout * 2 + drain * 2;
-        let generator = Generator::new(load, workload, Arc::default());
-        let mut load = Actor::new(fabric.net(), load::TICK_SHIFT, generator);
-        load.reactor.begin(|turn| load.handler.open(turn));
-        let (records, unchecked) = (Vec::new(), 0);
-        Stage { house: House { fabric, proxy, servers, tap, records, limit, unchecked, steered }, load }
+        let longest =
+            loads.iter().map(|(load, _)| load.duration + load.timeout * 2).max().unwrap_or_default();
+        let limit = Instant::ZERO + longest + options.drain_timeout * 2;
+        let open = |(number, (load, workload)): (u16, (load::Plan, W))| {
+            let options = proxy::Options { run: options.run ^ u64::from(number) << 32, ..options.clone() };
+            Front::open(&fabric, PROXY_PORT - number, options, plan.steered, load, workload)
+        };
+        let fronts = (0..).zip(loads).map(open).collect();
+        Stage { fronts, servers, limit, fabric }
     }
 
     /// Runs until the load is over; then everything stops, and nothing may be left. `go_on` is asked now and then, with the
@@ -127,144 +93,67 @@ impl<W: Workload> Stage<W> {
     ///
     /// # Errors
     /// The first violation, with the virtual time.
-    pub fn run(self, mut go_on: impl FnMut(Duration) -> bool) -> Result<StageOutcome<W>, String> {
-        let Stage { mut house, mut load } = self;
+    pub fn run(mut self, mut go_on: impl FnMut(Duration) -> bool) -> Result<StageOutcome<W>, String> {
         let mut steps = 0;
-        while !load.has_stopped() {
-            house.step(Some(&mut load)).map_err(|what| house.place(&what))?;
+        while !self.fronts.iter().all(Front::is_over) {
+            self.step().map_err(|what| self.place(&what))?;
             steps += 1;
-            if steps % STEPS_A_QUESTION == 0 && !go_on(house.fabric.now() - Instant::ZERO) {
-                load.stop();
+            if steps % STEPS_A_QUESTION == 0 && !go_on(self.fabric.now() - Instant::ZERO) {
+                self.fronts.iter_mut().for_each(Front::interrupt);
             }
         }
-        let interrupted = load.handler.interrupted();
-        // Its connections end here.
-        let (tally, workload) = load.handler.finish();
-        house.drain().map_err(|what| house.place(&what))?;
-        let House { fabric, proxy, mut servers, tap, records, .. } = house;
-        drop(proxy);
-        stop(&fabric, servers.iter_mut().map(|server| server.as_mut() as &mut dyn Acts).collect())?;
+        let (fronts, interrupted): (_, Vec<_>) = self.fronts.into_iter().map(Front::take_off).unzip();
+        let mut stage = Stage { fronts, ..self };
+        stage.drain().map_err(|what| stage.place(&what))?;
+        let Stage { fabric, fronts, mut servers, .. } = stage;
+        let played = fronts.into_iter().map(Front::finish).collect::<Result<_, _>>()?;
+        stop(&fabric, vec![&mut servers])?;
         // Those that were overloaded stop with work undone.
         drop(servers);
         nothing_left(&fabric)?;
-        let digest = fabric.digest();
-        Ok(StageOutcome { tally, workload, records, batching: tap.batching(), digest, interrupted })
+        let (began, interrupted) = (fabric.net().wall(Instant::ZERO), interrupted.contains(&true));
+        Ok(StageOutcome { began, played, digest: fabric.digest(), interrupted })
     }
-}
 
-impl House {
     fn place(&self, what: &str) -> String {
         format!("{:?} of virtual time: {what}", self.fabric.now() - Instant::ZERO)
     }
 
     /// Lets everyone act who has something to do now; if nobody has, moves on to when somebody will.
-    fn step(&mut self, load: Option<&mut dyn Acts>) -> Result<(), String> {
+    fn step(&mut self) -> Result<(), String> {
         let now = self.fabric.now();
         if now > self.limit {
             return Err("it does not end".to_owned());
         }
-        let mut acted = self.proxy.act(now)?;
-        if acted {
-            self.check(now)?;
-            let records = &mut self.records;
-            self.tap.take(|record| records.push(record));
+        let mut acted = false;
+        for front in &mut self.fronts {
+            acted |= front.act(now)?;
         }
-        if let Some((steering, _)) = &mut self.steered {
-            acted |= steering.act(now)?;
-        }
-        for server in &mut self.servers {
-            acted |= server.act(now)?;
-        }
-        let mut load = load;
-        if let Some(load) = &mut load {
-            acted |= load.act(now)?;
-        }
+        acted |= self.servers.act(now)?;
         if acted {
             return Ok(());
         }
-        self.check_quiet()?;
-        let servers = self.servers.iter().map(|server| &**server);
-        let steering = self.steered.iter().map(|(steering, _)| steering as &dyn Acts);
-        let all = servers.chain(steering).chain([&self.proxy as &dyn Acts]).chain(load.as_deref());
-        wait(&self.fabric, all)
+        self.fronts.iter().try_for_each(Front::check_quiet)?;
+        let fronts = self.fronts.iter().map(|front| front as &dyn Acts);
+        wait(&self.fabric, fronts.chain([&self.servers as &dyn Acts]))
     }
 
-    /// Looks for what must not be: often while little is in flight, and rarely while much is, as each look is at all of it.
-    fn check(&mut self, now: Instant) -> Result<(), String> {
-        if let Some((steering, judge)) = &mut self.steered {
-            judge.judge(&self.proxy.handler, steering.drained(), now)?;
-        }
-        self.unchecked += 1;
-        if self.unchecked * FLIGHTS_A_CHECK < self.proxy.handler.in_flight() {
-            return Ok(());
-        }
-        self.unchecked = 0;
-        check_turn(&self.proxy)
-    }
-
-    fn check_quiet(&mut self) -> Result<(), String> {
-        if self.unchecked > 0 { Ok(()) } else { self.proxy.handler.check_quiet() }
-    }
-
-    /// Stops the proxy, and lets it come to its end.
+    /// Stops the proxies, and lets them come to their end.
     fn drain(&mut self) -> Result<(), String> {
-        if let Some((steering, _)) = &mut self.steered {
-            steering.stop();
+        self.fronts.iter_mut().for_each(Acts::stop);
+        while !self.fronts.iter().all(Acts::has_stopped) {
+            self.step()?;
         }
-        self.proxy.stop();
-        while !self.proxy.has_stopped() {
-            self.step(None)?;
-        }
-        let records = &mut self.records;
-        self.tap.take(|record| records.push(record));
-        let (begun, recorded) = (self.proxy.handler.begun(), self.records.len() as u64);
-        if begun != recorded {
-            return Err(format!("{begun} requests begun, {recorded} recorded"));
-        }
-        self.proxy.handler.check_drained()
+        Ok(())
     }
 }
 
-/// Starts the servers; returns them, and how the proxy knows them.
-fn serve(fabric: &Fabric, servers: Servers) -> (Vec<Box<dyn Acts>>, Vec<Backend>) {
-    match servers {
-        Servers::Backends(backends) => (81..)
-            .zip(backends)
-            .map(|(port, (name, options))| {
-                let (net, listener) = listen(fabric, port);
-                let backend = SimulatedBackend::new(options, listener, address(port), Arc::default());
-                (started(net, backend), known(name, port))
-            })
-            .unzip(),
-        Servers::Classifiers(classifiers) => (81..)
-            .zip(classifiers)
-            .map(|(port, options)| {
-                let (net, listener) = listen(fabric, port);
-                let classifier = SimulatedClassifier::new(options, listener, Arc::default());
-                let name =
-                    if port == 81 { "classifier".to_owned() } else { format!("classifier{}", port - 80) };
-                (started(net, classifier), known(name, port))
-            })
-            .unzip(),
+impl<W> StageOutcome<W> {
+    /// Of a stage with one proxy.
+    ///
+    /// # Panics
+    /// If there was none.
+    pub fn only(self) -> Played<W> {
+        self.played.into_iter().next().expect("a stage has a proxy for each load")
     }
-}
-
-fn listen(fabric: &Fabric, port: u16) -> (VirtualNet, <VirtualNet as Net>::Listener) {
-    let net = fabric.net();
-    let listener = net.listen(address(port)).expect(START);
-    (net, listener)
-}
-
-fn started<S: Service + 'static>(net: VirtualNet, server: Server<VirtualNet, S>) -> Box<dyn Acts>
-where
-    S::Asked: 'static,
-    S::Answer: 'static,
-{
-    let mut actor = Actor::new(net, testbed::TICK_SHIFT, server);
-    actor.reactor.begin(|turn| actor.handler.open(turn)).expect(START);
-    Box::new(actor)
-}
-
-fn known(name: String, port: u16) -> Backend {
-    Backend { authority: name.clone(), url: name, addresses: vec![address(port)] }
 }

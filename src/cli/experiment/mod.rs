@@ -21,7 +21,7 @@ use crate::config::{
     read_study, routing_study,
 };
 use crate::lab::experiment::{
-    Demand, Driver, ExperimentError, Folder, Ground, Pace, Study, Watcher, conduct,
+    Demand, Driver, ExperimentError, Findings, Folder, Ground, Pace, Study, Watcher, conduct,
 };
 use crate::net::raise_descriptor_limit;
 use progress::Progress;
@@ -33,8 +33,9 @@ Examples:
   tidegate experiment batching --simulate --repeats 10
   tidegate experiment run bench/studies/degrading.toml --simulate
   tidegate experiment selection --scenarios seed,gc --routing adaptive,least_requests
+  tidegate experiment selection --in sockets --seconds 60
 
-Each experiment but selection, which prints a table, makes a folder under results/ with the study, the environment, every row, figures, pictures and a report;
+Each experiment, selection only over sockets, makes a folder under results/ with the study, the environment, every row, figures, pictures and a report;
 nothing is overwritten. --simulate plays the same program in virtual time.
 Exit codes: 0 done, 1 failed, 2 usage or study, 130 ended early by Ctrl-C, with a report on what was played.";
 
@@ -53,7 +54,7 @@ enum Which {
     Batching(BatchingArgs),
     /// A study from a file
     Run(RunArgs),
-    /// All routing modes in many scenarios, in virtual time and without sockets: a table
+    /// All routing modes in many scenarios, in virtual time, or in one of them over sockets: a table
     Selection(selection::SelectionArgs),
 }
 
@@ -171,7 +172,7 @@ pub(super) fn run(args: ExperimentArgs) -> Result<Exit, CliError> {
             let study = parse_study("batching", "batching", &text, descriptors)?;
             play(&study, args.common, DriverName::Own)
         }
-        Which::Selection(args) => selection::run(&args),
+        Which::Selection(args) => selection::run(args, descriptors),
         Which::Run(args) => {
             let duration = args.seconds.map(seconds);
             let overrides =
@@ -185,7 +186,25 @@ fn or<T: Clone>(given: Vec<T>, usual: &[T]) -> Vec<T> {
     if given.is_empty() { usual.to_vec() } else { given }
 }
 
+/// Plays it, tells what came of it, and where that is.
 fn play(study: &Study, common: Common, driver: DriverName) -> Result<Exit, CliError> {
+    let (findings, folder) = play_into_folder(study, &common, driver)?;
+    say(&format!("{}\nEverything is in {}\n", findings.report.short(), folder.path().display()))?;
+    for link in &findings.links {
+        say(&format!("{}\n", link.display()))?;
+    }
+    Ok(exit(&findings))
+}
+
+fn exit(findings: &Findings) -> Exit {
+    if findings.interrupted { Exit::SecondSignal } else { Exit::Clean }
+}
+
+fn play_into_folder(
+    study: &Study,
+    common: &Common,
+    driver: DriverName,
+) -> Result<(Findings, Folder), CliError> {
     let net = network_with_signals()?;
     let mut progress = Progress::new(study);
     let mut watcher = Watcher::new(net, &mut progress)?;
@@ -198,11 +217,7 @@ fn play(study: &Study, common: Common, driver: DriverName) -> Result<Exit, CliEr
     check_room(study, &ground)?;
     let findings = conduct(study, &ground, &folder, &mut watcher)?;
     progress.finish();
-    say(&format!("{}\nEverything is in {}\n", findings.report.short(), folder.path().display()))?;
-    for link in &findings.links {
-        say(&format!("{}\n", link.display()))?;
-    }
-    Ok(if findings.interrupted { Exit::SecondSignal } else { Exit::Clean })
+    Ok((findings, folder))
 }
 
 /// Each connection of the load is one descriptor here, one of the proxy's for it, two for its upstream; all in this process.

@@ -26,7 +26,7 @@ use crate::testbed::{BackendOptions, ClassifierOptions};
 
 use form::{BackendForm, ClassifierForm, CustomerForm, LoadForm, StudyForm};
 
-pub use builtin::{BATCHING_VARIANTS, ROUTING_VARIANTS, batching_study, routing_study};
+pub use builtin::{BATCHING_VARIANTS, ROUTING_VARIANTS, batching_study, routing_study, selection_study};
 
 /// The most servers of a study.
 const MOST_BACKENDS: usize = 1_000;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::balance::RoutingMode;
 use crate::batch::StrategyName;
+use crate::lab::selection::Contender;
 use crate::proxy::ConnectionMode;
 
 fn study(text: &str) -> Study {
@@ -172,6 +173,20 @@ fn the_original_studies_are_those_of_the_commands() {
     assert_eq!(variants.len(), 6);
     assert_eq!(variants[3].name, "round-robin non-persistent");
     assert_eq!(variants[3].options.connections, ConnectionMode::NonPersistent);
+}
+
+#[test]
+fn the_study_of_selection_gives_each_contender_its_options() {
+    let contenders = Contender::all();
+    let study = study(&selection_study(&contenders, Duration::from_secs(30), 3));
+    assert_eq!((study.seed, study.warm_up), (3, Duration::from_secs(5)));
+    for (variant, contender) in study.variants.iter().zip(&contenders) {
+        let (told, meant) = (&variant.options, &contender.options);
+        assert_eq!((&variant.name, told.routing), (&contender.name, contender.mode));
+        assert_eq!((told.routing_goal, told.reprobe_after), (meant.goal, meant.reprobe_after));
+        assert_eq!((told.sma_window, told.ewma_alpha), (meant.sma_window, meant.ewma_alpha));
+    }
+    assert_eq!(study.variants.len(), contenders.len());
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::lab::charts::charts;
 use crate::lab::page::{Content, PageExtra, Section, page};
 use crate::lab::plot::{Picture, PlotError};
 use crate::lab::report::{Report, Run as Logged};
+use crate::testbed::Meter;
 
 /// How runs are played.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Ground {
 pub struct Findings {
     /// The report on all its runs.
     pub report: Report,
+    /// What the backends worked in each of them.
+    pub meters: Vec<Vec<Meter>>,
     /// What leads into the folder from outside.
     pub links: Vec<PathBuf>,
     /// Whether it was ended before its time.
@@ -82,7 +85,8 @@ pub fn conduct(
         sections.push(Section { title: "Customers and strategies".to_owned(), contents: vec![shown] });
     }
     publish(study, &environment, &report, sections, folder)?;
-    Ok(Findings { report, links, interrupted })
+    let meters = played.into_iter().map(|(outcome, _)| outcome.meters).collect();
+    Ok(Findings { report, meters, links, interrupted })
 }
 
 /// Plays all runs, until a signal ends it.

@@ -21,7 +21,7 @@ use crate::net::OsNet;
 use crate::proxy::{self, Backend, RunningProxy};
 use crate::server::RunningServer;
 use crate::telemetry::{Telemetry, TelemetryOptions};
-use crate::testbed::{self, BackendOptions, ClassifierOptions};
+use crate::testbed::{self, BackendOptions, ClassifierOptions, Meter};
 
 /// Who puts the load on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,7 @@ struct House {
     proxy: RunningProxy,
     telemetry: Telemetry,
     csv: Option<PathBuf>,
+    meters: Vec<Meter>,
 }
 
 impl<'a> Live<'a> {
@@ -63,6 +64,7 @@ impl<'a> Live<'a> {
         watcher.begin();
         let began = watcher.wall();
         let address = house.proxy.address();
+        let meters = house.meters.clone();
         if let Driver::Wrk(_) = self.driver {
             let (words, from_us, cut_short) = wrk::drive(self.study, run, address, watcher)?;
             let file = house.csv.clone().unwrap_or_default();
@@ -70,7 +72,7 @@ impl<'a> Live<'a> {
             self.close()?;
             let log = log::read(&file).map_err(|e| ExperimentError::Wrk(e.to_string()))?;
             let rows = Rows::Logged { file, log, from_us };
-            return Ok(Outcome { run, began, rows, load: Load::Wrk(words), cut_short });
+            return Ok(Outcome { run, began, rows, load: Load::Wrk(words), meters, cut_short });
         }
         let start = watcher.now();
         let (rows, tally) = load(self.study, run, address, watcher)?;
@@ -80,7 +82,7 @@ impl<'a> Live<'a> {
             self.close()?;
         }
         let load = Load::Own(Box::new(Summary::new(&tally)));
-        Ok(Outcome { run, began, rows: Rows::Seen(rows), load, cut_short })
+        Ok(Outcome { run, began, rows: Rows::Seen(rows), load, meters, cut_short })
     }
 
     /// The house for a run: that of the run before, if variants are switched and it is of the same repeat, else a new one.
@@ -110,7 +112,7 @@ impl<'a> Live<'a> {
 
 impl House {
     fn open(study: &Study, run: Run, csv: Option<PathBuf>) -> Result<House, ExperimentError> {
-        let (servers, known) = serve(&study.servers, run.seed)?;
+        let (servers, known, meters) = serve(study, run.seed)?;
         let mut options = study.variants[run.variant].options.clone();
         match &mut options.batching {
             Some(batching) => batching.classifiers = known,
@@ -122,7 +124,7 @@ impl House {
             telemetry.map_err(|e| cannot("start the proxy's telemetry")(std::io::Error::other(e)))?;
         let listener = OsNet::listen(free_port()).map_err(cannot("listen"))?;
         let proxy = proxy::spawn(listener, options, recorder).map_err(cannot("start the proxy"))?;
-        Ok(House { servers, proxy, telemetry, csv })
+        Ok(House { servers, proxy, telemetry, csv, meters })
     }
 
     fn close(self) -> Result<(), ExperimentError> {
@@ -136,22 +138,27 @@ fn free_port() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-/// Starts the servers; returns them, and how the proxy knows them.
-fn serve(servers: &Servers, seed: u64) -> Result<(Vec<RunningServer>, Vec<Backend>), ExperimentError> {
+/// Servers that run, how the proxy knows them, and their meters.
+type Served = (Vec<RunningServer>, Vec<Backend>, Vec<Meter>);
+
+/// Starts the servers.
+fn serve(study: &Study, seed: u64) -> Result<Served, ExperimentError> {
     let known = |name: String, server: RunningServer| {
         let address = server.address();
         let authority = address.to_string();
         (server, Backend { url: name, authority, addresses: vec![address] })
     };
-    match servers {
+    match &study.servers {
         Servers::Backends(_) => {
+            let all = study.servers.backends(seed, study.warm_up);
+            let meters = all.iter().filter_map(|(_, options)| options.meter.clone()).collect();
             let start = |(name, options): (String, BackendOptions)| {
                 let listener = OsNet::listen(free_port())?;
                 Ok(known(name, testbed::spawn(listener, options)?))
             };
-            let all = servers.backends(seed).into_iter();
-            let started = all.map(start).collect::<std::io::Result<Vec<_>>>();
-            started.map(|all| all.into_iter().unzip()).map_err(cannot("start the backends"))
+            let started = all.into_iter().map(start).collect::<std::io::Result<Vec<_>>>();
+            let (running, known) = started.map_err(cannot("start the backends"))?.into_iter().unzip();
+            Ok((running, known, meters))
         }
         Servers::Classifier(options) => {
             let listener = OsNet::listen(free_port()).map_err(cannot("listen"))?;
@@ -159,7 +166,7 @@ fn serve(servers: &Servers, seed: u64) -> Result<(Vec<RunningServer>, Vec<Backen
             let server = testbed::spawn_classifier(listener, options);
             let server = server.map_err(cannot("start the classifier"))?;
             let (server, backend) = known("classifier".to_owned(), server);
-            Ok((vec![server], vec![backend]))
+            Ok((vec![server], vec![backend], Vec::new()))
         }
     }
 }

@@ -27,7 +27,7 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::load::customers::Customer;
 use crate::proxy;
-use crate::testbed::{BackendOptions, ClassifierOptions};
+use crate::testbed::{BackendOptions, ClassifierOptions, Meter};
 
 pub use conduct::{Findings, Ground, conduct};
 pub use environment::Environment;
@@ -160,11 +160,12 @@ impl Study {
 }
 
 impl Servers {
-    /// The backends as they are in a run of this seed, each with its name.
-    fn backends(&self, seed: u64) -> Vec<(String, BackendOptions)> {
+    /// The backends as they are in a run of this seed, each with its name and a meter of its own that counts after `warm_up`.
+    fn backends(&self, seed: u64, warm_up: Duration) -> Vec<(String, BackendOptions)> {
         let Servers::Backends(all) = self else { return Vec::new() };
         let named = |(n, options): (usize, &BackendOptions)| {
-            let options = BackendOptions { id: letter(n), seed, number: n as u64, ..options.clone() };
+            let meter = Some(Meter::since(warm_up));
+            let options = BackendOptions { id: letter(n), seed, number: n as u64, meter, ..options.clone() };
             (letter(n).to_string(), options)
         };
         all.iter().enumerate().map(named).collect()

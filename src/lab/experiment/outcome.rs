@@ -9,6 +9,7 @@ use super::rows::{Observed, Served};
 use super::{Run, Servers, Study, letter};
 use crate::lab::log::{Log, NO_ANSWER, Row};
 use crate::load;
+use crate::testbed::Meter;
 use crate::time::WallTime;
 
 /// What a client gets no answer for after it has left, and wrk leaves some at its end.
@@ -25,6 +26,8 @@ pub struct Outcome {
     pub rows: Rows,
     /// What the load says of it.
     pub load: Load,
+    /// What each backend has worked since the warm-up; none of classifiers.
+    pub meters: Vec<Meter>,
     /// After how long, if it was ended before its time.
     pub cut_short: Option<Duration>,
 }

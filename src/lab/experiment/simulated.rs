@@ -23,8 +23,13 @@ pub fn play(study: &Study, run: Run, watcher: &mut Watcher<'_>) -> Result<Outcom
     // The stage knows better.
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (load, asker) = part(study, run, 0, 1, nowhere);
+    let mut meters = Vec::new();
     let (servers, backends) = match &study.servers {
-        Servers::Backends(all) => (world::Servers::Backends(study.servers.backends(run.seed)), all.len()),
+        Servers::Backends(all) => {
+            let backends = study.servers.backends(run.seed, study.warm_up);
+            meters.extend(backends.iter().filter_map(|(_, options)| options.meter.clone()));
+            (world::Servers::Backends(backends), all.len())
+        }
         Servers::Classifier(options) => {
             let options = ClassifierOptions { seed: run.seed, ..options.clone() };
             (world::Servers::Classifiers(vec![options]), 0)
@@ -33,12 +38,12 @@ pub fn play(study: &Study, run: Run, watcher: &mut Watcher<'_>) -> Result<Outcom
     let recent = recent();
     let observer = Observer::new(asker, backends == 0, backends, recent.clone());
     let proxy = study.variants[run.variant].options.clone();
-    let plan = StagePlan { seed: run.seed, weather: Weather::CALM, proxy, servers, load, steered: false };
+    let plan = StagePlan { seed: run.seed, weather: Weather::CALM, proxy, servers, steered: false };
     let whole = study.run_time();
     let mut passed = Duration::ZERO;
     watcher.begin();
     let mut failed = None;
-    let played = Stage::new(plan, observer).run(|now| {
+    let played = Stage::new(plan, vec![(load, observer)]).run(|now| {
         passed = now;
         watcher.tell(run, now, whole, std::slice::from_ref(&recent));
         failed = watcher.wait(Duration::ZERO).err();
@@ -47,12 +52,15 @@ pub fn play(study: &Study, run: Run, watcher: &mut Watcher<'_>) -> Result<Outcom
     if let Some(error) = failed {
         return Err(error);
     }
-    let played = played.map_err(ExperimentError::Violation)?;
+    let outcome = played.map_err(ExperimentError::Violation)?;
+    let interrupted = outcome.interrupted;
+    let played = outcome.only();
     Ok(Outcome {
         run,
         began: WallTime::from_nanos(0),
         rows: Rows::Seen(played.workload.finish()),
         load: Load::Own(Box::new(Summary::new(&played.tally))),
-        cut_short: played.interrupted.then_some(passed),
+        meters,
+        cut_short: interrupted.then_some(passed),
     })
 }

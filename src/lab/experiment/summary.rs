@@ -3,6 +3,8 @@
 //! Here: `summary.json`. With equal seeds, a simulated study has an equal one: nothing of when and where is in it. Not here: the
 //! same for people (`report.rs`). Floor 4.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::outcome::Load;
@@ -11,6 +13,7 @@ use crate::lab::analyze::Analysis;
 use crate::lab::report::{Report, SEED};
 use crate::lab::verdict::{CONFIDENCE, Metric, Verdict};
 use crate::load;
+use crate::testbed::Meter;
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -65,6 +68,8 @@ struct Played<'a> {
     seed: u64,
     rows: &'a str,
     cut_short_after_s: Option<f64>,
+    /// How long the requests that came to the backends since the warm-up would take together.
+    backend_work_s: f64,
     /// Of the time of measurement.
     figures: &'a Analysis,
     /// Of the whole run, warm-up included, as the load counted it.
@@ -87,6 +92,7 @@ pub(super) fn summary(
             seed,
             rows,
             cut_short_after_s: outcome.cut_short.map(|after| after.as_secs_f64()),
+            backend_work_s: outcome.meters.iter().map(Meter::work).sum::<Duration>().as_secs_f64(),
             figures: &logged.analysis,
             load: match &outcome.load {
                 Load::Own(summary) => Some(summary),

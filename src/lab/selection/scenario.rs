@@ -5,7 +5,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::testbed::{Fault, Profile};
+use crate::testbed::{BackendOptions, Fault, Meter, Profile};
 
 /// Backends before which requests are distributed, and how the requests come.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +81,11 @@ impl Arrivals {
         Arrivals::Open(vec![(Duration::ZERO, per_second)])
     }
 
+    /// Whether requests come independently of the answers.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Arrivals::Open(_))
+    }
+
     /// How many requests a second there are at `at`; `None` if that depends on the answers.
     pub(super) fn rate(&self, at: Duration) -> Option<f64> {
         match self {
@@ -88,4 +93,18 @@ impl Arrivals {
             Arrivals::Open(steps) => steps.iter().rev().find(|step| step.0 <= at).map(|step| step.1),
         }
     }
+}
+
+/// The backends of `scenario`, whose meters count from the end of its warm-up on.
+pub(super) fn backends(scenario: &Scenario, seed: u64) -> Vec<BackendOptions> {
+    let groups = scenario.groups.iter().flat_map(|group| std::iter::repeat_n(group, group.copies));
+    let backend = |(number, group): (u64, &Group)| BackendOptions {
+        capacity: group.capacity,
+        faults: group.faults.clone(),
+        seed,
+        number,
+        meter: Some(Meter::since(scenario.warm_up)),
+        ..BackendOptions::plain('A', group.profile.clone())
+    };
+    (0..).zip(groups).map(backend).collect()
 }

@@ -96,6 +96,8 @@ pub(super) struct Kernel {
     pub(super) ends: Slots<End>,
     pub(super) listeners: BTreeMap<SocketAddr, Listening>,
     pub(super) pollers: Vec<Poller>,
+    /// Those to which something has happened since it was asked, each once.
+    pub(super) stirred: Vec<usize>,
     pub(super) next_port: u16,
     digest: u64,
 }
@@ -111,6 +113,7 @@ impl Kernel {
             ends: Slots::default(),
             listeners: BTreeMap::new(),
             pollers: Vec::new(),
+            stirred: Vec::new(),
             next_port: 1024,
             digest: seed,
         }
@@ -281,7 +284,7 @@ impl Kernel {
             && !end.queued
         {
             end.queued = true;
-            self.pollers[poller].ready.push_back(Queued::End(id));
+            self.tell(poller, Queued::End(id));
         }
     }
 
@@ -291,7 +294,7 @@ impl Kernel {
             && !listener.queued
         {
             listener.queued = true;
-            self.pollers[poller].ready.push_back(Queued::Listener(address));
+            self.tell(poller, Queued::Listener(address));
         }
     }
 

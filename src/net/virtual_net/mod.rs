@@ -67,6 +67,11 @@ impl Fabric {
         self.0.borrow_mut().draw(below)
     }
 
+    /// Adds to `into` the numbers of the nets to which something has happened since this was asked last.
+    pub fn stirred(&self, into: &mut Vec<usize>) {
+        self.0.borrow_mut().take_stirred(into);
+    }
+
     /// How many connection ends are open.
     pub fn open_ends(&self) -> usize {
         self.0.borrow().open_ends()
@@ -92,6 +97,11 @@ impl VirtualNet {
     pub fn listen(&self, address: SocketAddr) -> io::Result<VirtualListener> {
         self.kernel().listen(address)?;
         Ok(VirtualListener { fabric: self.fabric.clone(), address })
+    }
+
+    /// Its number in its fabric.
+    pub fn number(&self) -> usize {
+        self.poller
     }
 
     /// Whether a poll would report something now.

@@ -19,8 +19,10 @@ pub(super) enum Queued {
 }
 
 pub(super) struct Poller {
-    pub(super) ready: VecDeque<Queued>,
+    ready: VecDeque<Queued>,
     wakes: VecDeque<Wake>,
+    /// It is among those that something has happened to.
+    stirred: bool,
     /// Streams that it has accepted or connected and not closed.
     descriptors: usize,
     /// How many of them it may have.
@@ -32,6 +34,7 @@ impl Kernel {
         self.pollers.push(Poller {
             ready: VecDeque::new(),
             wakes: VecDeque::new(),
+            stirred: false,
             descriptors: 0,
             most_descriptors: usize::MAX,
         });
@@ -71,6 +74,24 @@ impl Kernel {
 
     pub(super) fn wake(&mut self, poller: usize, wake: Wake) {
         self.pollers[poller].wakes.push_back(wake);
+        self.stir(poller);
+    }
+
+    /// Tells `poller` of something.
+    pub(super) fn tell(&mut self, poller: usize, what: Queued) {
+        self.pollers[poller].ready.push_back(what);
+        self.stir(poller);
+    }
+
+    fn stir(&mut self, poller: usize) {
+        if !std::mem::replace(&mut self.pollers[poller].stirred, true) {
+            self.stirred.push(poller);
+        }
+    }
+
+    pub(super) fn take_stirred(&mut self, into: &mut Vec<usize>) {
+        self.stirred.iter().for_each(|&poller| self.pollers[poller].stirred = false);
+        into.append(&mut self.stirred);
     }
 
     pub(super) fn poll(&mut self, poller: usize, events: &mut Vec<Event>) {

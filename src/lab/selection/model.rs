@@ -14,9 +14,9 @@ use rand_pcg::Pcg64Mcg;
 
 use super::contender::Contender;
 use super::figures::{Figures, Tally};
-use super::scenario::Scenario;
+use super::scenario::{Scenario, backends};
 use crate::balance::{BackendId, Balance, BalanceOptions, Copies, Flight, Outcome};
-use crate::testbed::{BackendOptions, Greetings};
+use crate::testbed::Greetings;
 use crate::time::Instant;
 
 /// What happens.
@@ -68,7 +68,8 @@ struct Simulation<'a> {
 
 /// Plays `scenario` with `contender` in each proxy. Everything random follows from `seed`.
 pub fn play(scenario: &Scenario, contender: &Contender, seed: u64) -> Figures {
-    let backends: Vec<Greetings> = backends(scenario, seed);
+    let backends = backends(scenario, seed);
+    let meters: Vec<_> = backends.iter().filter_map(|options| options.meter.clone()).collect();
     let proxy = |number: u64| {
         let options = BalanceOptions { seed: seed ^ number << 32, ..contender.options };
         Balance::new(contender.mode, backends.len(), &options)
@@ -76,33 +77,19 @@ pub fn play(scenario: &Scenario, contender: &Contender, seed: u64) -> Figures {
     let simulation = Simulation {
         scenario,
         proxies: (0..scenario.proxies as u64).map(proxy).collect(),
-        tally: Tally::new(backends.len()),
-        backends,
+        tally: Tally::new(scenario),
+        backends: backends.into_iter().map(Greetings::new).collect(),
         requests: Vec::new(),
         attempts: Vec::new(),
         events: BinaryHeap::new(),
         announced: 0,
         rng: Pcg64Mcg::seed_from_u64(seed),
     };
-    simulation.run()
-}
-
-fn backends(scenario: &Scenario, seed: u64) -> Vec<Greetings> {
-    let groups = scenario.groups.iter().flat_map(|group| std::iter::repeat_n(group, group.copies));
-    let backend = |(number, group): (u64, &super::Group)| {
-        Greetings::new(BackendOptions {
-            capacity: group.capacity,
-            faults: group.faults.clone(),
-            seed,
-            number,
-            ..BackendOptions::plain('A', group.profile.clone())
-        })
-    };
-    (0..).zip(groups).map(backend).collect()
+    simulation.run().figures(&meters)
 }
 
 impl Simulation<'_> {
-    fn run(mut self) -> Figures {
+    fn run(mut self) -> Tally {
         match self.scenario.arrivals {
             super::Arrivals::Closed(clients) => {
                 (0..clients).for_each(|_| self.announce(Instant::ZERO, Event::Ask))
@@ -121,22 +108,10 @@ impl Simulation<'_> {
                 Event::Hedge(request, copies) => self.hedge(request, copies, now),
             }
         }
-        let answered = self.tally.answered();
-        if self.is_open() {
-            // Else an overload would look good.
-            let waiting = self.requests.iter().filter(|request| !request.answered);
-            let counted = waiting.filter(|request| request.begun - Instant::ZERO >= self.scenario.warm_up);
-            counted.for_each(|request| self.tally.waited(end - request.begun));
+        for request in self.requests.iter().filter(|request| !request.answered) {
+            self.tally.left(request.begun - Instant::ZERO);
         }
-        self.tally.figures(answered, self.scenario.end - self.scenario.warm_up)
-    }
-
-    fn is_open(&self) -> bool {
-        self.scenario.arrivals.rate(Duration::ZERO).is_some()
-    }
-
-    fn is_warm(&self, now: Instant) -> bool {
-        now - Instant::ZERO >= self.scenario.warm_up
+        self.tally
     }
 
     fn announce(&mut self, at: Instant, event: Event) {
@@ -197,10 +172,6 @@ impl Simulation<'_> {
         });
         self.announce(greeting.due(), Event::Answer(number));
         think_again.into_iter().for_each(|(at, event)| self.announce(at, event));
-        if self.is_warm(now) {
-            let work = if error { Duration::ZERO } else { greeting.service_time() };
-            self.tally.sent(usize::from(id.0), work);
-        }
     }
 
     fn hedge(&mut self, number: usize, sent: usize, now: Instant) {
@@ -230,19 +201,14 @@ impl Simulation<'_> {
             return;
         }
         request.answered = true;
-        let (latency, overtaken) = (now - request.begun, std::mem::take(&mut request.attempts));
+        let (begun, overtaken) = (request.begun, std::mem::take(&mut request.attempts));
         for other in overtaken {
             self.attempts[other].overtaken = true;
             let elapsed_ns = now.nanos_since(self.attempts[other].sent);
             self.end(other, Outcome::Overtaken { elapsed_ns }, now);
         }
-        if self.is_warm(now) {
-            match error {
-                false => self.tally.waited(latency),
-                true => self.tally.failed(),
-            }
-        }
-        if !self.is_open() {
+        self.tally.ended(begun - Instant::ZERO, now - Instant::ZERO, !error);
+        if !self.scenario.arrivals.is_open() {
             self.announce(now, Event::Ask);
         }
     }
