@@ -87,7 +87,9 @@ impl<N: Net, T: Copy> Reactor<N, T> {
     pub fn turn<H: Handler<N, Timer = T>>(&mut self, handler: &mut H) -> io::Result<Flow> {
         let until = self.next_deadline();
         self.net.poll(&mut self.events, until)?;
-        std::mem::swap(&mut self.again, &mut self.due);
+        if !self.again.is_empty() {
+            std::mem::swap(&mut self.again, &mut self.due);
+        }
         let mut turn = Turn { net: &mut self.net, timers: &mut self.timers, again: &mut self.again };
         if self.events.len() > 1 && H::FIRST.is_some() {
             self.events.retain(|event| match event {
@@ -98,18 +100,20 @@ impl<N: Net, T: Copy> Reactor<N, T> {
                 _ => true,
             });
         }
-        for event in self.events.drain(..) {
+        for &event in &self.events {
             match event {
                 Event::Ready(token, readiness) => handler.ready(&mut turn, token, readiness),
-                Event::Woken(wake) => handler.woken(&mut turn, wake),
+                Event::Woken(wake) => woken(handler, &mut turn, wake),
             }
         }
-        for token in self.due.drain(..) {
+        self.events.clear();
+        for &token in &self.due {
             handler.ready(&mut turn, token, Readiness::default());
         }
+        self.due.clear();
         let now = turn.now();
         while let Some(timer) = turn.timers.expire(now) {
-            handler.expired(&mut turn, timer);
+            expired(handler, &mut turn, timer);
         }
         Ok(handler.turn_ended(&mut turn))
     }
@@ -142,4 +146,16 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         while self.turn(handler)? == Flow::Continue {}
         Ok(())
     }
+}
+
+// Both are rare beside readiness. Inlined into a turn, each would have its addresses computed there before every loop.
+
+#[inline(never)]
+fn woken<N: Net, H: Handler<N>>(handler: &mut H, turn: &mut Turn<'_, N, H::Timer>, wake: Wake) {
+    handler.woken(turn, wake);
+}
+
+#[inline(never)]
+fn expired<N: Net, H: Handler<N>>(handler: &mut H, turn: &mut Turn<'_, N, H::Timer>, timer: H::Timer) {
+    handler.expired(turn, timer);
 }

@@ -11,6 +11,7 @@ const SLOTS: usize = 1 << SLOT_BITS;
 /// 11 levels of 6 bits cover every 64-bit tick, so no deadline is out of range.
 const LEVELS: usize = 11;
 const NIL: u32 = u32::MAX;
+const NEVER: u64 = u64::MAX;
 
 /// Names a timer until it expires or is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,9 @@ pub struct Wheel<P> {
     lists: Box<[List]>,
     /// Per level, which slots hold entries.
     occupied: [u64; LEVELS],
+    /// The tick at which the first slot that holds entries begins; [`NEVER`] if none does. Kept, since each turn of a
+    /// reactor asks for it twice and few turns change it.
+    first: u64,
 }
 
 impl<P> Wheel<P> {
@@ -61,6 +65,7 @@ impl<P> Wheel<P> {
             live: 0,
             lists: vec![List { head: NIL, tail: NIL }; LEVELS * SLOTS].into_boxed_slice(),
             occupied: [0; LEVELS],
+            first: NEVER,
         }
     }
 
@@ -91,21 +96,31 @@ impl<P> Wheel<P> {
             return None;
         }
         self.unlink(id.index);
+        self.first = self.first_start();
         self.release(id.index)
     }
 
     /// When to call [`Wheel::expire`] next: no timer expires before. It may be earlier than the first timer, since
     /// a coarse slot must be taken apart first.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let (level, slot) = self.first_slot()?;
-        let start = self.slot_start(level, slot).max(self.elapsed);
-        Some(Instant::from_nanos(start.saturating_mul(1 << self.tick_shift)))
+        let start = self.first.max(self.elapsed);
+        (self.live > 0).then(|| Instant::from_nanos(start.saturating_mul(1 << self.tick_shift)))
     }
 
     /// Takes out one timer whose time has come at `now`; call until `None`. The handler may insert and remove in
     /// between.
+    #[inline]
     pub fn expire(&mut self, now: Instant) -> Option<P> {
         let now_tick = now.as_nanos() >> self.tick_shift;
+        if now_tick < self.first {
+            self.elapsed = self.elapsed.max(now_tick);
+            return None;
+        }
+        self.expire_first(now_tick)
+    }
+
+    #[inline(never)]
+    fn expire_first(&mut self, now_tick: u64) -> Option<P> {
         while let Some((level, slot)) = self.first_slot() {
             let start = self.slot_start(level, slot);
             if start > now_tick {
@@ -115,12 +130,18 @@ impl<P> Wheel<P> {
             if level == 0 {
                 let index = self.lists[slot].head;
                 self.unlink(index);
+                self.first = self.first_start();
                 return self.release(index);
             }
             self.cascade(level, slot);
         }
         self.elapsed = self.elapsed.max(now_tick);
+        self.first = self.first_start();
         None
+    }
+
+    fn first_start(&self) -> u64 {
+        self.first_slot().map_or(NEVER, |(level, slot)| self.slot_start(level, slot))
     }
 
     /// The first slot that holds entries. A lower level's slots all come before a higher level's, since the level
@@ -163,6 +184,7 @@ impl<P> Wheel<P> {
         }
         self.lists[list].tail = index;
         self.occupied[level as usize] |= 1 << slot;
+        self.first = self.first.min(tick >> (SLOT_BITS * level) << (SLOT_BITS * level));
     }
 
     fn unlink(&mut self, index: u32) {
@@ -301,6 +323,7 @@ mod tests {
                 if let (Some(bound), Some(first)) = (bound, model.first()) {
                     prop_assert!(bound.as_nanos() <= first.0 << shift);
                 }
+                prop_assert_eq!(wheel.first, wheel.first_start());
             }
         }
     }

@@ -7,9 +7,9 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
-use super::fields::{FieldSet, Scan, named};
+use super::fields::{BARE_LINE_FEED, FieldSet, Scan, named};
 use super::persistence::Persistence;
-use super::{BodyLength, HeadError, MAX_FIELDS, Version, lines_end_in_crlf, offset};
+use super::{BodyLength, HeadError, MAX_FIELDS, Version, is_within_crlf, offset};
 
 /// Room for the fields of a head while it is looked at.
 pub type FieldSpace<'a> = [MaybeUninit<Header<'a>>; MAX_FIELDS];
@@ -120,12 +120,12 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         }
         let fields: &'h [Header<'b>] = parsed.headers;
         let start = offset(bytes, method.as_bytes());
-        if !lines_end_in_crlf(bytes, len, start, fields) {
-            return Err(HeadError::Malformed("a line does not end in CR LF"));
+        if !is_within_crlf(bytes, start, len) {
+            return Err(BARE_LINE_FEED);
         }
         let version = if version == 0 { Version::Http10 } else { Version::Http11 };
         let target = parse_target(method, target)?;
-        let scan = Scan::new(fields, version)?;
+        let scan = Scan::new(bytes, fields, version)?;
         check_host(&scan, fields, version)?;
         let body = scan.framing.of_request()?;
         if matches!(body, BodyLength::Exact(n) if n > limits.body_bytes) {
@@ -196,7 +196,12 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         let said = |i: usize| {
             self.fields[i].value.eq_ignore_ascii_case(b"100-continue") && !self.scan.dropped.contains(i)
         };
-        self.version == Version::Http11 && self.scan.expect.positions().any(said)
+        self.scan.expect && self.version == Version::Http11 && self.expectations().positions().any(said)
+    }
+
+    /// Where `Expect` stands.
+    pub(super) fn expectations(&self) -> FieldSet {
+        named(self.fields, b"expect")
     }
 }
 
@@ -264,31 +269,32 @@ fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, HeadErr
 fn check_host(scan: &Scan, fields: &[Header<'_>], version: Version) -> Result<(), HeadError> {
     match scan.host {
         None if version == Version::Http11 => Err(HeadError::Malformed("no Host field")),
-        _ if scan.hosts > 1 => Err(HeadError::Malformed("more than one Host field")),
-        Some(i) if !is_authority(fields[i].value) => Err(HeadError::Malformed("malformed Host field")),
+        _ if scan.several_hosts => Err(HeadError::Malformed("more than one Host field")),
+        Some(i) if !is_authority(fields[usize::from(i)].value) => {
+            Err(HeadError::Malformed("malformed Host field"))
+        }
         _ => Ok(()),
     }
 }
 
 /// `uri-host [ ":" port ]` of RFC 3986 §3.2, loosely: no user information, no delimiter that would end it.
 fn is_authority(value: &[u8]) -> bool {
-    let (host, port) = match value.strip_prefix(b"[") {
-        Some(rest) => match rest.iter().position(|&b| b == b']') {
-            Some(end) => {
-                let literal = &rest[..end];
-                if literal.is_empty()
-                    || !literal.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
-                {
-                    return false;
-                }
-                (&b""[..], &rest[end + 1..])
-            }
+    let rest = match value.iter().position(|&b| !HOST_BYTES[usize::from(b)]) {
+        None => return true,
+        Some(0) if value[0] == b'[' => match after_literal(&value[1..]) {
+            Some(rest) => rest,
             None => return false,
         },
-        None => value.split_at(value.iter().position(|&b| b == b':').unwrap_or(value.len())),
+        Some(end) => &value[end..],
     };
-    host.iter().all(|&b| HOST_BYTES[usize::from(b)])
-        && port.strip_prefix(b":").map_or(port.is_empty(), |p| p.iter().all(u8::is_ascii_digit))
+    rest.strip_prefix(b":").map_or(rest.is_empty(), |port| port.iter().all(u8::is_ascii_digit))
+}
+
+/// What follows the IPv6 address at the start of `value` and its bracket.
+fn after_literal(value: &[u8]) -> Option<&[u8]> {
+    let end = value.iter().position(|&b| b == b']')?;
+    let is_address = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+    (end > 0 && value[..end].iter().all(is_address)).then(|| &value[end + 1..])
 }
 
 const HOST_BYTES: [bool; 256] = {

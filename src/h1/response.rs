@@ -5,10 +5,10 @@
 
 use httparse::{Header, Status};
 
-use super::fields::Scan;
+use super::fields::{BARE_LINE_FEED, Scan};
 use super::persistence::Persistence;
 use super::request::{FieldSpace, explain};
-use super::{BodyLength, HeadError, Version, lines_end_in_crlf};
+use super::{BodyLength, HeadError, Version, is_within_crlf};
 
 /// A backend's head may take this many bytes. Larger than a request's: applications set large cookies and policies.
 pub const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
@@ -63,11 +63,11 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         if !bytes.starts_with(b"HTTP/") {
             return Err(HeadError::Malformed("an empty line before the status line"));
         }
-        if !lines_end_in_crlf(bytes, len, 0, fields) {
-            return Err(HeadError::Malformed("a line does not end in CR LF"));
+        if !is_within_crlf(bytes, 0, len) {
+            return Err(BARE_LINE_FEED);
         }
         let version = if version == 0 { Version::Http10 } else { Version::Http11 };
-        let scan = Scan::new(fields, version)?;
+        let scan = Scan::new(bytes, fields, version)?;
         let body = scan.framing.of_response(status, to_head)?;
         let persistence = Persistence::of_message(version, scan.close, scan.keep_alive);
         let reason = parsed.reason.unwrap_or_default();

@@ -27,56 +27,75 @@ pub struct RequestContext<'a> {
 /// Appends the request head to be sent upstream to `out`.
 pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &mut Vec<u8>) {
     let scan = &head.scan;
+    let value = |position: Option<u8>| position.map(|i| head.fields[usize::from(i)].value);
     let mut skipped = scan.dropped;
-    let via = scan.via.filter(|&i| !skipped.contains(i));
-    let forwarded_for = scan.forwarded_for.filter(|&i| !skipped.contains(i));
-    via.into_iter().chain(forwarded_for).for_each(|i| skipped.insert(i));
-    if head.version == Version::Http10 {
+    skip(&mut skipped, scan.via);
+    skip(&mut skipped, scan.forwarded_for);
+    if head.version == Version::Http10 && scan.expect {
         // An HTTP/1.0 client cannot wait for a 100 (RFC 9110 §10.1.1).
-        skipped = skipped.union(scan.expect);
+        skipped = skipped.union(head.expectations());
     }
     if let Some((replaced, _)) = context.request_id {
         skipped = skipped.union(replaced);
     }
+    let from = request_line(head, out);
     let host = match head.target {
+        Target::Origin(_) => value(scan.host),
         Target::Absolute { authority, .. } => {
-            scan.host.into_iter().for_each(|i| skipped.insert(i));
+            skip(&mut skipped, scan.host);
+            put(out, &[b"Host: ", authority.as_bytes(), b"\r\n"]);
             Some(authority.as_bytes())
         }
-        Target::Origin(_) => scan.host.map(|i| head.fields[i].value),
     };
-    let from = request_line(head, out);
-    if matches!(head.target, Target::Absolute { .. }) || host.is_none() {
-        put(out, &[b"Host: ", host.unwrap_or(context.authority.as_bytes()), b"\r\n"]);
+    if host.is_none() {
+        put(out, &[b"Host: ", context.authority.as_bytes(), b"\r\n"]);
     }
     copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
     out.extend_from_slice(b"Via: ");
-    element(via.map(|i| head.fields[i].value), out);
+    element(value(scan.via), out);
     // Our element of `Via` is the received version and a pseudonym (RFC 9110 §7.6.3).
     out.extend_from_slice(match head.version {
         Version::Http10 => b"1.0 tidegate\r\nX-Forwarded-For: ",
         Version::Http11 => b"1.1 tidegate\r\nX-Forwarded-For: ",
     });
-    element(forwarded_for.map(|i| head.fields[i].value), out);
-    put(out, &[context.client, b"\r\nX-Forwarded-Proto: http\r\n"]);
-    if let Some(host) = host {
-        put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);
+    element(value(scan.forwarded_for), out);
+    out.extend_from_slice(context.client);
+    match host {
+        Some(host) => {
+            out.extend_from_slice(b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ");
+            out.extend_from_slice(host);
+            out.extend_from_slice(b"\r\n");
+        }
+        None => out.extend_from_slice(b"\r\nX-Forwarded-Proto: http\r\n"),
     }
     if let Some((_, line)) = context.request_id {
         out.extend_from_slice(line);
     }
-    out.extend_from_slice(match (context.close, head.asks_for_websocket()) {
-        (false, false) => b"\r\n",
-        (true, false) => b"Connection: close\r\n\r\n",
-        (false, true) => b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-        (true, true) => b"Connection: close, Upgrade\r\nUpgrade: websocket\r\n\r\n",
-    });
+    match (context.close, head.asks_for_websocket()) {
+        (false, false) => out.extend_from_slice(b"\r\n"),
+        (true, false) => out.extend_from_slice(b"Connection: close\r\n\r\n"),
+        (false, true) => out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+        (true, true) => out.extend_from_slice(b"Connection: close, Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+    }
+}
+
+fn skip(skipped: &mut FieldSet, position: Option<u8>) {
+    if let Some(position) = position {
+        skipped.insert(usize::from(position));
+    }
 }
 
 /// Writes the request line if it must change; returns from where the head can be copied as it came.
+#[inline]
 fn request_line(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) -> usize {
+    match head.target {
+        Target::Origin(_) if head.version == Version::Http11 => head.start,
+        _ => changed_request_line(head, out),
+    }
+}
+
+fn changed_request_line(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) -> usize {
     let target = match head.target {
-        Target::Origin(_) if head.version == Version::Http11 => return head.start,
         Target::Origin(target) => target,
         // RFC 9112 §3.2.4: OPTIONS for a server as a whole.
         Target::Absolute { path: "", .. } if head.method == "OPTIONS" => "*",
@@ -134,10 +153,10 @@ pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out:
     let scan = &head.scan;
     let mut skipped = scan.dropped;
     if context.coding == Coding::Identity || head.body != BodyLength::Chunked {
-        skipped = skipped.union(scan.transfer_encoding);
+        skip(&mut skipped, scan.transfer_encoding);
     }
     if head.status == 204 {
-        skipped = skipped.union(scan.content_length);
+        skip(&mut skipped, scan.content_length);
     }
     if let Some(told) = &context.told {
         skipped = skipped.union(told.replaces(head.fields));
@@ -153,11 +172,13 @@ pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out:
     if let Some(told) = &context.told {
         told.write(out);
     }
-    out.extend_from_slice(match (context.persistence, context.version) {
-        (Persistence::Close, _) => b"Connection: close\r\n\r\n",
-        (Persistence::KeepAlive, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
-        (Persistence::KeepAlive, Version::Http11) => b"\r\n",
-    });
+    match (context.persistence, context.version) {
+        (Persistence::KeepAlive, Version::Http11) => out.extend_from_slice(b"\r\n"),
+        (Persistence::KeepAlive, Version::Http10) => {
+            out.extend_from_slice(b"Connection: keep-alive\r\n\r\n");
+        }
+        (Persistence::Close, _) => out.extend_from_slice(b"Connection: close\r\n\r\n"),
+    }
 }
 
 /// Appends an interim response head (1xx) to be sent to the client to `out` (RFC 9110 §15.2).
@@ -178,7 +199,9 @@ pub fn switching(head: &ResponseHead<'_, '_>, told: Option<&Told<'_>>, out: &mut
 
 /// Appends an interim head without its end. It has no body, whatever its fields say.
 fn one_hundred(head: &ResponseHead<'_, '_>, told: Option<&Told<'_>>, out: &mut Vec<u8>) {
-    let mut skipped = head.scan.dropped.union(head.scan.transfer_encoding).union(head.scan.content_length);
+    let mut skipped = head.scan.dropped;
+    skip(&mut skipped, head.scan.transfer_encoding);
+    skip(&mut skipped, head.scan.content_length);
     if let Some(told) = told {
         skipped = skipped.union(told.replaces(head.fields));
     }
@@ -206,6 +229,7 @@ fn fields_start(bytes: &[u8], len: usize, fields: &[httparse::Header<'_>]) -> us
 }
 
 /// Copies the lines from `from` to `end` except those of `skipped` fields.
+#[inline]
 fn copy_fields(
     bytes: &[u8],
     from: usize,
@@ -223,6 +247,7 @@ fn copy_fields(
 }
 
 /// The beginning of a list field's value: what came, before our own element.
+#[inline]
 fn element(received: Option<&[u8]>, out: &mut Vec<u8>) {
     if let Some(received) = received.filter(|r| !r.is_empty()) {
         put(out, &[received, b", "]);

@@ -31,47 +31,79 @@ pub fn send(
     buffers: &mut BufferPool,
     parts: [&[u8]; MAX_PARTS],
 ) -> Result<(), Broken> {
-    let total: usize = parts.iter().map(|p| p.len()).sum();
+    let [head, line, data, end] = parts;
+    let total = head.len() + line.len() + data.len() + end.len();
     let mut taken = 0;
-    if unsent.is_none() {
-        taken = write_parts(stream, &parts, total)?;
-    }
-    if taken < total {
-        let buffer = unsent.get_or_insert_with(|| buffers.take(total - taken));
-        let mut skip = taken;
-        for part in parts {
-            let from = skip.min(part.len());
-            skip -= from;
-            buffer.push(&part[from..]);
+    if unsent.is_none() && total > 0 {
+        // What nearly every message is: one part or two, and room for them.
+        let written = match (line.is_empty() && end.is_empty(), head.is_empty(), data.is_empty()) {
+            (true, false, true) => stream.write(head),
+            (true, true, false) => stream.write(data),
+            (true, _, _) => stream.write_vectored(&[IoSlice::new(head), IoSlice::new(data)]),
+            (false, _, _) => stream.write_vectored(&parts.map(IoSlice::new)),
+        };
+        match written {
+            Ok(n) if n == total => return Ok(()),
+            written => taken = write_on(stream, &parts, total, written)?,
         }
     }
+    put_by(taken, total, unsent, buffers, parts);
     Ok(())
 }
 
-/// Writes until all is taken or the socket refuses; returns how much was taken.
-fn write_parts(stream: &mut impl Write, parts: &[&[u8]; MAX_PARTS], total: usize) -> Result<usize, Broken> {
-    let mut taken = 0;
-    while taken < total {
-        let mut slices = [IoSlice::new(&[]); MAX_PARTS];
-        let (mut filled, mut skip) = (0, taken);
-        for part in parts {
-            let from = skip.min(part.len());
-            skip -= from;
-            if from < part.len() {
-                slices[filled] = IoSlice::new(&part[from..]);
-                filled += 1;
-            }
+/// Keeps what was not taken.
+#[cold]
+fn put_by(
+    taken: usize,
+    total: usize,
+    unsent: &mut Option<Buffer>,
+    buffers: &mut BufferPool,
+    parts: [&[u8]; MAX_PARTS],
+) {
+    if taken == total {
+        return;
+    }
+    let buffer = unsent.get_or_insert_with(|| buffers.take(total - taken));
+    for_rest(taken, &parts, |part| buffer.push(part));
+}
+
+/// What follows the first `taken` bytes of the parts.
+fn for_rest<'a>(taken: usize, parts: &[&'a [u8]; MAX_PARTS], mut each: impl FnMut(&'a [u8])) {
+    let mut skip = taken;
+    for part in parts {
+        let from = skip.min(part.len());
+        skip -= from;
+        if from < part.len() {
+            each(&part[from..]);
         }
-        let written = match filled {
-            1 => stream.write(&slices[0]),
-            _ => stream.write_vectored(&slices[..filled]),
-        };
+    }
+}
+
+/// Writes after the first write until all is taken or the socket refuses; returns how much was taken.
+#[cold]
+fn write_on(
+    stream: &mut impl Write,
+    parts: &[&[u8]; MAX_PARTS],
+    total: usize,
+    mut written: io::Result<usize>,
+) -> Result<usize, Broken> {
+    let mut taken = 0;
+    loop {
         match written {
             Ok(n) => taken += n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(Broken { taken, kind: e.kind() }),
         }
+        if taken == total {
+            break;
+        }
+        let (mut slices, mut filled) = ([IoSlice::new(&[]); MAX_PARTS], 0);
+        for_rest(taken, parts, |part| {
+            slices[filled] = IoSlice::new(part);
+            filled += 1;
+        });
+        written = stream.write_vectored(&slices[..filled]);
     }
     Ok(taken)
 }

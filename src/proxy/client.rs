@@ -259,29 +259,29 @@ impl<N: Net> Proxy<N> {
     /// not complete.
     fn request_bytes(&mut self, turn: &mut Turn<'_, N>, id: ClientId, bytes: &mut [u8]) -> Option<usize> {
         let mut space = field_space();
-        let plan = match RequestHead::parse_within(&self.options.limits.request, bytes, &mut space) {
+        let plan = match &RequestHead::parse_within(&self.options.limits.request, bytes, &mut space) {
             // RFC 9112 §2.2: empty lines before a request are no part of it, and their sender owes us none.
             Ok(None) if bytes.chunks(2).all(|line| line == b"\r\n") => {
                 self.conclude(turn, id, After::KeepAlive);
                 return Some(bytes.len());
             }
             Ok(None) => return None,
-            Ok(Some(head)) => match self.judge_chunks(&head) {
+            Ok(Some(head)) => match self.judge_chunks(head) {
                 Err(error) => {
                     let to_head = head.is_head();
                     self.refuse(turn, id, error, to_head);
                     return Some(bytes.len());
                 }
-                Ok(()) => match self.take_in(turn, id, &head) {
+                Ok(()) => match self.take_in(turn, id, head) {
                     Some(intake) => {
                         let (head, rest) = bytes.split_at_mut(intake.len);
                         return Some(head.len() + self.gather(turn, id, *intake, rest));
                     }
-                    None => self.plan(turn, id, &head),
+                    None => self.plan(turn, id, head),
                 },
             },
             Err(error) => {
-                self.refuse(turn, id, error, begins_as_head(bytes));
+                self.refuse(turn, id, *error, begins_as_head(bytes));
                 return Some(bytes.len());
             }
         };
