@@ -99,6 +99,14 @@ impl BufferPool {
         buffer
     }
 
+    /// A buffer that holds the parts one after the other.
+    pub fn gather(&mut self, parts: &[&[u8]]) -> Buffer {
+        let mut buffer = self.take(parts.iter().map(|part| part.len()).sum());
+        // It is empty, so that nothing has to make room.
+        parts.iter().filter(|part| !part.is_empty()).for_each(|part| buffer.bytes.extend_from_slice(part));
+        buffer
+    }
+
     /// How many buffers are out; zero when everything is at rest.
     pub fn lent(&self) -> usize {
         self.lent
@@ -121,6 +129,9 @@ mod tests {
         pool.put(small);
         pool.put(large);
         assert_eq!(pool.lent(), 0);
+        let joined = pool.gather(&[b"ab", b"", b"c"]);
+        assert_eq!((joined.as_slice(), pool.lent()), (&b"abc"[..], 1));
+        pool.put(joined);
         assert!(pool.take(10).is_empty());
         assert!(pool.take(64 * 1024).bytes.capacity() >= 64 * 1024);
         assert!(pool.small.is_empty() && pool.large.is_empty());

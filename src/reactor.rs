@@ -66,13 +66,16 @@ pub struct Reactor<N: Net, T> {
     events: Vec<Event>,
     again: Vec<Token>,
     due: Vec<Token>,
+    /// When the turn before ended: what is left until a deadline is counted from here, which spares a reading.
+    now: Instant,
 }
 
 impl<N: Net, T: Copy> Reactor<N, T> {
     /// A loop whose deadlines have a grain of `2^tick_shift` nanoseconds.
     pub fn new(net: N, tick_shift: u32) -> Reactor<N, T> {
-        let timers = Wheel::new(tick_shift, net.now());
-        Reactor { net, timers, events: Vec::with_capacity(1024), again: Vec::new(), due: Vec::new() }
+        let now = net.now();
+        let timers = Wheel::new(tick_shift, now);
+        Reactor { net, timers, events: Vec::with_capacity(1024), again: Vec::new(), due: Vec::new(), now }
     }
 
     /// Calls `f` with a turn outside the loop, for what must happen before the first event.
@@ -86,7 +89,7 @@ impl<N: Net, T: Copy> Reactor<N, T> {
     /// Those of [`Net::poll`], which end the loop.
     pub fn turn<H: Handler<N, Timer = T>>(&mut self, handler: &mut H) -> io::Result<Flow> {
         let until = self.next_deadline();
-        self.net.poll(&mut self.events, until)?;
+        self.net.poll(&mut self.events, self.now, until)?;
         if !self.again.is_empty() {
             std::mem::swap(&mut self.again, &mut self.due);
         }
@@ -111,9 +114,9 @@ impl<N: Net, T: Copy> Reactor<N, T> {
             handler.ready(&mut turn, token, Readiness::default());
         }
         self.due.clear();
-        let now = turn.now();
-        while let Some(timer) = turn.timers.expire(now) {
-            expired(handler, &mut turn, timer);
+        self.now = turn.now();
+        if let Some(timer) = turn.timers.expire(self.now) {
+            self.now = expired(handler, &mut turn, timer, self.now);
         }
         Ok(handler.turn_ended(&mut turn))
     }
@@ -143,6 +146,7 @@ impl<N: Net, T: Copy> Reactor<N, T> {
     /// # Errors
     /// Those of [`Net::poll`].
     pub fn run<H: Handler<N, Timer = T>>(&mut self, handler: &mut H) -> io::Result<()> {
+        self.now = self.net.now();
         while self.turn(handler)? == Flow::Continue {}
         Ok(())
     }
@@ -155,7 +159,18 @@ fn woken<N: Net, H: Handler<N>>(handler: &mut H, turn: &mut Turn<'_, N, H::Timer
     handler.woken(turn, wake);
 }
 
+/// Handles `first` and what else has expired at `now`; returns when that is done.
 #[inline(never)]
-fn expired<N: Net, H: Handler<N>>(handler: &mut H, turn: &mut Turn<'_, N, H::Timer>, timer: H::Timer) {
-    handler.expired(turn, timer);
+fn expired<N: Net, H: Handler<N>>(
+    handler: &mut H,
+    turn: &mut Turn<'_, N, H::Timer>,
+    first: H::Timer,
+    now: Instant,
+) -> Instant {
+    let mut next = Some(first);
+    while let Some(timer) = next {
+        handler.expired(turn, timer);
+        next = turn.timers.expire(now);
+    }
+    turn.now()
 }

@@ -95,8 +95,8 @@ impl Net for Outside {
         self.0.wall(now)
     }
 
-    fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<()> {
-        uncounted(|| self.0.poll(events, until))
+    fn poll(&mut self, events: &mut Vec<Event>, now: Instant, until: Option<Instant>) -> io::Result<()> {
+        uncounted(|| self.0.poll(events, now, until))
     }
 
     fn listen_at(&mut self, address: SocketAddr) -> io::Result<VirtualListener> {

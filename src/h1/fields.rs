@@ -10,30 +10,25 @@ use super::{HeadError, Version, offset};
 /// A set of fields of one head, by their position. Two words instead of one of 128 bits: shifting that takes a dozen
 /// instructions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FieldSet {
-    low: u64,
-    high: u64,
-}
+pub struct FieldSet([u64; 2]);
 
 impl FieldSet {
     /// Adds the field at `position`, below [`super::MAX_FIELDS`].
     #[inline]
     pub fn insert(&mut self, position: usize) {
-        let half = if position < 64 { &mut self.low } else { &mut self.high };
-        *half |= 1 << (position & 63);
+        self.0[position / 64 % 2] |= 1 << (position % 64);
     }
 
     /// Whether the field at `position` is in the set.
     #[inline]
     pub const fn contains(self, position: usize) -> bool {
-        let half = if position < 64 { self.low } else { self.high };
-        half >> (position & 63) & 1 == 1
+        self.0[position / 64 % 2] >> (position % 64) & 1 == 1
     }
 
     /// The positions of its fields, ascending.
     #[inline]
     pub fn positions(self) -> impl Iterator<Item = usize> {
-        let FieldSet { mut low, mut high } = self;
+        let FieldSet([mut low, mut high]) = self;
         std::iter::from_fn(move || {
             let (half, first) = if low != 0 { (&mut low, 0) } else { (&mut high, 64) };
             let position = half.trailing_zeros();
@@ -45,12 +40,12 @@ impl FieldSet {
     /// The fields of either set.
     #[must_use]
     pub const fn union(self, other: FieldSet) -> FieldSet {
-        FieldSet { low: self.low | other.low, high: self.high | other.high }
+        FieldSet([self.0[0] | other.0[0], self.0[1] | other.0[1]])
     }
 
     /// Whether no field is in the set.
     pub const fn is_empty(self) -> bool {
-        self.low | self.high == 0
+        self.0[0] | self.0[1] == 0
     }
 }
 
@@ -80,7 +75,7 @@ pub(super) enum Field {
 
 /// Which field a name is, without regard to case (RFC 9110 §5.1): by length first, then as folded words. A name is a
 /// token, as the parser has made sure, and no two tokens that differ in more than case fold to the same word.
-#[inline]
+#[inline(always)]
 pub(super) fn field(name: &str) -> Field {
     let name = name.as_bytes();
     match name.len() {
@@ -168,14 +163,16 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Looks at the `fields` of the head at the start of `bytes`; also whether the line before each ends in CR LF.
+    /// Looks at the `fields` of the head at the start of `bytes`; also whether the line before each ends in CR LF. To be
+    /// called once, on what knows nothing: returned, it would be moved twice.
     #[inline(always)]
-    pub(super) fn new(
+    pub(super) fn look_at(
+        &mut self,
         bytes: &[u8],
         fields: &[httparse::Header<'_>],
         version: Version,
-    ) -> Result<Scan, HeadError> {
-        let mut scan = Scan::default();
+    ) -> Result<(), HeadError> {
+        let scan = self;
         let mut connection = FieldSet::default();
         for (i, header) in fields.iter().enumerate() {
             if bytes.get(offset(bytes, header.name.as_bytes()).wrapping_sub(2)) != Some(&b'\r') {
@@ -185,7 +182,11 @@ impl Scan {
             match field(header.name) {
                 Field::Other => {}
                 Field::Connection => {
-                    connection.insert(i);
+                    // What nearly every one says, and all that it does: the field of that name is dropped anyway.
+                    match header.value == b"keep-alive" {
+                        true => scan.keep_alive = true,
+                        false => connection.insert(i),
+                    }
                     scan.dropped.insert(i);
                 }
                 Field::ContentLength => {
@@ -220,7 +221,7 @@ impl Scan {
         if !connection.is_empty() {
             scan.read_connection(fields, connection);
         }
-        Ok(scan)
+        Ok(())
     }
 
     /// `Upgrade`: a list of protocols (RFC 9110 §7.8).
@@ -246,22 +247,10 @@ impl Scan {
     }
 
     /// `Connection`: its options, and the fields that it makes hop-by-hop (RFC 9110 §7.6.1).
-    #[inline]
-    fn read_connection(&mut self, fields: &[httparse::Header<'_>], connection: FieldSet) {
-        for i in connection.positions() {
-            let value = fields[i].value;
-            // What nearly every one says.
-            if value == b"keep-alive" {
-                self.keep_alive = true;
-                continue;
-            }
-            self.read_options(fields, value);
-        }
-    }
-
     #[inline(never)]
-    fn read_options(&mut self, fields: &[httparse::Header<'_>], value: &[u8]) {
-        for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+    fn read_connection(&mut self, fields: &[httparse::Header<'_>], connection: FieldSet) {
+        let values = connection.positions().map(|i| fields[i].value);
+        for option in values.flat_map(|value| value.split(|&b| b == b',')).map(<[u8]>::trim_ascii) {
             if option.eq_ignore_ascii_case(b"close") {
                 self.close = true;
                 self.drop_named(fields, option);

@@ -125,7 +125,8 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         }
         let version = if version == 0 { Version::Http10 } else { Version::Http11 };
         let target = parse_target(method, target)?;
-        let scan = Scan::new(bytes, fields, version)?;
+        let mut scan = Scan::default();
+        scan.look_at(bytes, fields, version)?;
         check_host(&scan, fields, version)?;
         let body = scan.framing.of_request()?;
         if matches!(body, BodyLength::Exact(n) if n > limits.body_bytes) {
@@ -246,11 +247,12 @@ fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, HeadErr
         return Err(HeadError::Connect);
     }
     // RFC 9112 §3.2: what is not ASCII is percent-encoded, and others would not read it as we do.
-    if !target.is_ascii() {
-        return Err(HeadError::Malformed("a request target is of ASCII characters"));
-    }
-    if target.contains('#') {
-        return Err(HeadError::Malformed("a request target has no fragment"));
+    let is_odd = |b: u8| (b & 0x80) | u8::from(b == b'#');
+    if target.bytes().fold(0, |odd, b| odd | is_odd(b)) != 0 {
+        return Err(HeadError::Malformed(match target.is_ascii() {
+            true => "a request target has no fragment",
+            false => "a request target is of ASCII characters",
+        }));
     }
     if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
         return Ok(Target::Origin(target));

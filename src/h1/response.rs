@@ -67,7 +67,8 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             return Err(BARE_LINE_FEED);
         }
         let version = if version == 0 { Version::Http10 } else { Version::Http11 };
-        let scan = Scan::new(bytes, fields, version)?;
+        let mut scan = Scan::default();
+        scan.look_at(bytes, fields, version)?;
         let body = scan.framing.of_response(status, to_head)?;
         let persistence = Persistence::of_message(version, scan.close, scan.keep_alive);
         let reason = parsed.reason.unwrap_or_default();

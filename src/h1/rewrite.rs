@@ -4,6 +4,8 @@
 //! runs of whole lines, as it came: the parser has made sure that they are well-formed. Not here: heads of our own
 //! (`reply.rs`). Floor 1.
 
+use std::ops::Range;
+
 use super::coding::Coding;
 use super::fields::{FieldSet, named};
 use super::persistence::Persistence;
@@ -51,14 +53,18 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
         put(out, &[b"Host: ", context.authority.as_bytes(), b"\r\n"]);
     }
     copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
-    out.extend_from_slice(b"Via: ");
-    element(value(scan.via), out);
     // Our element of `Via` is the received version and a pseudonym (RFC 9110 §7.6.3).
-    out.extend_from_slice(match head.version {
-        Version::Http10 => b"1.0 tidegate\r\nX-Forwarded-For: ",
-        Version::Http11 => b"1.1 tidegate\r\nX-Forwarded-For: ",
-    });
-    element(value(scan.forwarded_for), out);
+    let via = match head.version {
+        Version::Http10 => b"Via: 1.0 tidegate\r\nX-Forwarded-For: ",
+        Version::Http11 => b"Via: 1.1 tidegate\r\nX-Forwarded-For: ",
+    };
+    match value(scan.via).filter(|received| !received.is_empty()) {
+        None => out.extend_from_slice(via),
+        Some(received) => put(out, &[b"Via: ", received, b", ", &via[b"Via: ".len()..]]),
+    }
+    if let Some(received) = value(scan.forwarded_for).filter(|received| !received.is_empty()) {
+        put(out, &[received, b", "]);
+    }
     out.extend_from_slice(context.client);
     match host {
         Some(host) => {
@@ -229,7 +235,7 @@ fn fields_start(bytes: &[u8], len: usize, fields: &[httparse::Header<'_>]) -> us
 }
 
 /// Copies the lines from `from` to `end` except those of `skipped` fields.
-#[inline]
+#[inline(always)]
 fn copy_fields(
     bytes: &[u8],
     from: usize,
@@ -238,20 +244,25 @@ fn copy_fields(
     skipped: FieldSet,
     out: &mut Vec<u8>,
 ) {
-    let mut run = from;
+    if skipped.is_empty() {
+        return out.extend_from_slice(&bytes[from..end]);
+    }
+    copy_runs(bytes, from..end, fields, skipped, out);
+}
+
+fn copy_runs(
+    bytes: &[u8],
+    Range { start, end }: Range<usize>,
+    fields: &[httparse::Header<'_>],
+    skipped: FieldSet,
+    out: &mut Vec<u8>,
+) {
+    let mut run = start;
     for i in skipped.positions() {
         out.extend_from_slice(&bytes[run..offset(bytes, fields[i].name.as_bytes())]);
         run = fields.get(i + 1).map_or(end, |f| offset(bytes, f.name.as_bytes()));
     }
     out.extend_from_slice(&bytes[run..end]);
-}
-
-/// The beginning of a list field's value: what came, before our own element.
-#[inline]
-fn element(received: Option<&[u8]>, out: &mut Vec<u8>) {
-    if let Some(received) = received.filter(|r| !r.is_empty()) {
-        put(out, &[received, b", "]);
-    }
 }
 
 fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {

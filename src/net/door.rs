@@ -174,7 +174,7 @@ mod tests {
             WallTime::from_nanos(0)
         }
 
-        fn poll(&mut self, _: &mut Vec<Event>, _: Option<Instant>) -> io::Result<()> {
+        fn poll(&mut self, _: &mut Vec<Event>, _: Instant, _: Option<Instant>) -> io::Result<()> {
             Ok(())
         }
 

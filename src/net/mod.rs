@@ -22,7 +22,7 @@ use crate::slots::SlotId;
 use crate::time::{Instant, WallTime};
 
 pub use door::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door, is_exhaustion};
-pub use os::{OsNet, Waker, raise_descriptor_limit};
+pub use os::{OsNet, OsStream, Waker, raise_descriptor_limit};
 pub use send::{Broken, flush, send};
 pub use virtual_net::{Fabric, VirtualListener, VirtualNet, VirtualStream, VirtualWaker, Weather};
 
@@ -130,8 +130,8 @@ pub trait Net {
     /// The civil time at the monotonic point `now`, which must be recent.
     fn wall(&self, now: Instant) -> WallTime;
     /// Waits for events until `until`, at most; appends them to `events` (which it does not clear). Returns early
-    /// without events when interrupted.
-    fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<()>;
+    /// without events when interrupted. `now` is a recent reading of the clock: by how much it is old, the wait may be longer.
+    fn poll(&mut self, events: &mut Vec<Event>, now: Instant, until: Option<Instant>) -> io::Result<()>;
     /// Listens on `address`.
     fn listen_at(&mut self, address: SocketAddr) -> io::Result<Self::Listener>;
     /// Takes one waiting connection; `WouldBlock` when there is none.

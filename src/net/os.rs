@@ -3,7 +3,7 @@
 //! Here: epoll, sockets, both clocks, signals as readiness, the waker. The only file that reads a clock. Used by
 //! whoever starts a reactor (`cli/`, tests). Floor 2.
 
-use std::io;
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Poll};
+use rustix::io::writev;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
@@ -24,7 +26,9 @@ use super::sources::{Sources, connect_from};
 use super::{Connect, Event, Net, Readiness, Stream, Token, Wake, Wakes};
 use crate::time::{Instant, WallTime};
 
-const WAKER: mio::Token = mio::Token(14 << 60);
+/// The first of the tokens that are not a handler's.
+const OWN: usize = 14 << 60;
+const WAKER: mio::Token = mio::Token(OWN);
 const SIGNALS: mio::Token = mio::Token(15 << 60);
 const FINE_TIMER: mio::Token = mio::Token(15 << 60 | 1);
 
@@ -205,8 +209,36 @@ impl FineTimer {
     }
 }
 
+/// A TCP stream of the kernel's, read and written without libc: each of its calls prepares for the thread's being
+/// cancelled meanwhile, which takes more instructions than all the rest of it.
+pub struct OsStream(mio::net::TcpStream);
+
+impl Read for OsStream {
+    #[inline]
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let (read, _) = recv(&self.0, into, RecvFlags::empty())?;
+        Ok(read)
+    }
+}
+
+impl Write for OsStream {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(send(&self.0, bytes, SendFlags::NOSIGNAL)?)
+    }
+
+    #[inline]
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(writev(&self.0, parts)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Net for OsNet {
-    type Stream = mio::net::TcpStream;
+    type Stream = OsStream;
     type Listener = mio::net::TcpListener;
     type Waker = Waker;
 
@@ -218,8 +250,7 @@ impl Net for OsNet {
         WallTime::from_nanos(self.wall_at_origin_ns.saturating_add(now.as_nanos()))
     }
 
-    fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<()> {
-        let now = self.now();
+    fn poll(&mut self, events: &mut Vec<Event>, now: Instant, until: Option<Instant>) -> io::Result<()> {
         if now - self.wall_read > WALL_REFRESH {
             self.read_wall(now);
         }
@@ -228,26 +259,20 @@ impl Net for OsNet {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
             polled => polled?,
         }
-        for event in &self.ready {
-            match event.token() {
-                WAKER => events.push(Event::Woken(Wake::Waker)),
-                SIGNALS => {
-                    let pending = self.signals.iter_mut().flat_map(|s| s.pending());
-                    events.extend(pending.map(|signal| {
-                        Event::Woken(if signal == SIGUSR1 { Wake::ReopenSignal } else { Wake::StopSignal })
-                    }));
-                }
-                FINE_TIMER => self.fine_timer.iter_mut().for_each(|t| t.armed = Instant::NEVER),
-                mio::Token(bits) => {
-                    let readiness = Readiness {
-                        readable: event.is_readable(),
-                        writable: event.is_writable(),
-                        read_closed: event.is_read_closed(),
-                        broken: event.is_error() || event.is_write_closed(),
-                    };
-                    events.push(Event::Ready(Token::unpack(bits as u64), readiness));
-                }
+        let OsNet { ready, signals, fine_timer, .. } = self;
+        for event in &*ready {
+            let mio::Token(bits) = event.token();
+            if bits >= OWN {
+                told(event.token(), signals, fine_timer, events);
+                continue;
             }
+            let readiness = Readiness {
+                readable: event.is_readable(),
+                writable: event.is_writable(),
+                read_closed: event.is_read_closed(),
+                broken: event.is_error() || event.is_write_closed(),
+            };
+            events.push(Event::Ready(Token::unpack(bits as u64), readiness));
         }
         Ok(())
     }
@@ -257,7 +282,7 @@ impl Net for OsNet {
     }
 
     fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)> {
-        listener.accept()
+        listener.accept().map(|(stream, address)| (OsStream(stream), address))
     }
 
     fn connect(&mut self, to: SocketAddr) -> io::Result<(Self::Stream, Connect)> {
@@ -266,12 +291,12 @@ impl Net for OsNet {
             Some(from) => connect_from(from, to)?,
         };
         stream.set_nodelay(true)?;
-        Ok((stream, if to.ip().is_loopback() { Connect::TryNow } else { Connect::Wait }))
+        Ok((OsStream(stream), if to.ip().is_loopback() { Connect::TryNow } else { Connect::Wait }))
     }
 
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(stream, mio::Token(token.pack() as usize), both)
+        self.poll.registry().register(&mut stream.0, mio::Token(token.pack() as usize), both)
     }
 
     fn register_listener(&mut self, listener: &mut Self::Listener, token: Token) -> io::Result<()> {
@@ -279,21 +304,42 @@ impl Net for OsNet {
     }
 }
 
-impl Stream for mio::net::TcpStream {
+/// Something has happened to a descriptor of the network's own.
+#[cold]
+fn told(
+    token: mio::Token,
+    signals: &mut Option<Signals>,
+    fine_timer: &mut Option<FineTimer>,
+    events: &mut Vec<Event>,
+) {
+    match token {
+        WAKER => events.push(Event::Woken(Wake::Waker)),
+        SIGNALS => {
+            let pending = signals.iter_mut().flat_map(|s| s.pending());
+            events.extend(pending.map(|signal| {
+                Event::Woken(if signal == SIGUSR1 { Wake::ReopenSignal } else { Wake::StopSignal })
+            }));
+        }
+        // There is no other.
+        _ => fine_timer.iter_mut().for_each(|t| t.armed = Instant::NEVER),
+    }
+}
+
+impl Stream for OsStream {
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        mio::net::TcpStream::shutdown(self, how)
+        self.0.shutdown(how)
     }
 
     fn is_lost(&self) -> bool {
-        !matches!(self.take_error(), Ok(None))
+        !matches!(self.0.take_error(), Ok(None))
     }
 
     fn has_unread(&self) -> bool {
-        matches!(self.peek(&mut [0]), Ok(1))
+        matches!(self.0.peek(&mut [0]), Ok(1))
     }
 
     fn reset_on_close(&self) {
-        if let Err(e) = SockRef::from(self).set_linger(Some(Duration::ZERO)) {
+        if let Err(e) = SockRef::from(&self.0).set_linger(Some(Duration::ZERO)) {
             log::debug!("cannot set SO_LINGER: {e}");
         }
     }

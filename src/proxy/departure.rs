@@ -14,6 +14,7 @@ use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
 use crate::h1::request::begins_as_head;
 use crate::net::{Net, Stream, Token};
+use crate::time::Instant;
 
 /// How long we wait for a client to take our last response and close, while we pass over what it still sends.
 const LINGER: Duration = Duration::from_secs(2);
@@ -29,9 +30,15 @@ impl<N: Net> Proxy<N> {
 
     /// The response has been handed over: what becomes of the connection?
     pub(super) fn conclude(&mut self, turn: &mut Turn<'_, N>, id: ClientId, after: After) {
+        let now = turn.now();
+        self.conclude_at(turn, id, after, now);
+    }
+
+    /// The same where the time is known.
+    pub(super) fn conclude_at(&mut self, turn: &mut Turn<'_, N>, id: ClientId, after: After, now: Instant) {
         let draining = self.is_draining();
         let Some(client) = self.clients.get_mut(id) else { return };
-        let (now, unread) = (turn.net.now(), client.readable || client.pending.is_some());
+        let unread = client.readable || client.pending.is_some();
         match rules::client_concluded(after, client.unsent.is_some(), unread, draining) {
             Conclusion::Flush => {
                 client.state = ClientState::Flushing(after);

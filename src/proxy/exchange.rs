@@ -263,7 +263,7 @@ impl<N: Net> Proxy<N> {
             RequestSide::Done => body.after,
             RequestSide::Body { .. } | RequestSide::Abandoned => After::Linger,
         };
-        self.conclude(turn, client, after);
+        self.conclude_at(turn, client, after, now);
     }
 
     /// The exchange has failed: the upstream connection is closed, and the client is told if it still can be.

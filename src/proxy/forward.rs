@@ -130,8 +130,7 @@ impl<N: Net> Proxy<N> {
             }
         }
         if !(may_reuse && self.send_reused(turn, exchange, plan.now, coding, &line, data, done)) {
-            let mut request = self.buffers.take(self.head.len() + data.len() + line.as_bytes().len());
-            parts(&self.head, coding, &line, data, done).iter().for_each(|part| request.push(part));
+            let request = self.buffers.gather(&parts(&self.head, coding, &line, data, done));
             let attempt = self.servers.target(choice.backend).attempt();
             self.connect(turn, exchange, request, attempt);
         }
@@ -215,9 +214,7 @@ impl<N: Net> Proxy<N> {
             exchange.upstream = Some(upstream_id);
             exchange.course = Course::Reused;
             if idempotent {
-                let mut replay = self.buffers.take(message.iter().map(|p| p.len()).sum());
-                message.iter().for_each(|part| replay.push(part));
-                exchange.replay = Some(replay);
+                exchange.replay = Some(self.buffers.gather(&message));
             }
             self.settle_deadlines(turn, id, now);
             return true;

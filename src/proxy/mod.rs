@@ -318,7 +318,7 @@ mod tests {
     /// What a connection costs at rest, and an exchange in flight: growth must be meant.
     #[test]
     fn entries_stay_small() {
-        type Socket = mio::net::TcpStream;
+        type Socket = crate::net::OsStream;
         let sizes = [
             ("client", size_of::<Client<Socket>>(), 192),
             ("upstream", size_of::<Upstream<Socket>>(), 160),

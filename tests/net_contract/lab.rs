@@ -33,8 +33,8 @@ impl Lab for Kernel {
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, limit: Duration) {
-        let until = self.0.now() + limit;
-        self.0.poll(events, Some(until)).unwrap();
+        let now = self.0.now();
+        self.0.poll(events, now, Some(now + limit)).unwrap();
     }
 
     fn wake(&mut self) {
@@ -63,7 +63,7 @@ impl Lab for Virtual {
         {
             self.0.advance(next);
         }
-        self.1.poll(events, None).unwrap();
+        self.1.poll(events, self.1.now(), None).unwrap();
     }
 
     fn wake(&mut self) {

@@ -126,7 +126,8 @@ fn measure(mut net: OsNet, setup: &Setup, address: SocketAddr) -> Result<(Tally,
 fn wait(net: &mut OsNet, running: &[RunningLoad<FixedRequest>], ended: &AtomicUsize) -> io::Result<bool> {
     let (mut events, mut interrupted) = (Vec::new(), false);
     while ended.load(Ordering::Acquire) < running.len() {
-        net.poll(&mut events, None)?;
+        let now = net.now();
+        net.poll(&mut events, now, None)?;
         for event in events.drain(..) {
             if event == Event::Woken(Wake::StopSignal) {
                 interrupted = true;

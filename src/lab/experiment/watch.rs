@@ -79,8 +79,8 @@ impl<'a> Watcher<'a> {
     /// Waits until something wakes it, at most so long.
     pub(super) fn wait(&mut self, limit: Duration) -> Result<(), ExperimentError> {
         let mut events = Vec::new();
-        let until = self.net.now() + limit;
-        self.net.poll(&mut events, Some(until)).map_err(cannot("wait"))?;
+        let now = self.net.now();
+        self.net.poll(&mut events, now, Some(now + limit)).map_err(cannot("wait"))?;
         self.interrupted |= events.contains(&Event::Woken(Wake::StopSignal));
         Ok(())
     }

@@ -163,7 +163,7 @@ impl Net for VirtualNet {
     }
 
     /// Never waits: the world moves the clock and calls again.
-    fn poll(&mut self, events: &mut Vec<Event>, _until: Option<Instant>) -> io::Result<()> {
+    fn poll(&mut self, events: &mut Vec<Event>, _now: Instant, _until: Option<Instant>) -> io::Result<()> {
         self.kernel().poll(self.poller, events);
         Ok(())
     }
