@@ -99,6 +99,19 @@ impl BufferPool {
         buffer
     }
 
+    /// A buffer that holds what `bytes` held, which are none then. What is small changes places with an empty buffer and is
+    /// not copied.
+    pub fn keep(&mut self, bytes: &mut Vec<u8>) -> Buffer {
+        if bytes.capacity() > SMALL_BYTES {
+            let buffer = self.copy(bytes);
+            bytes.clear();
+            return buffer;
+        }
+        let mut buffer = self.take(bytes.len());
+        std::mem::swap(&mut buffer.bytes, bytes);
+        buffer
+    }
+
     /// A buffer that holds the parts one after the other.
     pub fn gather(&mut self, parts: &[&[u8]]) -> Buffer {
         let mut buffer = self.take(parts.iter().map(|part| part.len()).sum());
@@ -132,6 +145,14 @@ mod tests {
         let joined = pool.gather(&[b"ab", b"", b"c"]);
         assert_eq!((joined.as_slice(), pool.lent()), (&b"abc"[..], 1));
         pool.put(joined);
+        for capacity in [8, SMALL_BYTES + 1] {
+            let mut bytes = Vec::with_capacity(capacity);
+            bytes.extend_from_slice(b"abc");
+            let kept = pool.keep(&mut bytes);
+            assert_eq!((kept.as_slice(), pool.lent(), bytes.len()), (&b"abc"[..], 1, 0));
+            assert!(bytes.capacity() > 8);
+            pool.put(kept);
+        }
         assert!(pool.take(10).is_empty());
         assert!(pool.take(64 * 1024).bytes.capacity() >= 64 * 1024);
         assert!(pool.small.is_empty() && pool.large.is_empty());

@@ -4,6 +4,7 @@
 //! what a handler may use while it is called. Not here: sockets (`net/`) and what to do with them (the handlers:
 //! proxy, simulated backends). `cli/` starts one per thread. Floor 2.
 
+use std::cell::Cell;
 use std::io;
 
 use crate::net::{Event, Net, Readiness, Token, Wake};
@@ -17,12 +18,21 @@ pub struct Turn<'a, N: Net, T> {
     /// The reactor's deadlines.
     pub timers: &'a mut Wheel<T>,
     again: &'a mut Vec<Token>,
+    /// What the clock said last.
+    read: Cell<Option<Instant>>,
 }
 
 impl<N: Net, T> Turn<'_, N, T> {
     /// The clock, read afresh: a turn with many exchanges lasts milliseconds, and latency is the product.
     pub fn now(&self) -> Instant {
-        self.net.now()
+        let now = self.net.now();
+        self.read.set(Some(now));
+        now
+    }
+
+    /// What the clock said last in this turn, and if nobody has asked it, what it says now.
+    fn recently(&self) -> Instant {
+        self.read.get().unwrap_or_else(|| self.net.now())
     }
 
     /// Calls [`Handler::ready`] for `token` again in the next turn, with empty readiness: for who has used up its
@@ -66,7 +76,7 @@ pub struct Reactor<N: Net, T> {
     events: Vec<Event>,
     again: Vec<Token>,
     due: Vec<Token>,
-    /// When the turn before ended: what is left until a deadline is counted from here, which spares a reading.
+    /// The last reading of the turn before: what is left until a deadline is counted from here, which spares one.
     now: Instant,
 }
 
@@ -80,7 +90,8 @@ impl<N: Net, T: Copy> Reactor<N, T> {
 
     /// Calls `f` with a turn outside the loop, for what must happen before the first event.
     pub fn begin<R>(&mut self, f: impl FnOnce(&mut Turn<'_, N, T>) -> R) -> R {
-        f(&mut Turn { net: &mut self.net, timers: &mut self.timers, again: &mut self.again })
+        let read = Cell::default();
+        f(&mut Turn { net: &mut self.net, timers: &mut self.timers, again: &mut self.again, read })
     }
 
     /// Waits for events once and handles them.
@@ -93,7 +104,8 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         if !self.again.is_empty() {
             std::mem::swap(&mut self.again, &mut self.due);
         }
-        let mut turn = Turn { net: &mut self.net, timers: &mut self.timers, again: &mut self.again };
+        let (again, read) = (&mut self.again, Cell::default());
+        let mut turn = Turn { net: &mut self.net, timers: &mut self.timers, again, read };
         if self.events.len() > 1 && H::FIRST.is_some() {
             self.events.retain(|event| match event {
                 Event::Ready(token, readiness) if Some(token.role) == H::FIRST => {
@@ -114,7 +126,8 @@ impl<N: Net, T: Copy> Reactor<N, T> {
             handler.ready(&mut turn, token, Readiness::default());
         }
         self.due.clear();
-        self.now = turn.now();
+        // Whoever had something to do has mostly asked for the time just now.
+        self.now = turn.recently();
         if let Some(timer) = turn.timers.expire(self.now) {
             self.now = expired(handler, &mut turn, timer, self.now);
         }

@@ -43,8 +43,7 @@ impl Sma {
         self.sum_ns = self.sum_ns - u128::from(displaced) + u128::from(sample_ns);
         self.next = if self.next + 1 == self.samples_ns.len() { 0 } else { self.next + 1 };
         self.len = self.samples_ns.len().min(self.len + 1);
-        // Nearly always the sum fits, and the conversion is a few instructions instead of a call; it rounds the same.
-        let sum = u64::try_from(self.sum_ns).map_or_else(|_| self.sum_ns as f64, |sum| sum as f64);
+        let sum = u64::try_from(self.sum_ns).map_or_else(|_| large(self.sum_ns), |sum| sum as f64);
         self.mean_ns = sum / self.len as f64;
     }
 
@@ -57,6 +56,13 @@ impl Sma {
         let mean = u64::try_from(self.sum_ns.div_ceil(self.len as u128)).unwrap_or(u64::MAX);
         Some(mean.max(self.samples_ns[self.next]))
     }
+}
+
+/// What does not fit 64 bits takes a call. Apart, since the compiler would make that call for all: they are rounded alike.
+#[cold]
+#[inline(never)]
+fn large(sum_ns: u128) -> f64 {
+    sum_ns as f64
 }
 
 /// Exponentially weighted mean: `alpha * sample + (1 - alpha) * mean`; the first sample initialises it.

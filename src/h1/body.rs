@@ -105,6 +105,7 @@ impl BodyReader {
     ///
     /// # Errors
     /// When the chunked coding is violated; nothing of this piece may be used then.
+    #[inline]
     pub fn read(&mut self, input: &mut [u8]) -> Result<Piece, ChunkError> {
         match &mut self.0 {
             State::Done => Ok(Piece { consumed: 0, data: 0..0 }),
@@ -131,6 +132,7 @@ impl BodyReader {
 }
 
 /// Returns the piece and whether the body has ended.
+#[inline(never)]
 fn read_chunked(chunk: &mut Chunk, input: &mut [u8]) -> Result<(Piece, bool), ChunkError> {
     let mut at = 0;
     let mut data = 0..0;

@@ -33,10 +33,15 @@ pub struct ChunkLine {
 
 impl ChunkLine {
     /// The line for a chunk of `size` bytes, which must not be 0: that would end the body. With another coding, none.
+    #[inline]
     pub fn new(coding: Coding, size: usize) -> ChunkLine {
-        if coding == Coding::Identity {
-            return ChunkLine { text: [0; 18], start: 18 };
+        match coding {
+            Coding::Identity => ChunkLine { text: [0; 18], start: 18 },
+            Coding::Chunked => ChunkLine::of_chunk(size),
         }
+    }
+
+    fn of_chunk(size: usize) -> ChunkLine {
         let mut text = [0; 18];
         text[16..].copy_from_slice(b"\r\n");
         let (mut start, mut left) = (16, size);

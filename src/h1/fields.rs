@@ -28,11 +28,14 @@ impl FieldSet {
     /// The positions of its fields, ascending.
     #[inline]
     pub fn positions(self) -> impl Iterator<Item = usize> {
-        let FieldSet([mut low, mut high]) = self;
+        let FieldSet([mut half, mut high]) = self;
+        let mut first = 0;
         std::iter::from_fn(move || {
-            let (half, first) = if low != 0 { (&mut low, 0) } else { (&mut high, 64) };
+            if half == 0 {
+                (half, high, first) = (high, 0, 64);
+            }
             let position = half.trailing_zeros();
-            *half &= half.wrapping_sub(1);
+            half &= half.wrapping_sub(1);
             (position < u64::BITS).then_some(first + position as usize)
         })
     }

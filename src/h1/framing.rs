@@ -15,6 +15,7 @@ pub struct FramingFields {
 impl FramingFields {
     /// Takes a `Content-Length` value: digits only, and only once. RFC 9112 §6.3 would let equal ones pass; a
     /// second one is refused whatever it says, since no honest sender repeats it.
+    #[inline]
     pub fn content_length(&mut self, value: &[u8]) -> Result<(), HeadError> {
         if self.length.is_some() {
             return Err(HeadError::AmbiguousFraming("more than one Content-Length"));

@@ -143,6 +143,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
 
     /// Whether the method is safe to send again although the first sending may have been acted upon
     /// (RFC 9110 §9.2.2).
+    #[inline]
     pub fn is_idempotent(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE")
     }
@@ -193,11 +194,17 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     }
 
     /// Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 §10.1.1), and the backend is told so.
+    #[inline]
     pub fn expects_continue(&self) -> bool {
+        self.scan.expect && self.version == Version::Http11 && self.asks_to_continue()
+    }
+
+    #[cold]
+    fn asks_to_continue(&self) -> bool {
         let said = |i: usize| {
             self.fields[i].value.eq_ignore_ascii_case(b"100-continue") && !self.scan.dropped.contains(i)
         };
-        self.scan.expect && self.version == Version::Http11 && self.expectations().positions().any(said)
+        self.expectations().positions().any(said)
     }
 
     /// Where `Expect` stands.
@@ -247,8 +254,12 @@ fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, HeadErr
         return Err(HeadError::Connect);
     }
     // RFC 9112 §3.2: what is not ASCII is percent-encoded, and others would not read it as we do.
-    let is_odd = |b: u8| (b & 0x80) | u8::from(b == b'#');
-    if target.bytes().fold(0, |odd, b| odd | is_odd(b)) != 0 {
+    // Short ones are looked through before a search for many bytes at a time has begun.
+    let is_odd = match target.len() {
+        ..16 => target.bytes().any(|b| !b.is_ascii() || b == b'#'),
+        _ => !target.is_ascii() || memchr::memchr(b'#', target.as_bytes()).is_some(),
+    };
+    if is_odd {
         return Err(HeadError::Malformed(match target.is_ascii() {
             true => "a request target has no fragment",
             false => "a request target is of ASCII characters",
@@ -268,6 +279,7 @@ fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, HeadErr
 }
 
 /// RFC 9112 §3.2: exactly one valid `Host` in HTTP/1.1, at most one in HTTP/1.0.
+#[inline]
 fn check_host(scan: &Scan, fields: &[Header<'_>], version: Version) -> Result<(), HeadError> {
     match scan.host {
         None if version == Version::Http11 => Err(HeadError::Malformed("no Host field")),
@@ -280,14 +292,20 @@ fn check_host(scan: &Scan, fields: &[Header<'_>], version: Version) -> Result<()
 }
 
 /// `uri-host [ ":" port ]` of RFC 3986 §3.2, loosely: no user information, no delimiter that would end it.
+#[inline]
 fn is_authority(value: &[u8]) -> bool {
-    let rest = match value.iter().position(|&b| !HOST_BYTES[usize::from(b)]) {
-        None => return true,
-        Some(0) if value[0] == b'[' => match after_literal(&value[1..]) {
+    let Some(end) = value.iter().position(|&b| !HOST_BYTES[usize::from(b)]) else { return true };
+    is_literal_or_port(value, end)
+}
+
+/// The same of one whose first byte that is not of a name stands at `end`.
+fn is_literal_or_port(value: &[u8], end: usize) -> bool {
+    let rest = match value[end] {
+        b'[' if end == 0 => match after_literal(&value[1..]) {
             Some(rest) => rest,
             None => return false,
         },
-        Some(end) => &value[end..],
+        _ => &value[end..],
     };
     rest.strip_prefix(b":").map_or(rest.is_empty(), |port| port.iter().all(u8::is_ascii_digit))
 }

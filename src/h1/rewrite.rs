@@ -216,11 +216,13 @@ fn one_hundred(head: &ResponseHead<'_, '_>, told: Option<&Told<'_>>, out: &mut V
 }
 
 /// Writes the status line if it must change: we answer under our own version (RFC 9110 §6.2).
+#[inline]
 fn status_line(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) -> usize {
     let well_formed = head.version == Version::Http11 && head.bytes.get(12) == Some(&b' ');
-    if well_formed {
-        return 0;
-    }
+    if well_formed { 0 } else { changed_status_line(head, out) }
+}
+
+fn changed_status_line(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) -> usize {
     let status = [
         b'0' + (head.status / 100) as u8,
         b'0' + (head.status / 10 % 10) as u8,

@@ -214,7 +214,10 @@ impl<N: Net> Proxy<N> {
             exchange.upstream = Some(upstream_id);
             exchange.course = Course::Reused;
             if idempotent {
-                exchange.replay = Some(self.buffers.gather(&message));
+                exchange.replay = Some(match data.is_empty() && coding == Coding::Identity {
+                    true => self.buffers.keep(&mut self.head),
+                    false => self.buffers.gather(&message),
+                });
             }
             self.settle_deadlines(turn, id, now);
             return true;

@@ -167,7 +167,7 @@ impl<N: Net> Proxy<N> {
             batching: options.batching.clone().map(|b| Box::new(Batching::new(b))),
             buffers: BufferPool::default(),
             input: vec![0; INPUT_BLOCK_BYTES].into_boxed_slice(),
-            head: Vec::with_capacity(INPUT_BLOCK_BYTES),
+            head: Vec::new(),
             date: HttpDate::default(),
             recorder,
             flush_armed: false,

@@ -173,7 +173,15 @@ impl Servers {
     }
 
     /// The contract's console lines for the choice of a backend.
+    #[inline]
     pub(super) fn tell(&self, choice: Choice) {
+        if console::is_on() {
+            self.tell_why(choice);
+        }
+    }
+
+    #[cold]
+    fn tell_why(&self, choice: Choice) {
         let (mode, url) = (self.balance.mode(), self.url(choice.backend));
         match choice.reason {
             Reason::Unmeasured => console::probing(mode, url),

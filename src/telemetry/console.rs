@@ -8,6 +8,12 @@ use std::fmt::Write;
 
 use crate::balance::RoutingMode;
 
+/// Whether the lines are wanted at all.
+#[inline]
+pub fn is_on() -> bool {
+    log::log_enabled!(log::Level::Debug)
+}
+
 /// What happened to an upstream connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionEvent {
