@@ -24,6 +24,7 @@ impl Default for Deadline {
 
 impl Deadline {
     /// Moves the deadline; `payload` is what the timer delivers.
+    #[inline]
     pub fn set<P>(&mut self, wheel: &mut Wheel<P>, at: Instant, payload: P) {
         self.at = at;
         if self.armed.is_none_or(|(_, armed)| at < armed) {
@@ -70,6 +71,7 @@ impl Deadline {
         self.clear();
     }
 
+    #[inline(never)]
     fn rearm<P>(&mut self, wheel: &mut Wheel<P>, payload: P) {
         if let Some((id, _)) = self.armed.take() {
             wheel.remove(id);

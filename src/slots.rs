@@ -58,6 +58,7 @@ impl<T> Default for Slots<T> {
 
 impl<T> Slots<T> {
     /// Stores an entry and names it.
+    #[inline]
     pub fn insert(&mut self, entry: T) -> SlotId {
         let generation = self.next_generation;
         self.next_generation = (generation + 1) & GENERATION_MASK;

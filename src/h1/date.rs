@@ -13,6 +13,7 @@ pub struct HttpDate {
 
 impl HttpDate {
     /// The date at `wall`.
+    #[inline]
     pub fn at(&mut self, wall: WallTime) -> &str {
         if self.second != Some(wall.as_secs()) {
             self.second = Some(wall.as_secs());
@@ -23,6 +24,7 @@ impl HttpDate {
     }
 }
 
+#[cold]
 fn print(second: u64, out: &mut String) {
     let at =
         i64::try_from(second).ok().and_then(|s| jiff::Timestamp::from_second(s).ok()).unwrap_or_default();

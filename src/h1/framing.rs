@@ -15,7 +15,7 @@ pub struct FramingFields {
 impl FramingFields {
     /// Takes a `Content-Length` value: digits only, and only once. RFC 9112 §6.3 would let equal ones pass; a
     /// second one is refused whatever it says, since no honest sender repeats it.
-    #[inline]
+    #[inline(always)]
     pub fn content_length(&mut self, value: &[u8]) -> Result<(), HeadError> {
         if self.length.is_some() {
             return Err(HeadError::AmbiguousFraming("more than one Content-Length"));
@@ -80,7 +80,7 @@ impl FramingFields {
 }
 
 /// Digits only, and at least one.
-#[inline]
+#[inline(always)]
 fn number(digits: &[u8]) -> Option<u64> {
     // 19 digits cannot be too large, so that most need no check of each.
     if digits.is_empty() || digits.len() > 19 {

@@ -260,10 +260,10 @@ fn copy_runs(
     out: &mut Vec<u8>,
 ) {
     let mut run = start;
-    for i in skipped.positions() {
+    skipped.for_each(|i| {
         out.extend_from_slice(&bytes[run..offset(bytes, fields[i].name.as_bytes())]);
         run = fields.get(i + 1).map_or(end, |f| offset(bytes, f.name.as_bytes()));
-    }
+    });
     out.extend_from_slice(&bytes[run..end]);
 }
 

@@ -176,7 +176,7 @@ impl OsNet {
         let left = until - now;
         match &mut self.fine_timer {
             Some(timer) if !left.is_zero() => {
-                timer.arm(until, left)?;
+                timer.arm(until, self.origin_ns)?;
                 Ok(None)
             }
             _ => Ok(Some(left)),
@@ -197,13 +197,16 @@ fn listen_on(socket: Socket, addr: SocketAddr) -> io::Result<mio::net::TcpListen
 }
 
 impl FineTimer {
-    fn arm(&mut self, until: Instant, left: Duration) -> io::Result<()> {
+    /// Lets it fire at `until`, counted from `origin_ns` of the kernel's clock: not after what was left when the clock was
+    /// read last.
+    fn arm(&mut self, until: Instant, origin_ns: u64) -> io::Result<()> {
         if self.armed == until {
             return Ok(());
         }
-        let value = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        let at = Duration::from_nanos(origin_ns.saturating_add(until.as_nanos()));
+        let value = Timespec { tv_sec: at.as_secs() as i64, tv_nsec: i64::from(at.subsec_nanos()) };
         let once = Itimerspec { it_interval: Timespec::default(), it_value: value };
-        timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &once)?;
+        timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &once)?;
         self.armed = until;
         Ok(())
     }
@@ -250,6 +253,8 @@ impl Net for OsNet {
         WallTime::from_nanos(self.wall_at_origin_ns.saturating_add(now.as_nanos()))
     }
 
+    // There is one loop that calls it, twice an exchange.
+    #[inline(always)]
     fn poll(&mut self, events: &mut Vec<Event>, now: Instant, until: Option<Instant>) -> io::Result<()> {
         if now - self.wall_read > WALL_REFRESH {
             self.read_wall(now);
