@@ -83,12 +83,16 @@ impl<N: Net> Proxy<N> {
         self.races.0[index] = Some(Race { of: id, copies, others: [None; MOST_COPIES - 1], deadline });
     }
 
-    /// Sends a copy of what is in `self.head` beside the request for which `choice` was made, if a backend needs a sample.
+    /// Sends a copy of what is in `self.head` beside the request for which `choice` was made, if a backend needs a sample; it is
+    /// still there afterwards.
     pub(super) fn shadow(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, choice: Choice, now: Instant) {
         let Some(backend) = self.servers.balance.shadow(choice) else { return };
-        let request = self.buffers.copy(&self.head);
+        let (head, request) = (self.buffers.copy(&self.head), self.buffers.copy(&self.head));
         self.counters.shadows += 1;
         self.send_copy(turn, id, Owner::Nobody, (backend, false), request, now);
+        self.head.clear();
+        self.head.extend_from_slice(head.as_slice());
+        self.buffers.put(head);
     }
 
     /// Time to think of another copy.
