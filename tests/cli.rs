@@ -263,7 +263,7 @@ fn help_has_an_example_and_the_defaults() {
 
 #[test]
 fn usage_errors_end_with_two_and_the_version_with_zero() {
-    for arguments in [vec![], vec!["proxi"], vec!["proxy", "--routng=x"], vec!["proxy", "--hedge=off"]] {
+    for arguments in [vec![], vec!["proxi"], vec!["proxy", "--routng=x"], vec!["proxy", "--hedge=on"]] {
         let ended = Run::new(&arguments).end();
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}");
     }

@@ -296,11 +296,12 @@ fn the_choice_of_backends_is_compared_in_a_table() {
         .map(|line| line.split('|').map(str::trim).collect())
         .collect();
     let names: Vec<_> = rows.iter().map(|row| (row[1], row[2])).collect();
-    let modes = ["round-robin", "adaptive", "adaptive, goal mean"];
+    let modes =
+        ["round-robin", "adaptive", "adaptive, goal mean", "adaptive, hedge 10 %", "adaptive, hedge 30 %"];
     let expected: Vec<_> =
         ["seed", "gc-closed"].into_iter().flat_map(|name| modes.map(|mode| (name, mode))).collect();
     assert_eq!(names, expected, "{text}");
-    assert_eq!((rows[0][3], rows[0][5], rows[0][10]), ("197.67", "400.0", "33.3/33.3/33.3 %"));
+    assert_eq!((rows[0][3], rows[0][5], rows[0][11]), ("197.67", "400.0", "33.3/33.3/33.3 %"));
     assert!(text.contains("- seed: backends A, B and C, 100 clients"), "{text}");
     assert!(!place.0.path().join("results").exists());
 

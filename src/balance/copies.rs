@@ -101,8 +101,10 @@ impl Balance {
         }
         let Balance { adaptive, backends, usable, flights, rng, members, .. } = self;
         let last = members.place(copies.last()?)?;
-        let late = Late { copies, last, waited_ms: millis(now.nanos_since(copies.sent_at)) };
-        let is_new = |place: usize| !copies.went_to(members.id(place)) && !backends[place].health.is_easing();
+        let is_sound = |place: usize| backends[place].is_usable() && !backends[place].health.is_easing();
+        let is_new = |place: usize| !copies.went_to(members.id(place)) && is_sound(place);
+        let waited_ms = millis(now.nanos_since(copies.sent_at));
+        let late = Late { copies, last, may_again: is_sound(last), waited_ms };
         let (place, again) = adaptive.hedge(backends, (flights, usable), &late, is_new, rng, now)?;
         Some((members.id(place), again))
     }

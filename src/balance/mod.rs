@@ -238,6 +238,9 @@ impl Balance {
 
     #[inline]
     fn select_for(&mut self, now: Instant, repeatable: bool) -> Option<Choice> {
+        if self.mode == RoutingMode::Adaptive {
+            self.adaptive.gain(repeatable);
+        }
         if now >= self.due {
             self.bring_back(now);
         }

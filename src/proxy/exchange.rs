@@ -6,6 +6,7 @@
 
 use super::client::After;
 use super::failure::Failure;
+use super::kind::RequestKind;
 use super::rules::{self, Effect, Ending, Event, Progress};
 use super::trace::reach;
 use super::tunnel::Tunnel;
@@ -18,7 +19,6 @@ use crate::h1::body::BodyReader;
 use crate::h1::coding::Coding;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
-use crate::h1::request::{RequestHead, Target};
 use crate::net::{Net, Stream};
 use crate::record::{Mode, Record};
 use crate::time::Instant;
@@ -68,47 +68,6 @@ pub(super) enum Owner {
     Copy(ExchangeId),
     /// The selector alone, which learns from it how the backend does.
     Nobody,
-}
-
-/// What matters of a request's method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RequestKind {
-    /// Its response has no body.
-    Head,
-    /// A GET that asks for a WebSocket.
-    WebSocket,
-    /// Any other that may be sent more than once (RFC 9110 §9.2.2).
-    Idempotent,
-    Other,
-}
-
-impl RequestKind {
-    /// `repeatable`: what the paths begin with on which every request may be sent more than once.
-    pub(super) fn of(head: &RequestHead<'_, '_>, repeatable: &[String]) -> RequestKind {
-        match head.is_idempotent() {
-            false if !repeatable.is_empty() && is_on(head, repeatable) => RequestKind::Idempotent,
-            false => RequestKind::Other,
-            true if head.is_head() => RequestKind::Head,
-            true if head.asks_for_websocket() => RequestKind::WebSocket,
-            true => RequestKind::Idempotent,
-        }
-    }
-
-    /// Whether it may be sent more than once.
-    pub(super) fn is_idempotent(self) -> bool {
-        self != RequestKind::Other
-    }
-
-    /// Whether several of it may be waited for at once.
-    pub(super) fn may_have_copies(self) -> bool {
-        matches!(self, RequestKind::Head | RequestKind::Idempotent)
-    }
-}
-
-#[cold]
-fn is_on(head: &RequestHead<'_, '_>, paths: &[String]) -> bool {
-    let (Target::Origin(path) | Target::Absolute { path, .. }) = head.target;
-    paths.iter().any(|beginning| path.starts_with(beginning))
 }
 
 /// Where a request was sent.
@@ -180,8 +139,15 @@ impl<N: Net> Proxy<N> {
     /// Something other than progress has befallen the exchange: does what follows from it.
     pub(super) fn happened(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, event: Event) {
         let Some(exchange) = self.exchanges.get(id) else { return };
-        let waits = exchange.response == ResponseSide::Pending;
-        let progress = if waits && self.is_raced(id) { Progress::Raced } else { exchange.progress() };
+        if exchange.owner == Owner::Nobody && exchange.response != ResponseSide::Pending {
+            return self.end_sample(turn, id);
+        }
+        let mut progress = exchange.progress();
+        let is_stale =
+            progress == Progress::Stale && matches!(event, Event::UpstreamClosed | Event::UpstreamReset);
+        if exchange.response == ResponseSide::Pending && !is_stale && self.is_raced(id) {
+            progress = Progress::Raced;
+        }
         match rules::exchange(event, progress) {
             Effect::Complete => self.body_ended_by_close(turn, id),
             Effect::SendAgain => self.send_again(turn, id),
@@ -212,8 +178,13 @@ impl<N: Net> Proxy<N> {
                 let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return };
                 return upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
             }
-            Owner::Copy(_) | Owner::Nobody => {
+            Owner::Copy(_) => {
                 let limit = now + self.options.upstream_timeout;
+                return upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
+            }
+            // In all: nobody would notice that it goes on for ever.
+            Owner::Nobody => {
+                let limit = exchange.begun + self.options.upstream_timeout;
                 return upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
             }
         };

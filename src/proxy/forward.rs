@@ -8,8 +8,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::client::{After, ClientState};
-use super::exchange::{Course, Exchange, Owner, RequestKind, RequestSide, ResponseSide};
+use super::exchange::{Course, Exchange, Owner, RequestSide, ResponseSide};
 use super::failure::Failure;
+use super::kind::{self, MAX_REPLAY_BYTES, RequestKind};
 use super::rules::Event;
 use super::target::Attempt;
 use super::trace::{STALE_CONNECTION, reach};
@@ -28,9 +29,6 @@ use crate::net::{Connect, Net, Token, is_exhaustion, send};
 use crate::record::{Averages, Mode, Record};
 use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
-
-/// A request that is at most this long is kept while it may have to be sent again.
-pub(super) const MAX_REPLAY_BYTES: usize = 16 * 1024;
 
 /// What is left of a request head once the head to be forwarded is written.
 #[derive(Clone, Copy)]
@@ -52,7 +50,7 @@ impl<N: Net> Proxy<N> {
     pub(super) fn plan(&mut self, turn: &mut Turn<'_, N>, id: ClientId, head: &RequestHead<'_, '_>) -> Plan {
         let now = turn.now();
         let kind = RequestKind::of(head, &self.options.repeatable);
-        let repeatable = self.servers.balance.hedges() && kind.may_have_copies() && !head.expects_continue();
+        let repeatable = self.servers.balance.hedges() && kind.may_have_copies() && kind::is_kept_whole(head);
         let choice = match repeatable {
             true => self.servers.balance.select_repeatable(now),
             false => self.servers.balance.select(now),
@@ -125,9 +123,7 @@ impl<N: Net> Proxy<N> {
             && (!plan.kind.is_idempotent() || (done && whole <= MAX_REPLAY_BYTES));
         if plan.repeatable && done && whole <= MAX_REPLAY_BYTES {
             self.enter(turn, exchange, choice, plan.now);
-            if data.is_empty() {
-                self.shadow(turn, exchange, choice, plan.now);
-            }
+            self.shadow(turn, exchange, choice, data, plan.now);
         }
         if !(may_reuse && self.send_reused(turn, exchange, plan.now, coding, &line, data, done)) {
             let request = self.buffers.gather(&parts(&self.head, coding, &line, data, done));
@@ -238,6 +234,7 @@ impl<N: Net> Proxy<N> {
             exchange.course = Course::Fresh;
         }
         let backend = exchange.backend;
+        let is_copy = matches!(exchange.owner, Owner::Copy(_) | Owner::Nobody);
         let mut failed = Event::Refused;
         while let Some(address) = self.servers.target(backend).address(attempt) {
             match self.open_upstream(turn, id, address, attempt) {
@@ -252,7 +249,8 @@ impl<N: Net> Proxy<N> {
                     }
                     return;
                 }
-                Err(e) if is_exhaustion(&e) && self.make_way(turn) => {}
+                // Copies are not worth another's connection.
+                Err(e) if is_exhaustion(&e) && !is_copy && self.make_way(turn) => {}
                 Err(e) if is_ours(&e) => {
                     let (now, url) = (turn.now(), self.servers.url(backend));
                     self.told.error(now, || format!("no socket to {url} can be had: {e} ({})", advice(&e)));

@@ -16,6 +16,7 @@ mod exchange;
 mod failure;
 mod forward;
 mod health;
+mod kind;
 mod listen;
 mod obey;
 mod options;

@@ -21,6 +21,8 @@ struct Race {
     /// The exchange that the client's connection knows.
     of: ExchangeId,
     copies: Copies,
+    /// What the exchange waits for is a further copy, which has taken the place of another sending.
+    has_given_way: bool,
     /// The further ones that are under way.
     others: [Option<ExchangeId>; MOST_COPIES - 1],
     /// When another one is to be thought of.
@@ -80,14 +82,25 @@ impl<N: Net> Proxy<N> {
         if index >= self.races.0.len() {
             self.races.0.resize_with(index + 1, || None);
         }
-        self.races.0[index] = Some(Race { of: id, copies, others: [None; MOST_COPIES - 1], deadline });
+        self.races.0[index] =
+            Some(Race { of: id, copies, has_given_way: false, others: [None; MOST_COPIES - 1], deadline });
     }
 
-    /// Sends a copy of what is in `self.head` beside the request for which `choice` was made, if a backend needs a sample; it is
-    /// still there afterwards.
-    pub(super) fn shadow(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, choice: Choice, now: Instant) {
+    /// Sends a copy of the request whose head is in `self.head`, and is still there afterwards, and whose body is `data`, if a
+    /// backend needs a sample. `choice` is the one that was made for it.
+    pub(super) fn shadow(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ExchangeId,
+        choice: Choice,
+        data: &[u8],
+        now: Instant,
+    ) {
+        if self.is_draining() {
+            return;
+        }
         let Some(backend) = self.servers.balance.shadow(choice) else { return };
-        let (head, request) = (self.buffers.copy(&self.head), self.buffers.copy(&self.head));
+        let (head, request) = (self.buffers.copy(&self.head), self.buffers.gather(&[&self.head, data]));
         self.counters.shadows += 1;
         self.send_copy(turn, id, Owner::Nobody, (backend, false), request, now);
         self.head.clear();
@@ -200,8 +213,9 @@ impl<N: Net> Proxy<N> {
             self.end_copy(turn, loser, outcome, now);
             return None;
         }
+        let has_given_way = self.races.of(known).is_some_and(|race| race.has_given_way);
+        self.counters.hedges_won += u64::from(known != id || has_given_way);
         if known != id {
-            self.counters.hedges_won += 1;
             self.change_places(known, id);
         }
         self.call_off(turn, known, true, now);
@@ -224,6 +238,9 @@ impl<N: Net> Proxy<N> {
     fn give_way(&mut self, id: ExchangeId) -> Option<ExchangeId> {
         let other = self.races.others(id).next()?;
         self.change_places(id, other);
+        if let Some(race) = self.races.of(id) {
+            race.has_given_way = true;
+        }
         Some(other)
     }
 
@@ -236,6 +253,7 @@ impl<N: Net> Proxy<N> {
         std::mem::swap(&mut a.attempted, &mut b.attempted);
         std::mem::swap(&mut a.course, &mut b.course);
         std::mem::swap(&mut a.replay, &mut b.replay);
+        std::mem::swap(&mut a.request, &mut b.request);
         for (id, upstream) in [(one, a.upstream), (other, b.upstream)] {
             let Some(upstream) = upstream.and_then(|upstream| self.upstreams.get_mut(upstream)) else {
                 continue;
@@ -277,6 +295,13 @@ impl<N: Net> Proxy<N> {
         if let Owner::Copy(of) = exchange.owner {
             self.races.forget(of, id);
         }
+    }
+
+    /// The answer to a sample has begun and does not end: it takes longer than this.
+    pub(super) fn end_sample(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId) {
+        let now = turn.now();
+        let Some(attempted) = self.exchanges.get(id).map(|exchange| exchange.attempted) else { return };
+        self.end_copy(turn, id, Outcome::Overtaken { elapsed_ns: now.nanos_since(attempted) }, now);
     }
 
     /// Nobody waits for samples any more.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::address::Hosts;
 use super::budget::Budget;
+use super::servers::unhedged;
 use super::{ConnectionMode, Options, Proxy, Turn};
 use crate::balance::BackendId;
 use crate::net::Net;
@@ -117,7 +118,7 @@ impl<N: Net> Proxy<N> {
         let options = self.options.balance();
         if options != before.balance() {
             self.servers.balance.set_options(&options);
-            self.servers.classifiers.set_options(&options);
+            self.servers.classifiers.set_options(&unhedged(options));
         }
     }
 

@@ -4,7 +4,8 @@
 //! connection itself (`upstream.rs`) and how the exchange ends (`exchange.rs`). Floor 3.
 
 use super::client::After;
-use super::exchange::{Owner, RequestKind, RequestSide, ResponseBody, ResponseSide};
+use super::exchange::{Owner, RequestSide, ResponseBody, ResponseSide};
+use super::kind::RequestKind;
 use super::rules::Event;
 use super::trace::reach;
 use super::{ConnectionMode, ExchangeId, Proxy, Turn, UpstreamId};
@@ -17,6 +18,9 @@ use crate::h1::rewrite::{self, ResponseContext};
 use crate::h1::{BodyLength, Version};
 use crate::net::{Net, send};
 use crate::time::Instant;
+
+/// An answer that nobody waits for is not read if it is longer, or has no end that is told.
+const MOST_SAMPLED_BYTES: u64 = 1 << 20;
 
 /// What became of bytes that arrived on an upstream connection.
 enum Fed {
@@ -150,6 +154,15 @@ impl<N: Net> Proxy<N> {
             return Some(self.not_passed_on(head));
         }
         if exchange.owner == Owner::Nobody {
+            let is_long = match head.body {
+                BodyLength::Exact(length) => length > MOST_SAMPLED_BYTES,
+                BodyLength::UntilClose => true,
+                BodyLength::None | BodyLength::Chunked => false,
+            };
+            if is_long {
+                self.end_sample(turn, id);
+                return None;
+            }
             return Some(self.not_passed_on(head));
         }
         let coding = Coding::of(head.body, exchange.version);

@@ -40,6 +40,10 @@ impl<N: Net> Proxy<N> {
         }
         let Some(other) = self.servers.select_other(failed, now) else { return self.fail(turn, id, failure) };
         self.budget.spend();
+        if !self.races.is_unused() {
+            // One way to help it is enough.
+            self.call_off(turn, id, false, now);
+        }
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let Some(request) = exchange.replay.take() else { return };
         exchange.attempted = now;

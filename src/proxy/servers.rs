@@ -6,7 +6,7 @@
 use super::Options;
 use super::pool::Pool;
 use super::target::Target;
-use crate::balance::{Availability, BackendId, Balance, Choice, Flight, Outcome, Reason};
+use crate::balance::{Availability, BackendId, Balance, BalanceOptions, Choice, Flight, Outcome, Reason};
 use crate::record::Averages;
 use crate::telemetry::{Gauge, Kind, Roster, Seat, Standing, console};
 use crate::time::Instant;
@@ -26,12 +26,17 @@ pub(super) struct Servers {
     pub(super) serial: u64,
 }
 
+/// The same for classifiers, whose batches have no copies.
+pub(super) fn unhedged(options: BalanceOptions) -> BalanceOptions {
+    BalanceOptions { hedge_budget: 0.0, ..options }
+}
+
 impl Servers {
     pub(super) fn new(options: &Options) -> Servers {
         let seats = options.roster().seats().to_vec();
         let (mode, balance) = (options.routing, options.balance());
         let backends = options.backends.len();
-        let mut classifiers = Balance::new(mode, 0, &balance);
+        let mut classifiers = Balance::new(mode, 0, &unhedged(balance));
         let ids: Vec<_> = (0..=u16::MAX).take(seats.len()).map(BackendId).collect();
         classifiers.set_members(&ids[backends..]);
         Servers {

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 
 use super::exchange::{Course, Owner, RequestSide};
-use super::forward::MAX_REPLAY_BYTES;
+use super::kind::MAX_REPLAY_BYTES;
 use super::rules::{self, Event, Silence, UpstreamStep};
 use super::target::Attempt;
 use super::trace::reach;

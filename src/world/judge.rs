@@ -82,7 +82,12 @@ impl Judge {
         let standing: Vec<_> = proxy.standing().collect();
         let mut asked = false;
         let attempts: Vec<_> = proxy.attempts().collect();
-        for &(id, backend) in attempts.iter().filter(|attempt| !self.attempts.contains(attempt)) {
+        let count = |all: &[(SlotId, BackendId)], one| all.iter().filter(|attempt| **attempt == one).count();
+        for &(id, backend) in &attempts {
+            // One more of the copies of a request may have gone where another one was already.
+            if count(&attempts, (id, backend)) <= count(&self.attempts, (id, backend)) {
+                continue;
+            }
             asked = true;
             self.judge_choice(id, backend, &standing, drained)?;
         }

@@ -25,7 +25,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::balance::Availability;
+use crate::balance::{Availability, RoutingMode};
 use crate::h1::request::Target;
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
 use crate::proxy::{self, Proxy};
@@ -87,7 +87,8 @@ impl World {
         let ledger = Ledger::new(Repeats {
             stale: plan.connections == proxy::ConnectionMode::Persistent || plan.reloads.is_some(),
             reloads: plan.reloads.is_some(),
-            hedges: plan.hedge_budget > 0.0,
+            hedges: plan.hedge_budget > 0.0
+                && (plan.routing == RoutingMode::Adaptive || plan.steered || plan.reloads.is_some()),
             elsewhere: plan.retry_budget > 0.0,
             certain: plan.weather.resets == 0.0,
         });

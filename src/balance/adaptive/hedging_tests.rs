@@ -124,28 +124,56 @@ fn a_stale_backend_gets_a_copy_beside_a_request_and_the_request_goes_where_it_is
     assert_eq!(balance.shadow(choice), None, "one is enough");
 }
 
-#[test]
-fn while_load_makes_all_wait_there_are_no_copies() {
-    let (mut balance, mut now) = (balance(0.3, 2), 0);
-    play(&mut balance, &mut now, 300, 400);
-    // Each further request in flight adds 10 ms.
-    for n in 0..4000u64 {
+/// Whether a copy is sent of a request that waits 300 ms at the second of three backends, while 30 are in flight at the first, each
+/// of which makes the others wait for `toll` ms more.
+fn hedges_beside(toll: u64) -> bool {
+    let (mut balance, mut now) = (balance(0.3, 3), 0);
+    play(&mut balance, &mut now, 600, 400);
+    for n in 0..2000u64 {
         let load = n % 20 + 1;
         let flights: Vec<_> = (0..load).map(|_| balance.started(BackendId(0), at(now))).collect();
-        now += 10 * load * MS;
+        let latency_ns = (10 + toll * load) * MS;
         for flight in flights {
-            let outcome = Outcome::Answered { latency_ns: 10 * load * MS, error: false };
-            balance.finished(BackendId(0), flight, outcome, at(now));
+            let outcome = Outcome::Answered { latency_ns, error: false };
+            balance.finished(BackendId(0), flight, outcome, at(now + latency_ns));
         }
-        if n > 3000 {
-            let _busy: Vec<_> = (0..30).map(|_| balance.started(BackendId(0), at(now))).collect();
-            break;
-        }
+        now += MS;
     }
-    now += SECOND;
-    let choice = balance.select_repeatable(at(now)).unwrap();
-    let flight = balance.started(choice.backend, at(now));
-    let mut copies = Copies::of(choice);
-    balance.sent(&mut copies, choice.backend, &flight, at(now));
-    assert_eq!(balance.hedge(&copies, at(now + 300 * MS)), None);
+    let _busy: Vec<_> = (0..30).map(|_| balance.started(BackendId(0), at(now))).collect();
+    now += SECOND / 5;
+    // Makes the plans anew.
+    let _choice = balance.select_repeatable(at(now));
+    let mut copies = Copies::of(Choice { backend: BackendId(1), reason: Reason::LeastCost });
+    let flight = balance.started(BackendId(1), at(now));
+    balance.sent(&mut copies, BackendId(1), &flight, at(now));
+    balance.hedge(&copies, at(now + 100 * MS)).is_some()
+}
+
+#[test]
+fn while_load_makes_all_wait_there_are_no_copies() {
+    assert_eq!([0, 10].map(hedges_beside), [true, false]);
+}
+
+#[test]
+fn no_copy_goes_back_to_a_backend_that_may_not_be_chosen_any_more() {
+    let (mut balance, mut now) = (balance(2.0, 2), 0);
+    play(&mut balance, &mut now, 600, 400);
+    let mut again = 0;
+    for n in 0..400 {
+        let id = BackendId(0);
+        let flight = balance.started(id, at(now));
+        let mut copies = Copies::of(Choice { backend: id, reason: Reason::LeastCost });
+        balance.sent(&mut copies, id, &flight, at(now));
+        balance.drain(id, n >= 200);
+        let hedge = balance.hedge(&copies, at(now + 30 * MS));
+        if n < 200 {
+            again += u32::from(hedge == Some((id, true)));
+        } else {
+            assert_ne!(hedge, Some((id, true)));
+        }
+        balance.finished(id, flight, Outcome::Cancelled, at(now + 40 * MS));
+        let _choice = balance.select_repeatable(at(now));
+        now += 50 * MS;
+    }
+    assert!(again > 0, "no test of it");
 }

@@ -91,6 +91,8 @@ impl Luck {
     pub(super) fn record(&mut self, ratio: f64, overtaken: bool, again: bool, now: Instant) {
         let histogram = if again { &mut self.again } else { &mut self.first };
         match overtaken {
+            // Longer than that: alone it tells nothing.
+            true if histogram.total() == 0.0 => {}
             true => histogram.record_above(PERCENT * ratio, now),
             false => histogram.record(PERCENT * ratio, now),
         }

@@ -57,6 +57,8 @@ pub(super) struct Late<'a> {
     pub(super) copies: &'a Copies,
     /// Where the last copy went.
     pub(super) last: usize,
+    /// Whether another may go there.
+    pub(super) may_again: bool,
     /// Since then.
     pub(super) waited_ms: f64,
 }
@@ -113,6 +115,17 @@ impl Adaptive {
         self.hedging.is_some()
     }
 
+    /// A request has come; `repeatable`: it may have copies.
+    pub(super) fn gain(&mut self, repeatable: bool) {
+        self.probes.gain();
+        if let Some(promise) = &mut self.promise {
+            promise.gain();
+        }
+        if let Some(hedging) = self.hedging.as_mut().filter(|_| repeatable) {
+            hedging.gain();
+        }
+    }
+
     /// Other backends may be chosen than at the last choice.
     pub(super) fn usable_changed(&mut self) {
         self.refresh_at = Instant::ZERO;
@@ -131,13 +144,6 @@ impl Adaptive {
             self.refresh(backends, usable, now);
         }
         self.shadow = None;
-        self.probes.gain();
-        if let Some(promise) = &mut self.promise {
-            promise.gain();
-        }
-        if let Some(hedging) = self.hedging.as_mut().filter(|_| repeatable) {
-            hedging.gain();
-        }
         let survey = self.survey(backends, usable, rng, now);
         if let Some(index) = survey.unmeasured {
             return Some((usize::from(index), Reason::Unmeasured));
@@ -197,7 +203,7 @@ impl Adaptive {
         let other = safest.or_else(|| band::best(&mut self.bids, allowed, stalled))?;
         let score = &backends[late.last].score;
         let dice = rng.random_ratio(1, TRY_AGAIN_ONE_IN);
-        let again = hedging.prefers_again(copies, score, other.cost_ms, dice);
+        let again = late.may_again && hedging.prefers_again(copies, score, other.cost_ms, dice);
         if !again && !hedging.is_worth(copies, score, late.waited_ms, other.cost_ms) {
             return None;
         }

@@ -56,9 +56,9 @@ impl Tail {
         self.changed = true;
     }
 
-    /// What answers take that are not there after `elapsed_ms`; that itself if there was none so late.
+    /// What answers take that are not there after `elapsed_ms`; as long again if there was none so late.
     pub(super) fn expected_after_ms(&self, elapsed_ms: f64) -> f64 {
-        self.latencies.mean_above_ms(elapsed_ms).unwrap_or(elapsed_ms)
+        self.latencies.mean_above_ms(elapsed_ms).unwrap_or(2.0 * elapsed_ms)
     }
 
     pub(super) fn keeps_promise(&self) -> bool {

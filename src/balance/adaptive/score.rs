@@ -63,7 +63,9 @@ impl Score {
         let entered =
             if cut { self.ratios.cut_ms(sample.latency_ms, expected_ms) } else { sample.latency_ms };
         self.line.record(gap_ms, in_flight, entered);
-        self.peak.record(gap_ms, in_flight);
+        if sample.end != End::Overtaken {
+            self.peak.record(gap_ms, in_flight);
+        }
         self.ratios.record(ratio(sample.latency_ms, expected_ms));
     }
 
