@@ -6,8 +6,8 @@
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Area, BarChart, BoxPlot, Heading, Histogram, INK, Key, Lanes, MARGIN, Picture, PlotError, placed, sheet,
-    units,
+    Area, BarChart, BoxPlot, Heading, Histogram, INK, Key, Lanes, LineChart, MARGIN, Picture, PlotError,
+    placed, sheet, units,
 };
 
 /// A chart of a grid.
@@ -21,6 +21,8 @@ pub enum Cell {
     Lanes(Lanes),
     /// Distributions in five figures each.
     Boxes(BoxPlot),
+    /// Curves, without their own title, note and legend.
+    Lines(LineChart),
 }
 
 /// Charts beside and below each other.
@@ -79,5 +81,6 @@ fn draw_cell(area: &Area<'_>, title: &str, cell: &Cell) -> Result<(), PlotError>
         Cell::Histogram(chart) => chart.draw_within(&inside),
         Cell::Lanes(chart) => chart.draw_within(&inside, height),
         Cell::Boxes(chart) => chart.draw_within(&inside, width),
+        Cell::Lines(chart) => chart.draw_within(&inside, height),
     }
 }

@@ -85,16 +85,20 @@ impl LineChart {
         let height = each * self.panels.len() as i32 + BELOW;
         let heading =
             Heading { title: &self.title, note: &self.note, legend: &[(Key::Line, several(&self.names))] };
-        sheet((WIDTH, height), &heading, |area| {
-            let mut rest = area.clone();
-            for (n, panel) in self.panels.iter().enumerate() {
-                let last = n + 1 == self.panels.len();
-                let (here, below) = rest.split_vertically(units(each + if last { BELOW } else { 0 }));
-                rest = below;
-                self.draw_panel(&here, panel, last)?;
-            }
-            Ok(())
-        })
+        sheet((WIDTH, height), &heading, |area| self.draw_within(area, height))
+    }
+
+    /// The panels, each with the same share of `height` pixels.
+    pub(super) fn draw_within(&self, area: &Area<'_>, height: i32) -> Result<(), PlotError> {
+        let each = (height - BELOW) / self.panels.len().max(1) as i32;
+        let mut rest = area.clone();
+        for (n, panel) in self.panels.iter().enumerate() {
+            let last = n + 1 == self.panels.len();
+            let (here, below) = rest.split_vertically(units(each + if last { BELOW } else { 0 }));
+            rest = below;
+            self.draw_panel(&here, panel, last)?;
+        }
+        Ok(())
     }
 
     fn points(&self) -> impl Iterator<Item = (f64, f64)> {

@@ -217,3 +217,15 @@ fn marks_are_told_apart() {
     assert_eq!(drawn.len(), marks::MARKS);
     assert_eq!(mark(0), mark(marks::MARKS));
 }
+
+#[test]
+fn curves_of_a_grid_keep_their_colours_where_another_has_none() {
+    let mut chart = curve(&[(1.0, 1.0), (10.0, 2.0)], Scale::Log);
+    let drawn = chart.panels[0].lines.remove(0);
+    chart.panels[0].lines = vec![Line { pieces: Vec::new() }, drawn];
+    let picture = grid(Cell::Lines(chart));
+    let strokes =
+        |n| picture.svg().matches(&format!("stroke=\"{}\" stroke-width=\"8\"", hex(color(n)))).count();
+    assert_eq!([strokes(0), strokes(1)], [0, 1]);
+    assert!(picture.svg().contains("latency (ms)") && !picture.svg().contains("Distribution"));
+}
