@@ -11,7 +11,7 @@ HEADS ?= 1000000
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt doc bench batching selection twins calibrate instructions sim fuzz libfuzzer differential soak scenarios peers wrk install-wrk install-nginx install-haproxy install-valgrind install-chromium install-promtool install-python3
+.PHONY: help run test check fmt doc bench batching selection twins calibrate instructions sim fuzz libfuzzer differential soak scenarios peers growth wrk install-wrk install-nginx install-haproxy install-valgrind install-chromium install-promtool install-python3
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ scenarios: install-wrk ## Drive all six scenarios with wrk (SECONDS=30 WARMUP=5)
 
 peers: install-wrk install-nginx install-haproxy ## Compare with nginx and HAProxy side by side (ROUNDS=7 SECONDS=4 SCENARIOS=persistent,...,rate,idle RATE=5000)
 	$(CARGO) bench --locked --bench peers
+
+growth: install-wrk install-nginx ## Measure how the cost of a request grows with connections, backends, head and body, and draw it (ROUNDS=5 SECONDS=2: eight minutes)
+	$(CARGO) bench --locked --bench growth
 
 wrk: install-wrk ## Load a running testbed as the contract says (DURATION=120s URL=http://localhost:9090)
 	wrk -t4 -c100 -d$(DURATION) --latency $(URL)

@@ -1,18 +1,15 @@
 //! What clients cost that are connected and say nothing.
 //!
-//! Here: opening them, asking the memory that the proxy holds, and seeing that all are served again. Not here: starting proxies
-//! (`contenders.rs`).
+//! Here: the memory that the proxy holds for them, and seeing that all are served again. Not here: starting proxies
+//! (`contenders.rs`), a client (`common/client.rs`).
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::Duration;
 
-use socket2::SockRef;
-
-use super::contenders::{Backend, Contender, Mode};
-use super::machine::resident_kib;
-use super::{SCENARIOS, wrk};
+use super::SCENARIOS;
+use super::common::client::Client;
+use super::common::machine::{family, read};
+use super::common::server::Backend;
+use super::contenders::{Contender, Mode, check};
 
 /// How many there are at first, of every proxy.
 const FEW: usize = 5_000;
@@ -27,15 +24,16 @@ pub(crate) fn compare(backend: &Backend, folder: &Path, descriptors: u64) -> Res
     for contender in Contender::ALL {
         let most = usize::try_from(descriptors).unwrap_or(usize::MAX).saturating_sub(OTHERS);
         let proxy = contender.start(Mode::Persistent, backend, folder)?;
-        proxy.check()?;
+        check(&proxy)?;
         // What comes with traffic, however few clients make it, is not for those who are silent.
-        wrk::run(&SCENARIOS[0], proxy.address, 1, folder)?;
+        SCENARIOS[0].load(proxy.address, 1, folder)?;
         let without = resident_kib(proxy.id())?;
         let mut clients = Vec::new();
         for target in [FEW, contender.idle_clients()].map(|wanted| wanted.min(most)) {
             while clients.len() < target {
                 clients.push(
-                    Idle::connect(proxy.address).map_err(|e| format!("client {}: {e}", clients.len() + 1))?,
+                    Client::connect(proxy.address)
+                        .map_err(|e| format!("client {}: {e}", clients.len() + 1))?,
                 );
             }
             let with = resident_kib(proxy.id())?;
@@ -52,30 +50,16 @@ pub(crate) fn compare(backend: &Backend, folder: &Path, descriptors: u64) -> Res
     Ok(())
 }
 
-/// A client between requests.
-struct Idle(TcpStream);
-
-impl Idle {
-    /// Connects and is served once.
-    fn connect(proxy: SocketAddr) -> std::io::Result<Idle> {
-        let stream = TcpStream::connect(proxy)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        // Thousands of them would keep their ports for a minute otherwise.
-        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-        let mut client = Idle(stream);
-        client.ask()?;
-        Ok(client)
+/// The memory that a process and its children hold, in KiB; what several share is divided among them.
+fn resident_kib(process: u32) -> Result<u64, String> {
+    let mut total = 0;
+    for id in family(process)? {
+        let path = format!("/proc/{id}/smaps_rollup");
+        let text = read(&path)?;
+        let kib = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Pss:")?.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        total += kib.ok_or_else(|| format!("{path} has no line `Pss:`"))?;
     }
-
-    fn ask(&mut self) -> std::io::Result<()> {
-        self.0.write_all(b"GET /tiny HTTP/1.1\r\nHost: t\r\n\r\n")?;
-        let (mut answer, mut block) = (Vec::new(), [0; 4096]);
-        while !answer.ends_with(b"hello, world\n") {
-            match self.0.read(&mut block)? {
-                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                n => answer.extend_from_slice(&block[..n]),
-            }
-        }
-        Ok(())
-    }
+    Ok(total)
 }

@@ -5,19 +5,22 @@
 //! since a shared machine's speed drifts: figures of one run can be compared, those of two cannot. Prints Markdown.
 //! `SCENARIOS=persistent,idle` plays some of them only, `RATE=5000` is the rate of `rate`.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod contenders;
 mod idle;
-mod machine;
 mod rate;
 mod table;
-mod wrk;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use contenders::{Backend, Contender, Mode};
-use machine::{Cpu, Steal};
-use table::Sample;
+use common::sample::{Effort, Sample};
+use common::server::Backend;
+use common::wrk::{self, Wanted};
+use common::{machine, number};
+use contenders::{Contender, LARGE, LARGE_BYTES, Mode, POST_BYTES, check};
 
 /// The workloads under wrk.
 const SCENARIOS: [Scenario; 5] = [
@@ -26,7 +29,7 @@ const SCENARIOS: [Scenario; 5] = [
         mode: Mode::NonPersistent,
         ..Scenario::new("non-persistent", "A new upstream connection for each request, 100 clients")
     },
-    Scenario { target: "/64k", ..Scenario::new("body64k", "A body of 64 KiB in the answer, 100 clients") },
+    Scenario { target: LARGE, ..Scenario::new("body64k", "A body of 64 KiB in the answer, 100 clients") },
     Scenario {
         target: "/post",
         post: true,
@@ -43,23 +46,29 @@ const IDLE: &str = "idle";
 pub(crate) struct Scenario {
     name: &'static str,
     title: &'static str,
-    pub(crate) mode: Mode,
-    pub(crate) target: &'static str,
-    pub(crate) post: bool,
-    pub(crate) clients: usize,
+    mode: Mode,
+    target: &'static str,
+    post: bool,
+    clients: usize,
 }
 
 impl Scenario {
     const fn new(name: &'static str, title: &'static str) -> Scenario {
         Scenario { name, title, mode: Mode::Persistent, target: "/tiny", post: false, clients: 100 }
     }
-}
 
-/// How long and how often.
-struct Effort {
-    rounds: usize,
-    seconds: u64,
-    warmup: u64,
+    /// Plays it to the proxy for so long.
+    pub(crate) fn load(&self, proxy: SocketAddr, seconds: u64, folder: &Path) -> Result<wrk::Load, String> {
+        let mut wanted =
+            Wanted { target: self.target.to_owned(), clients: self.clients, ..Wanted::default() };
+        if self.post {
+            let script = folder.join("post.lua");
+            let text = format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {POST_BYTES})\n");
+            std::fs::write(&script, text).map_err(|e| format!("cannot write {}: {e}", script.display()))?;
+            wanted.options = vec!["-s".to_owned(), script.display().to_string()];
+        }
+        wrk::run(&wanted, proxy, seconds)
+    }
 }
 
 fn main() -> ExitCode {
@@ -69,17 +78,6 @@ fn main() -> ExitCode {
             eprintln!("peers: {why}");
             ExitCode::FAILURE
         }
-    }
-}
-
-fn number(name: &str, default: u64) -> Result<u64, String> {
-    match std::env::var(name) {
-        Err(_) => Ok(default),
-        Ok(text) => text
-            .parse()
-            .ok()
-            .filter(|&n| n > 0)
-            .ok_or_else(|| format!("{name}={text}: expected a whole number above 0")),
     }
 }
 
@@ -108,7 +106,7 @@ fn compare() -> Result<(), String> {
     let descriptors = tidegate::net::raise_descriptor_limit();
     machine::leave_first_cpu()?;
     let folder = tempfile::tempdir().map_err(|e| format!("cannot make a folder: {e}"))?;
-    let backend = Backend::start(folder.path())?;
+    let backend = Backend::start(folder.path(), 3, &[LARGE_BYTES])?;
     println!("{}\n", machine::told(descriptors)?);
     for contender in Contender::ALL {
         println!("- {}", contender.version()?);
@@ -158,17 +156,6 @@ fn time(
     folder: &Path,
 ) -> Result<Sample, String> {
     let proxy = contender.start(scenario.mode, backend, folder)?;
-    proxy.check()?;
-    wrk::run(scenario, proxy.address, effort.warmup, folder)?;
-    let (cpu, steal) = (Cpu::of(proxy.id())?, Steal::of_first_cpu()?);
-    let load = wrk::run(scenario, proxy.address, effort.seconds, folder)?;
-    let (cpu, stolen) = (Cpu::of(proxy.id())? - cpu, Steal::of_first_cpu()?.share_since(&steal));
-    let per_request = |seconds: f64| seconds * 1e6 / load.requests as f64;
-    Ok(Sample {
-        user_us: per_request(cpu.user),
-        system_us: per_request(cpu.system),
-        busy: (cpu.user + cpu.system) / load.seconds,
-        stolen,
-        load,
-    })
+    check(&proxy)?;
+    Sample::take(proxy.id(), effort, |seconds| scenario.load(proxy.address, seconds, folder))
 }

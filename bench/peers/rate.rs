@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use tidegate::load::{Arrivals, AtEnd, FixedRequest, Pace, Plan, Tally, spawn};
 
-use super::contenders::{Backend, Contender, Mode};
-use super::{Effort, order, table};
+use super::common::sample::{Effort, spread};
+use super::common::server::Backend;
+use super::contenders::{Contender, Mode, check};
+use super::order;
 
 const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
 
@@ -22,14 +24,15 @@ struct Run {
 
 /// Plays all rounds at `rate` requests a second and prints their table.
 pub(crate) fn compare(rate: u64, effort: &Effort, backend: &Backend, folder: &Path) -> Result<(), String> {
+    let origin = backend.addresses().next().ok_or("the backend has no address")?;
     let mut direct = Vec::new();
     let mut runs = Contender::ALL.map(|_| Vec::new());
     for round in 0..effort.rounds {
-        direct.push(run(backend.address(), rate, effort.seconds, round)?);
+        direct.push(run(origin, rate, effort.seconds, round)?);
         for index in order(round) {
             let contender = Contender::ALL[index];
             let proxy = contender.start(Mode::Persistent, backend, folder)?;
-            proxy.check()?;
+            check(&proxy)?;
             run(proxy.address, rate, effort.warmup, round)?;
             let one = run(proxy.address, rate, effort.seconds, round)?;
             eprintln!("rate, round {}, {}: p50 {:.0} µs", round + 1, contender.name(), one.latencies_us[0]);
@@ -40,7 +43,7 @@ pub(crate) fn compare(rate: u64, effort: &Effort, backend: &Backend, folder: &Pa
     println!("| --- | ---: | ---: | ---: | ---: |");
     let names = ["no proxy"].into_iter().chain(Contender::ALL.map(Contender::name));
     for (name, runs) in names.zip([direct].iter().chain(&runs)) {
-        let of = |n: usize| table::spread(&runs.iter().map(|run| run.latencies_us[n]).collect::<Vec<_>>(), 0);
+        let of = |n: usize| spread(&runs.iter().map(|run| run.latencies_us[n]).collect::<Vec<_>>(), 0);
         let failed: u64 = runs.iter().map(|run| run.failed).sum();
         println!("| {name} | {} | {} | {} | {failed} |", of(0), of(1), of(2));
     }

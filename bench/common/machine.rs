@@ -1,6 +1,6 @@
 //! What the kernel tells of processes and of the machine.
 //!
-//! Here: processor time, memory, which processors a process may use. Not here: what is made of it (`table.rs`).
+//! Here: processor time, which processors a process may use. Not here: what is made of it (`sample.rs`).
 
 use std::ops::Sub;
 use std::process::Command;
@@ -59,7 +59,7 @@ impl Stat {
 }
 
 /// The process and its children: nginx works in one.
-fn family(process: u32) -> Result<Vec<u32>, String> {
+pub(crate) fn family(process: u32) -> Result<Vec<u32>, String> {
     let all = std::fs::read_dir("/proc").map_err(|e| format!("cannot read /proc: {e}"))?;
     let ids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     // Others may end while this looks.
@@ -67,22 +67,8 @@ fn family(process: u32) -> Result<Vec<u32>, String> {
     Ok([process].into_iter().chain(children).collect())
 }
 
-fn read(path: &str) -> Result<String, String> {
+pub(crate) fn read(path: &str) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|e| format!("cannot read {path}: {e}"))
-}
-
-/// The memory that a process and its children hold, in KiB; what several share is divided among them.
-pub(crate) fn resident_kib(process: u32) -> Result<u64, String> {
-    let mut total = 0;
-    for id in family(process)? {
-        let path = format!("/proc/{id}/smaps_rollup");
-        let text = read(&path)?;
-        let kib = text
-            .lines()
-            .find_map(|line| line.strip_prefix("Pss:")?.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        total += kib.ok_or_else(|| format!("{path} has no line `Pss:`"))?;
-    }
-    Ok(total)
 }
 
 /// What the proxy's processor has done so far, in ticks.

@@ -1,13 +1,9 @@
 //! wrk as the load.
 //!
-//! Here: running it and reading what it says. Not here: what is measured meanwhile (`main.rs`).
+//! Here: running it and reading what it says. Not here: what is measured meanwhile (`sample.rs`).
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Command;
-
-use super::Scenario;
-use super::contenders::POST_BYTES;
 
 /// What wrk saw.
 #[derive(Clone, Debug)]
@@ -20,23 +16,23 @@ pub(crate) struct Load {
     pub(crate) errors: Vec<String>,
 }
 
+/// What wrk asks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// The path.
+    pub(crate) target: String,
+    /// Over how many connections, with a request under way on each at all times.
+    pub(crate) clients: usize,
+    /// Further options for wrk.
+    pub(crate) options: Vec<String>,
+}
+
 /// Loads the proxy for so long.
-pub(crate) fn run(
-    scenario: &Scenario,
-    proxy: SocketAddr,
-    seconds: u64,
-    folder: &Path,
-) -> Result<Load, String> {
+pub(crate) fn run(wanted: &Wanted, proxy: SocketAddr, seconds: u64) -> Result<Load, String> {
     let mut command = Command::new("wrk");
     command.args(["--latency", "-t1", "--timeout", "10s"]);
-    command.args([format!("-c{}", scenario.clients), format!("-d{seconds}s")]);
-    if scenario.post {
-        let script = folder.join("post.lua");
-        let text = format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {POST_BYTES})\n");
-        std::fs::write(&script, text).map_err(|e| format!("cannot write {}: {e}", script.display()))?;
-        command.arg("-s").arg(script);
-    }
-    command.arg(format!("http://{proxy}{}", scenario.target));
+    command.args([format!("-c{}", wanted.clients), format!("-d{seconds}s")]);
+    command.args(&wanted.options).arg(format!("http://{proxy}{}", wanted.target));
     let run = command.output().map_err(|e| format!("cannot run wrk: {e} (`make install-wrk`)"))?;
     let text = String::from_utf8_lossy(&run.stdout);
     read(&text).ok_or_else(|| {
