@@ -6,8 +6,8 @@
 
 /// Buffers up to this capacity are kept in numbers: partial heads, replay copies.
 const SMALL_BYTES: usize = 8 * 1024;
-/// Buffers up to this capacity are kept, few of them: what a slow reader did not take.
-const LARGE_BYTES: usize = 128 * 1024;
+/// Buffers up to this capacity are kept, few of them: what a slow reader did not take, which may be a whole read and a head.
+const LARGE_BYTES: usize = 192 * 1024;
 const SMALL_KEPT: usize = 1024;
 const LARGE_KEPT: usize = 64;
 

@@ -5,7 +5,7 @@
 use super::values::{Count, Form, Value};
 use crate::h1::MAX_FIELDS;
 use crate::h1::request::RequestLimits;
-use crate::proxy::INPUT_BLOCK_BYTES;
+use crate::proxy::{INPUT_BLOCK_BYTES, Limits};
 
 /// A whole number within bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +46,8 @@ impl TargetBytes {
 
 impl PipelinedBytes {
     /// What holds unless told otherwise.
-    pub const fn usual() -> PipelinedBytes {
-        Within(INPUT_BLOCK_BYTES)
+    pub fn usual() -> PipelinedBytes {
+        Within(Limits::default().pipelined_bytes)
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{BatchOptions, INPUT_BLOCK_BYTES};
+use super::BatchOptions;
 use crate::balance::{BalanceOptions, HealthOptions, RoutingGoal, RoutingMode};
 use crate::h1::request::RequestLimits;
 use crate::telemetry::Roster;
@@ -189,7 +189,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             request: RequestLimits::default(),
-            pipelined_bytes: INPUT_BLOCK_BYTES,
+            pipelined_bytes: 64 * 1024,
             requests_per_connection: u32::MAX,
             connections: usize::MAX,
             connections_per_client: usize::MAX,
