@@ -148,11 +148,6 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         matches!(self.method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE")
     }
 
-    /// Whether the method asks for nothing to be changed (RFC 9110 §9.2.1).
-    pub fn is_safe(&self) -> bool {
-        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
-    }
-
     /// Whether the response has no body whatever its fields say.
     pub fn is_head(&self) -> bool {
         self.method == "HEAD"

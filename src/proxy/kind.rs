@@ -19,7 +19,8 @@ pub(super) enum RequestKind {
     Head,
     /// A GET that asks for a WebSocket.
     WebSocket,
-    /// Any other that may be sent while an earlier sending is under way: its method is safe, or its path is declared so.
+    /// Any other that may be sent while an earlier sending is under way: its method is safe (RFC 9110 §9.2.1), or its path is
+    /// declared so.
     Repeatable,
     /// Any other that may be sent again (RFC 9110 §9.2.2). Not while another sending is under way: that could take effect
     /// after what the client sends next.
@@ -30,15 +31,13 @@ pub(super) enum RequestKind {
 impl RequestKind {
     /// `repeatable`: what the paths begin with on which every request may be sent more than once.
     pub(super) fn of(head: &RequestHead<'_, '_>, repeatable: &[String]) -> RequestKind {
-        match head.is_idempotent() {
-            _ if !repeatable.is_empty() && is_on(head, repeatable) && !head.is_safe() => {
-                RequestKind::Repeatable
-            }
-            false => RequestKind::Other,
-            true if head.is_head() => RequestKind::Head,
-            true if head.asks_for_websocket() => RequestKind::WebSocket,
-            true if head.is_safe() => RequestKind::Repeatable,
-            true => RequestKind::Idempotent,
+        match head.method {
+            "GET" if head.asks_for_websocket() => RequestKind::WebSocket,
+            "GET" | "OPTIONS" | "TRACE" => RequestKind::Repeatable,
+            "HEAD" => RequestKind::Head,
+            _ if !repeatable.is_empty() && is_on(head, repeatable) => RequestKind::Repeatable,
+            "PUT" | "DELETE" => RequestKind::Idempotent,
+            _ => RequestKind::Other,
         }
     }
 
