@@ -15,7 +15,7 @@ const LEAST_LATENCY_MS: f64 = 1e-6;
 /// How an attempt on a backend ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The whole response came, of whatever status.
+    /// The whole response came, of whatever status; or, while other copies of the request might do better, the head of an error.
     Answered {
         /// Nanoseconds from sending the request upstream to the last byte of the response. 0 means that the clock
         /// was too coarse to tell; it enters no average.

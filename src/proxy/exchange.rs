@@ -2,7 +2,7 @@
 //!
 //! Here: what is known of an exchange in flight, and the two ways out of it, through which all ends go: complete and
 //! failed. So in-flight counters, records, connections and buffers cannot drift. Not here: noticing the end
-//! (`client.rs`, `upstream.rs`). Floor 3.
+//! (`client.rs`, `upstream.rs`), and the end of a further copy that is of no use any more (`race.rs`). Floor 3.
 
 use super::client::After;
 use super::failure::Failure;

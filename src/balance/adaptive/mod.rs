@@ -260,7 +260,9 @@ impl Adaptive {
             backend.score.cost_ms(backend.load(now))
         });
         for &index in usable {
-            backends[usize::from(index)].score.ratios.refresh();
+            let backend = &mut backends[usize::from(index)];
+            let in_flight = backend.in_flight();
+            backend.score.ratios.refresh(in_flight);
         }
         if let Some(promise) = &mut self.promise {
             promise.refresh(backends, usable);

@@ -4,8 +4,12 @@
 //! a sample is cut, what is unusually late. A ratio is luck without load. Not here: the line (`load_line.rs`), what hedges make
 //! of many ratios (`luck.rs`). Floor 1.
 
-/// How many ratios are remembered.
-const REMEMBERED: usize = 32;
+/// The usual is that of so many answers: more would be slow to tell a stall (12.7 instead of 11.6 ms with pauses of 500 ms)...
+const LEAST_LOOKED_AT: usize = 32;
+
+/// ...but of as many as are in flight, up to so many: answers that were asked for together come together, the fast ones first,
+/// and fewer tell nothing of the slow. Without, the mean goal has 670 instead of 695 requests/s on the profile of A, B and C.
+const REMEMBERED: usize = 64;
 
 /// Fewer do not tell what is usual.
 const FEW: usize = 5;
@@ -44,12 +48,16 @@ impl Ratios {
         self.q90
     }
 
-    pub(super) fn refresh(&mut self) {
-        let len = self.recorded.min(REMEMBERED);
+    pub(super) fn refresh(&mut self, in_flight: u32) {
+        let wanted = (in_flight as usize).clamp(LEAST_LOOKED_AT, REMEMBERED);
+        let len = self.recorded.min(wanted);
         if len >= FEW && self.recorded != self.refreshed {
             self.refreshed = self.recorded;
             let mut last = self.last;
-            let (_, q90, _) = last[..len].select_nth_unstable_by(len * 9 / 10, f32::total_cmp);
+            // The oldest first.
+            last.rotate_left(self.recorded % REMEMBERED);
+            let newest = &mut last[REMEMBERED - len..];
+            let (_, q90, _) = newest.select_nth_unstable_by(len * 9 / 10, f32::total_cmp);
             self.q90 = f64::from(*q90);
         }
     }
@@ -68,21 +76,23 @@ mod tests {
     fn only_what_is_far_beyond_the_usual_is_cut_and_not_before_it_is_known() {
         let mut ratios = Ratios::default();
         (0..20).for_each(|_| ratios.record(1.5));
-        ratios.refresh();
+        ratios.refresh(1);
         assert_eq!((ratios.q90(), ratios.cut_ms(900.0, 100.0)), (1.5, 900.0));
         ratios.record(1.5);
         assert_eq!((ratios.cut_ms(900.0, 100.0), ratios.cut_ms(299.0, 100.0)), (300.0, 299.0));
     }
 
     #[test]
-    fn the_quantile_is_of_the_last_32() {
+    fn the_quantile_is_of_the_last_32_or_as_many_as_are_in_flight() {
         let mut ratios = Ratios::default();
         (0..4).for_each(|_| ratios.record(1.0));
-        ratios.refresh();
+        ratios.refresh(1);
         assert_eq!(ratios.q90(), f64::INFINITY);
-        (0..100).for_each(|i| ratios.record(f64::from(i)));
-        ratios.refresh();
-        // Of 68 to 99 the one that 28 precede.
-        assert_eq!(ratios.q90(), 96.0);
+        for (in_flight, known) in [(1, 196.0), (50, 195.0), (1000, 193.0)] {
+            // Of 168 to 199 the one that 28 precede, of 150 to 199 that 45 do, of 136 to 199 that 57 do.
+            (0..200).for_each(|i| ratios.record(f64::from(i)));
+            ratios.refresh(in_flight);
+            assert_eq!(ratios.q90(), known, "{in_flight}");
+        }
     }
 }
