@@ -179,7 +179,9 @@ impl<N: Net> Proxy<N> {
 
     /// Sends a request that is whole, on a connection of the pool or a new one. It passes through `self.head`.
     fn send_whole(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, request: Buffer, now: Instant) {
-        let Some(backend) = self.exchanges.get(id).map(|exchange| exchange.backend) else { return };
+        let Some(backend) = self.exchanges.get(id).map(|exchange| exchange.backend) else {
+            return self.buffers.put(request);
+        };
         self.head.clear();
         self.head.extend_from_slice(request.as_slice());
         let line = ChunkLine::new(Coding::Identity, 0);
