@@ -4,6 +4,9 @@
 //! CACM 2013; the budget as in gRPC's A6). What is left to wait is compared with what a copy costs *now*, toll included, so
 //! hedges end by themselves where load makes all wait. Not here: when that time comes (`luck.rs`), sending (`proxy/`). Floor 1.
 
+use rand::RngExt;
+use rand_pcg::Pcg64Mcg;
+
 use super::super::Backend;
 use super::super::copies::{Copies, MOST_COPIES};
 use super::Score;
@@ -37,8 +40,11 @@ const MOST_FOR_PLANS: f64 = 3.0;
 /// A plan is taken when it is cheaper by this than the best choice without.
 const WORTH: f64 = 0.95;
 
-/// One in so many copies goes to the same backend until it is known how they fare there.
-pub(super) const TRY_AGAIN_ONE_IN: u32 = 4;
+/// One in so many copies goes to the same backend until it is known how they fare there...
+const TRY_AGAIN_ONE_IN: u32 = 4;
+
+/// ...and one in so many when they fared badly: that may change, and nothing else would tell.
+const TRY_ANEW_ONE_IN: u32 = 16;
 
 /// The same backend is worth trying when half of its answers come so much sooner than the best other's.
 const WORTH_TRYING: f64 = 0.7;
@@ -87,10 +93,12 @@ impl Hedging {
         }
     }
 
-    /// A request has come that may have copies.
+    /// A request has come that may have copies. What nobody has used is for plans: they need fewer copies than is reckoned, by
+    /// ratios that are known to a tenth (over sockets 1.25 copies a request of 1.30, without this).
     pub(super) fn gain(&mut self) {
-        self.tokens.gain();
+        let unused = self.tokens.gain();
         self.plans.gain();
+        self.plans.put(unused);
     }
 
     /// Whether a copy can be paid for, and may be sent.
@@ -164,15 +172,22 @@ impl Hedging {
         (delay_ms.is_finite() && delay_ms > 0.0).then_some(delay_ms)
     }
 
-    /// Whether another copy should go to the backend of the last one, whose `score` this is; `dice` says whether to try it
-    /// while it is not known how that fares. `other_ms` is the cost at the best other one.
-    pub(super) fn prefers_again(&self, copies: &Copies, score: &Score, other_ms: f64, dice: bool) -> bool {
+    /// Whether another copy should go to the backend of the last one, whose `score` this is. `other_ms` is the cost at the best
+    /// other one.
+    pub(super) fn prefers_again(
+        &self,
+        copies: &Copies,
+        score: &Score,
+        other_ms: f64,
+        rng: &mut Pcg64Mcg,
+    ) -> bool {
         let Some(luck) = score.luck.as_ref().filter(|_| copies.count() + 1 < MOST_COPIES) else {
             return false;
         };
         let plan = luck.plan();
         let promising = plan.median * copies.expected_ms() < WORTH_TRYING * other_ms;
-        plan.again || (!luck.knows_again() && promising && dice)
+        let one_in = if luck.knows_again() { TRY_ANEW_ONE_IN } else { TRY_AGAIN_ONE_IN };
+        plan.again || (promising && rng.random_ratio(1, one_in))
     }
 
     /// Whether what is left to wait for the last copy is worth `cost_ms`, when `waited_ms` have passed since it was sent.

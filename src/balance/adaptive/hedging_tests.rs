@@ -177,3 +177,64 @@ fn no_copy_goes_back_to_a_backend_that_may_not_be_chosen_any_more() {
     }
     assert!(again > 0, "no test of it");
 }
+
+const TICK: u64 = MS / 5;
+
+/// Requests of which every third waits for 8 ms at the first of two backends and the others take 0.2 there, and all take 4 at the
+/// second. A copy that goes to the first again is answered after `again_takes` times 0.2 ms. Returns how many copies there were,
+/// and how many of them went again.
+fn play_beside_a_steady_one(
+    balance: &mut Balance,
+    now: &mut u64,
+    requests: u64,
+    again_takes: u64,
+) -> (u64, u64) {
+    let (mut further, mut gone_again) = (0, 0);
+    let answered = |latency_ns| Outcome::Answered { latency_ns, error: false };
+    for n in 0..requests {
+        let (begun, choice) = (*now, balance.select_repeatable(at(*now)).unwrap());
+        let takes_at = |id: BackendId| match (id, n % 3) {
+            (BackendId(1), _) => 20 * TICK,
+            (_, 0) => 40 * TICK,
+            _ => TICK,
+        };
+        let flight = balance.started(choice.backend, at(begun));
+        let mut copies = Copies::of(choice);
+        let delay = balance.sent(&mut copies, choice.backend, &flight, at(begun));
+        if let Some(shadow) = balance.shadow(choice) {
+            further += 1;
+            let flight = balance.started(shadow, at(begun));
+            balance.finished(shadow, flight, answered(takes_at(shadow)), at(begun + takes_at(shadow)));
+        }
+        let takes = takes_at(choice.backend);
+        let due = delay.map(|delay| begun + delay.as_nanos() as u64).filter(|&due| due < begun + takes);
+        let hedge = due.and_then(|due| Some((due, balance.hedge(&copies, at(due))?)));
+        let Some((due, (id, again))) = hedge else {
+            *now = begun + takes;
+            balance.finished(choice.backend, flight, answered(takes), at(*now));
+            continue;
+        };
+        (further, gone_again) = (further + 1, gone_again + u64::from(again));
+        let copy = if again { balance.started_again(id, at(due)) } else { balance.started(id, at(due)) };
+        let copy_takes = if again { again_takes } else { 20 } * TICK;
+        *now = (due + copy_takes).min(begun + takes);
+        let outcome = |end: u64, since: u64| match end == *now {
+            true => answered(end - since),
+            false => Outcome::Overtaken { elapsed_ns: *now - since },
+        };
+        balance.finished(id, copy, outcome(due + copy_takes, due), at(*now));
+        balance.finished(choice.backend, flight, outcome(begun + takes, begun), at(*now));
+    }
+    (further, gone_again)
+}
+
+#[test]
+fn the_same_backend_is_tried_anew_although_copies_fared_badly_there() {
+    let (mut balance, mut now) = (balance(0.5, 2), 0);
+    play_beside_a_steady_one(&mut balance, &mut now, 1000, 25);
+    let (further, again) = play_beside_a_steady_one(&mut balance, &mut now, 1000, 25);
+    assert!(further > 100 && again < further / 8, "they fare badly: {again} of {further}");
+    play_beside_a_steady_one(&mut balance, &mut now, 1000, 1);
+    let (further, again) = play_beside_a_steady_one(&mut balance, &mut now, 300, 1);
+    assert!(further > 30 && again > further * 9 / 10, "they fare well: {again} of {further}");
+}

@@ -28,12 +28,11 @@ mod tokens;
 
 use std::time::Duration;
 
-use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 
 use self::band::Bid;
 use self::candidates::Candidates;
-use self::hedging::{Hedging, TRY_AGAIN_ONE_IN};
+use self::hedging::Hedging;
 use self::load_line::LoadLine;
 use self::promise::{Promise, WORTH};
 pub(super) use self::score::{End, Sample, Score};
@@ -202,8 +201,7 @@ impl Adaptive {
         let safest = if is_last { band::best(&mut self.bids, safe, stalled) } else { None };
         let other = safest.or_else(|| band::best(&mut self.bids, allowed, stalled))?;
         let score = &backends[late.last].score;
-        let dice = rng.random_ratio(1, TRY_AGAIN_ONE_IN);
-        let again = late.may_again && hedging.prefers_again(copies, score, other.cost_ms, dice);
+        let again = late.may_again && hedging.prefers_again(copies, score, other.cost_ms, rng);
         if !again && !hedging.is_worth(copies, score, late.waited_ms, other.cost_ms) {
             return None;
         }

@@ -62,9 +62,13 @@ impl Ratios {
         }
     }
 
-    /// What of a latency enters the line, when `expected_ms` was expected.
+    /// What of a latency enters the line, when `expected_ms` was expected. No less than that is left: the quantile is that of the
+    /// last refresh, and if all was faster than expected before it, the line would fall from then to the next without end.
     pub(super) fn cut_ms(&self, latency_ms: f64, expected_ms: f64) -> f64 {
-        if self.recorded > LEAST_TO_CUT { latency_ms.min(CUT * self.q90 * expected_ms) } else { latency_ms }
+        if self.recorded <= LEAST_TO_CUT {
+            return latency_ms;
+        }
+        latency_ms.min((CUT * self.q90).max(1.0) * expected_ms)
     }
 }
 
@@ -80,6 +84,14 @@ mod tests {
         assert_eq!((ratios.q90(), ratios.cut_ms(900.0, 100.0)), (1.5, 900.0));
         ratios.record(1.5);
         assert_eq!((ratios.cut_ms(900.0, 100.0), ratios.cut_ms(299.0, 100.0)), (300.0, 299.0));
+    }
+
+    #[test]
+    fn what_is_no_more_than_was_expected_is_not_cut_although_all_was_faster_before() {
+        let mut ratios = Ratios::default();
+        (0..32).for_each(|_| ratios.record(0.1));
+        ratios.refresh(1);
+        assert_eq!((ratios.cut_ms(99.0, 100.0), ratios.cut_ms(900.0, 100.0)), (99.0, 100.0));
     }
 
     #[test]

@@ -17,9 +17,16 @@ impl Tokens {
         Tokens { level, gain, most }
     }
 
-    /// A request has come.
-    pub(super) fn gain(&mut self) {
-        self.level = (self.level + self.gain).min(self.most);
+    /// A request has come. Returns what did not fit.
+    pub(super) fn gain(&mut self) -> f64 {
+        self.put(self.gain)
+    }
+
+    /// Returns what did not fit.
+    pub(super) fn put(&mut self, tokens: f64) -> f64 {
+        let wanted = self.level + tokens;
+        self.level = wanted.min(self.most);
+        wanted - self.level
     }
 
     /// Whether there is `price`.
@@ -34,5 +41,17 @@ impl Tokens {
             self.level -= price;
         }
         enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_gains_up_to_its_limit_and_gives_back_the_rest_and_pays_only_what_it_has() {
+        let mut tokens = Tokens::new(1.0, 0.5, 2.0);
+        assert_eq!((tokens.gain(), tokens.put(0.25), tokens.gain()), (0.0, 0.0, 0.25));
+        assert_eq!((tokens.take(1.5), tokens.take(1.0), tokens.take(0.5)), (true, false, true));
     }
 }
