@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::data;
 use super::facts::Facts;
 use crate::batch::{CustomerFigures, FlushReason};
-use crate::telemetry::{BackendSnapshot, BatchingState, LatencySummary, Snapshot};
+use crate::telemetry::{BackendSnapshot, BatchingState, Latencies, Snapshot};
 use crate::time::WallTime;
 
 /// How many customers are told apart on the page.
@@ -64,7 +64,7 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
             "reused": counters.connections_reused,
             "stale": counters.connections_stale,
             "evicted": counters.connections_evicted,
-            "connect_ms": summary(&LatencySummary::from(&*snapshot.connects)),
+            "connect_ms": summary(&snapshot.connects),
         },
         "csv": {
             "path": facts.csv,
@@ -100,7 +100,7 @@ pub(super) fn servers(snapshot: &Snapshot) -> Value {
             "score_ms": millis(backend.score_ns),
             "sma_ms": millis(backend.sma_ns),
             "ewma_ms": millis(backend.ewma_ns),
-            "latency_ms": summary(&backend.latency),
+            "latency_ms": summary(&backend.latencies),
         })
     };
     snapshot.backends.iter().map(server).collect()
@@ -191,13 +191,14 @@ fn millis(ns: Option<f64>) -> Option<f64> {
     ns.map(|ns| (ns / 1e3).round() / 1e3)
 }
 
-fn summary(latency: &LatencySummary) -> Value {
+fn summary(latencies: &Latencies) -> Value {
+    let all = latencies.histogram();
     let ms = |ns: u64| (ns as f64 / 1e3).round() / 1e3;
     json!({
-        "p50": ms(latency.p50_ns),
-        "p95": ms(latency.p95_ns),
-        "p99": ms(latency.p99_ns),
-        "mean": ms(latency.mean_ns),
-        "max": ms(latency.max_ns),
+        "p50": ms(all.quantile_ns(0.50)),
+        "p95": ms(all.quantile_ns(0.95)),
+        "p99": ms(all.quantile_ns(0.99)),
+        "mean": ms(all.mean_ns()),
+        "max": ms(all.max_ns()),
     })
 }

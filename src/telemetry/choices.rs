@@ -85,8 +85,14 @@ impl Choices {
         self.is_old = true;
     }
 
-    /// Takes in what was added; `recent` are the last records, oldest first.
-    pub(super) fn renew(&mut self, recent: &VecDeque<Record>) {
+    /// Of the newest of `recent`, the last records, oldest first.
+    pub(super) fn latest(&mut self, recent: &VecDeque<Record>) -> Arc<[Latest]> {
+        self.renew(recent);
+        Arc::clone(&self.latest)
+    }
+
+    /// Takes in what was added.
+    fn renew(&mut self, recent: &VecDeque<Record>) {
         if !std::mem::take(&mut self.is_old) {
             return;
         }
@@ -105,10 +111,6 @@ impl Choices {
             latest[i].averages.clone_from(&averages);
         }
         self.latest = latest.into();
-    }
-
-    pub(super) fn latest(&self) -> Arc<[Latest]> {
-        Arc::clone(&self.latest)
     }
 }
 
@@ -153,9 +155,12 @@ mod tests {
             choices.add(record);
             recent.push_back(*record);
         }
-        choices.renew(&recent);
         let ms = |averages: Averages| averages.sma_ns().map(|ns| (ns / 1e6).round() as u32);
-        choices.latest().iter().map(|latest| [ms(latest.averages[0]), ms(latest.averages[1])]).collect()
+        choices
+            .latest(&recent)
+            .iter()
+            .map(|latest| [ms(latest.averages[0]), ms(latest.averages[1])])
+            .collect()
     }
 
     #[test]

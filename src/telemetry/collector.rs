@@ -122,7 +122,6 @@ impl Collector {
     fn publish(&mut self) {
         self.changed = false;
         self.seen = self.totals();
-        self.figures.renew();
         self.published.publish(self.figures.snapshot(&self.counts));
     }
 

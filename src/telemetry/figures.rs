@@ -9,10 +9,10 @@ use std::sync::Arc;
 use super::batching::BatchingState;
 use super::choices::Choices;
 use super::counts::Counts;
-use super::histogram::Histogram;
+use super::latencies::Latencies;
 use super::recorder::{Conduct, Counters, Gauge};
 use super::roster::{Kind, Roster, Seat, Standing};
-use super::snapshot::{BackendSnapshot, LatencySummary, Snapshot};
+use super::snapshot::{BackendSnapshot, Snapshot};
 use super::trend::Trend;
 use crate::balance::BackendId;
 use crate::record::Record;
@@ -27,10 +27,7 @@ struct Backend {
     failed: u64,
     statuses: BTreeMap<u16, u64>,
     gauge: Gauge,
-    /// Shared with the last snapshot, copied at the first record after it.
-    histogram: Arc<Histogram>,
-    summary: LatencySummary,
-    summary_is_old: bool,
+    latencies: Latencies,
 }
 
 /// Everything that is counted, since the start.
@@ -49,8 +46,7 @@ pub(super) struct Figures {
     batching: Option<Arc<BatchingState>>,
     recent: VecDeque<Record>,
     choices: Choices,
-    /// Shared with the last snapshot, copied at the first connection after it.
-    connects: Arc<Histogram>,
+    connects: Latencies,
     trend: Trend,
 }
 
@@ -69,7 +65,7 @@ impl Figures {
             batching: None,
             recent: VecDeque::with_capacity(RECENT),
             choices: Choices::new(servers),
-            connects: Arc::default(),
+            connects: Latencies::default(),
             trend: Trend::new(servers),
         }
     }
@@ -85,7 +81,7 @@ impl Figures {
         self.choices.add(record);
         self.trend.add(record);
         if record.connect_us > 0 {
-            Arc::make_mut(&mut self.connects).record(u64::from(record.connect_us) * 1_000);
+            self.connects.record(u64::from(record.connect_us) * 1_000);
         }
         match record.backend.map(|id| self.backends.get_mut(usize::from(id.0))) {
             Some(Some(backend)) => backend.add(record),
@@ -134,16 +130,7 @@ impl Figures {
         }
     }
 
-    /// Recomputes the summaries of the backends that had requests since the last call.
-    pub(super) fn renew(&mut self) {
-        for backend in self.backends.iter_mut().filter(|backend| backend.summary_is_old) {
-            backend.summary = LatencySummary::from(&*backend.histogram);
-            backend.summary_is_old = false;
-        }
-        self.choices.renew(&self.recent);
-    }
-
-    pub(super) fn snapshot(&self, counts: &Counts) -> Snapshot {
+    pub(super) fn snapshot(&mut self, counts: &Counts) -> Snapshot {
         Snapshot {
             requests: self.requests,
             failed: self.failed,
@@ -158,10 +145,10 @@ impl Figures {
             roster: Arc::clone(&self.roster),
             counters: self.counters,
             conduct: self.conduct,
-            connects: Arc::clone(&self.connects),
+            connects: self.connects.clone(),
             batching: self.batching.clone(),
             recent: self.recent.iter().copied().collect(),
-            latest: self.choices.latest(),
+            latest: self.choices.latest(&self.recent),
             trend: self.trend.points(),
         }
     }
@@ -193,9 +180,7 @@ impl Backend {
             failed: 0,
             statuses: BTreeMap::new(),
             gauge: Gauge::default(),
-            histogram: Arc::default(),
-            summary: LatencySummary::default(),
-            summary_is_old: false,
+            latencies: Latencies::default(),
         }
     }
 
@@ -205,8 +190,7 @@ impl Backend {
         *self.statuses.entry(record.status).or_default() += 1;
         // Zero means that nothing was sent: there is no latency to speak of.
         if record.latency_ns > 0 {
-            Arc::make_mut(&mut self.histogram).record(record.latency_ns);
-            self.summary_is_old = true;
+            self.latencies.record(record.latency_ns);
         }
     }
 
@@ -231,8 +215,7 @@ impl Backend {
             idle: self.gauge.idle,
             attempts_answered: self.gauge.answered,
             attempts_failed: self.gauge.failed,
-            latency: self.summary,
-            histogram: Arc::clone(&self.histogram),
+            latencies: self.latencies.clone(),
         }
     }
 }

@@ -34,6 +34,7 @@ mod csv;
 mod figures;
 pub mod histogram;
 mod lane;
+mod latencies;
 mod pen;
 pub mod process;
 mod recorder;
@@ -46,9 +47,10 @@ mod trend;
 pub use batching::{BatchingState, CUSTOMERS_TOLD};
 pub use choices::Latest;
 pub use clock::CivilClock;
+pub use latencies::Latencies;
 pub use recorder::{BATCH, Conduct, Counters, Gauge, Recorder};
 pub use roster::{Kind, Roster, Seat, Standing};
-pub use snapshot::{BackendSnapshot, LatencySummary, Snapshot, Snapshots};
+pub use snapshot::{BackendSnapshot, Snapshot, Snapshots};
 pub use tap::{Tap, tap};
 pub use trend::{TREND_STEP, TrendPoint, TrendValue};
 
@@ -228,7 +230,7 @@ impl Telemetry {
             let _ = records_back.try_send(Vec::with_capacity(BATCH));
             let _ = gauges_back.try_send(Vec::with_capacity(roster.seats().len()));
         }
-        let figures = Figures::new(&roster);
+        let mut figures = Figures::new(&roster);
         let published = Arc::new(Published::new(figures.snapshot(&counts)));
         let mut reopen = Vec::new();
         let csv = match csv {

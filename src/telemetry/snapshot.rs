@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::batching::BatchingState;
 use super::choices::Latest;
-use super::histogram::Histogram;
+use super::latencies::Latencies;
 use super::recorder::{Conduct, Counters};
 use super::roster::{Kind, Roster};
 use super::trend::TrendPoint;
@@ -46,7 +46,7 @@ pub struct Snapshot {
     /// How the proxy goes about its work, as of the last flush.
     pub conduct: Conduct,
     /// How long new connections to backends took.
-    pub connects: Arc<Histogram>,
+    pub connects: Latencies,
     /// The batching queue as of the last flush; none without a classifier.
     pub batching: Option<Arc<BatchingState>>,
     /// The last 1,000 records, oldest first.
@@ -103,37 +103,8 @@ pub struct BackendSnapshot {
     pub attempts_answered: u64,
     /// Attempts that failed on its side, as of the last flush.
     pub attempts_failed: u64,
-    /// The histogram in a few numbers.
-    pub latency: LatencySummary,
     /// Latencies of all its requests that were sent, failed ones too.
-    pub histogram: Arc<Histogram>,
-}
-
-/// A distribution of latencies in a few numbers, all in nanoseconds and 0 if there is nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LatencySummary {
-    /// Half took at most this long (three digits).
-    pub p50_ns: u64,
-    /// 95 % took at most this long (three digits).
-    pub p95_ns: u64,
-    /// 99 % took at most this long (three digits).
-    pub p99_ns: u64,
-    /// Exact mean, rounded down.
-    pub mean_ns: u64,
-    /// Exact maximum.
-    pub max_ns: u64,
-}
-
-impl From<&Histogram> for LatencySummary {
-    fn from(histogram: &Histogram) -> LatencySummary {
-        LatencySummary {
-            p50_ns: histogram.quantile_ns(0.50),
-            p95_ns: histogram.quantile_ns(0.95),
-            p99_ns: histogram.quantile_ns(0.99),
-            mean_ns: histogram.mean_ns(),
-            max_ns: histogram.max_ns(),
-        }
-    }
+    pub latencies: Latencies,
 }
 
 /// Where the latest snapshot lies.

@@ -238,11 +238,10 @@ fn figures_equal_a_naive_computation() {
         let mut sorted: Vec<u64> = own.iter().map(|r| r.latency_ns).collect();
         sorted.sort_unstable();
         let sum: u64 = sorted.iter().sum();
-        assert_eq!(backend.latency.mean_ns, sum / sorted.len() as u64);
-        assert_eq!(backend.latency.max_ns, *sorted.last().unwrap());
-        for (q, seen) in
-            [(0.5, backend.latency.p50_ns), (0.95, backend.latency.p95_ns), (0.99, backend.latency.p99_ns)]
-        {
+        let latencies = backend.latencies.histogram();
+        assert_eq!(latencies.mean_ns(), sum / sorted.len() as u64);
+        assert_eq!(latencies.max_ns(), *sorted.last().unwrap());
+        for (q, seen) in [0.5, 0.95, 0.99].map(|q| (q, latencies.quantile_ns(q))) {
             let naive = sorted[(q * sorted.len() as f64).ceil() as usize - 1] as f64;
             assert!((seen as f64 / naive - 1.0).abs() < 0.001, "{q}: {seen} {naive}");
         }

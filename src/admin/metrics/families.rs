@@ -91,7 +91,7 @@ impl Families {
         )?;
         let mut durations: BTreeMap<&str, Histogram> = BTreeMap::new();
         for figures in &self.snapshot.backends {
-            durations.entry(&figures.name).or_default().merge(&figures.histogram);
+            durations.entry(&figures.name).or_default().merge(&figures.latencies.histogram());
         }
         series.histogram(
             "tidegate_request_duration_seconds",
@@ -248,7 +248,7 @@ impl Families {
         series.histogram(
             "tidegate_upstream_connect_seconds",
             "From the beginning of an attempt until its new connection took bytes.",
-            [(Vec::new(), distribution(&self.snapshot.connects))],
+            [(Vec::new(), distribution(&self.snapshot.connects.histogram()))],
         )
     }
 
