@@ -289,7 +289,8 @@ fn further_copies_allocate_nothing_in_steady_state() {
             Options { routing: RoutingMode::Adaptive, hedge_budget: 0.5, ..options(connections, true) };
         let mut lab = Lab::new(&hedged, "1,1,1,1,1,1,1,30");
         let request: &[&[u8]] = &[b"GET / HTTP/1.1\r\nHost: w\r\n\r\n"];
-        (0..1000).for_each(|_| lab.round(request, 1));
+        // Until as many copies have been under way at once as ever are.
+        (0..2000).for_each(|_| lab.round(request, 1));
         let (before, hedges) = (lab.proxy.allocations, lab.proxy.handler.counters().hedges);
         (0..200).for_each(|_| lab.round(request, 1));
         let hedges = lab.proxy.handler.counters().hedges - hedges;
