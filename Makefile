@@ -44,7 +44,7 @@ batching: ## Play the batching workloads in virtual time and print their table: 
 	$(CARGO) bench --locked --bench batching_table --bench batching_world
 
 selection: ## Play adaptive in all scenarios with the whole proxy in virtual time, and hold it to the best of other modes: five runs each, a quarter of an hour
-	$(CARGO) test --locked --release --test selection_world -- --ignored --nocapture
+	$(CARGO) test --locked --release --test selection_world -- --include-ignored --nocapture
 
 twins: ## Play the contract's customers over sockets beside the same in virtual time (SECONDS=30 a run, 20 runs)
 	$(CARGO) bench --locked --bench twins

@@ -20,8 +20,10 @@ const TOLERANCE: f64 = 2.0;
 /// ...or while it was hardly ever seen to be slow.
 const FEW_SLOW: f64 = 2.0;
 
-/// Of the share of requests that may be slow, what choices may spend; the rest is for the backends that keep the promise.
-const SPENT: f64 = 0.9;
+/// Of the share of requests that may be slow, what choices may spend; the rest is for the backends that keep the promise, whose
+/// own answers may be late too. With 0.9 the promised quantile of all is 99.5 % of theirs: over sockets, with wake-ups a
+/// millisecond late, it was no better than that of one backend alone (519 instead of 516 requests/s on the profile of A, B and C).
+const SPENT: f64 = 0.75;
 
 /// How many slow requests may be saved up.
 const MOST_TOKENS: f64 = 2.0;
