@@ -2,9 +2,10 @@
 
 mod support;
 
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use support::{Client, Gate, Launch, Origin, Proxy};
+use support::{Client, Gate, Launch, Origin, PATIENCE, Proxy};
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -276,6 +277,48 @@ fn pooled_connections_give_up_their_descriptors_too() {
         client.send("Host: t\r\n\r\n");
         assert_eq!(client.response().status, 200);
     }
+}
+
+#[test]
+fn a_connection_that_has_served_gives_up_its_descriptor_to_the_next_request() {
+    let gate = Gate::default();
+    let (answered, answers) = channel();
+    let passing = gate.clone();
+    let origin = Origin::start(move |conn| {
+        while let Some(request) = conn.read_request() {
+            let waits = request.head.starts_with("GET /waits ");
+            if waits {
+                passing.pass();
+            }
+            conn.send(HELLO);
+            if waits {
+                answered.send(()).expect("the test waits");
+            }
+        }
+    });
+    let options = ["--max-connections=1000", "--connections=non-persistent"];
+    let proxy = Launch::proxy(&[&origin.url()], &options).descriptors(40).start("the proxy");
+    let mut served = Client::connect(proxy.address);
+    served.send("GET /waits HTTP/1.1\r\nHost: t\r\n\r\n");
+    // Heads that are not whole are not idle: in the end nobody gives way any more.
+    let mut slow = Vec::new();
+    let mut next = loop {
+        let mut client = Client::connect(proxy.address);
+        if client.get("/").status == 503 {
+            break client;
+        }
+        client.send("GET / HTTP/1.1\r\n");
+        slow.push(client);
+    };
+    // The answer to one and the request of the other come at once.
+    proxy.held(|| {
+        gate.open();
+        answers.recv_timeout(PATIENCE).expect("the answer in time");
+        next.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    });
+    let statuses = [&mut served, &mut next].map(|client| client.response().status);
+    assert_eq!(statuses, [200; 2], "beside {} others", slow.len());
+    assert_eq!(served.get("/").status, 200, "it gave way although nobody had to");
 }
 
 #[test]

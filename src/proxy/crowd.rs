@@ -132,9 +132,14 @@ impl<N: Net> Proxy<N> {
         self.close_client(turn, id);
     }
 
-    /// No descriptor is left: closes what has been idle longest. Returns whether there was anything.
+    /// No descriptor is left: closes what is to be closed anyway, or else what has been idle longest. Returns whether there was
+    /// anything.
     #[cold]
     pub(super) fn make_way(&mut self, turn: &mut Turn<'_, N>) -> bool {
+        if !self.closing.is_empty() {
+            self.closing.clear();
+            return true;
+        }
         let client = self.idle_longest();
         let nanos = |limit: Duration| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         let idle = nanos(self.options.idle_timeout);

@@ -60,7 +60,7 @@ use pool::Pool;
 use race::Races;
 use servers::Servers;
 use trace::Tracer;
-use upstream::Upstream;
+use upstream::{CLOSED_TOGETHER, Upstream};
 
 pub use batching::BatchOptions;
 pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options};
@@ -128,6 +128,8 @@ pub struct Proxy<N: Net> {
     hosts: Hosts,
     crowd: Crowd,
     upstreams: Slots<Upstream<N::Stream>>,
+    /// Connections that have carried their exchange; closed before the turn ends.
+    closing: Vec<N::Stream>,
     exchanges: Slots<Exchange>,
     servers: Servers,
     /// With a classifier.
@@ -168,6 +170,7 @@ impl<N: Net> Proxy<N> {
             crowd: Crowd::default(),
             hosts: Hosts::new(options.limits.connections_per_client),
             upstreams: Slots::default(),
+            closing: Vec::with_capacity(CLOSED_TOGETHER),
             exchanges: Slots::default(),
             servers: Servers::new(&options),
             batching: options.batching.clone().map(|b| Box::new(Batching::new(b))),
@@ -309,6 +312,7 @@ impl<N: Net> Handler<N> for Proxy<N> {
 
     fn turn_ended(&mut self, turn: &mut Turn<'_, N>) -> Flow {
         self.send_batches(turn);
+        self.closing.clear();
         if self.recorder.is_full() {
             self.flush_records(turn.now());
         }
