@@ -137,7 +137,7 @@ impl<N: Net> Proxy<N> {
     #[cold]
     pub(super) fn make_way(&mut self, turn: &mut Turn<'_, N>) -> bool {
         if !self.closing.is_empty() {
-            self.closing.clear();
+            self.close_waiting();
             return true;
         }
         let client = self.idle_longest();

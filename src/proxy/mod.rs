@@ -9,6 +9,7 @@ mod batching;
 mod budget;
 mod check;
 mod client;
+mod closing;
 mod crowd;
 mod departure;
 mod drain;
@@ -52,6 +53,7 @@ use address::Hosts;
 use batching::Batching;
 use budget::Budget;
 use client::Client;
+use closing::CLOSED_TOGETHER;
 use crowd::Crowd;
 use drain::Phase;
 use exchange::Exchange;
@@ -60,7 +62,7 @@ use pool::Pool;
 use race::Races;
 use servers::Servers;
 use trace::Tracer;
-use upstream::{CLOSED_TOGETHER, Upstream};
+use upstream::Upstream;
 
 pub use batching::BatchOptions;
 pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options};
@@ -312,7 +314,9 @@ impl<N: Net> Handler<N> for Proxy<N> {
 
     fn turn_ended(&mut self, turn: &mut Turn<'_, N>) -> Flow {
         self.send_batches(turn);
-        self.closing.clear();
+        if !self.closing.is_empty() {
+            self.close_waiting();
+        }
         if self.recorder.is_full() {
             self.flush_records(turn.now());
         }

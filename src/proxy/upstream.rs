@@ -1,7 +1,7 @@
 //! A connection to a backend: connecting, idle, carrying.
 //!
 //! Here: the connection's states and when it is read. Not here: what it says (`response.rs`), choosing the backend and
-//! sending (`forward.rs`), the order of reuse (`pool.rs`). Floor 3.
+//! sending (`forward.rs`), the order of reuse (`pool.rs`), the end (`closing.rs`). Floor 3.
 
 use std::io::{self, Read};
 
@@ -16,16 +16,10 @@ use crate::balance::BackendId;
 use crate::buffer::{Buffer, BufferPool};
 use crate::deadline::Deadline;
 use crate::net::{Net, Readiness, Stream, Token, flush};
-use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
 
 /// How many reads one upstream gets before the others have their turn.
 const READS_PER_TURN: usize = 4;
-
-/// How many connections that have carried their exchange may wait to be closed. A close takes the system as long as sending an
-/// answer: meanwhile the next client has its answer, and answers that follow each other fast need not wake their receiver
-/// one by one. 0.94 of the processor time per request with a connection each, before clients on another processor.
-pub(super) const CLOSED_TOGETHER: usize = 64;
 
 /// What an upstream connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -325,36 +319,9 @@ impl<N: Net> Proxy<N> {
                 self.close_oldest(turn, backend);
             }
         } else {
-            if self.closing.len() == CLOSED_TOGETHER {
-                self.closing.clear();
-            }
-            let stream = self.forget_upstream(turn, id);
-            self.closing.extend(stream);
+            self.close_soon(turn, id);
         }
         carried
-    }
-
-    /// Closes the connection that has been idle longest in the pool of `backend`.
-    #[cold]
-    pub(super) fn close_oldest(&mut self, turn: &mut Turn<'_, N>, backend: BackendId) {
-        let pool = self.servers.pool(backend);
-        let Some(oldest) = pool.oldest() else { return };
-        pool.remove(oldest);
-        self.close_upstream(turn, oldest);
-    }
-
-    pub(super) fn close_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) {
-        drop(self.forget_upstream(turn, id));
-    }
-
-    /// Whoever drops what this returns closes the connection.
-    fn forget_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) -> Option<N::Stream> {
-        let mut upstream = self.upstreams.remove(id)?;
-        self.counters.connections_closed += 1;
-        console::connection(ConnectionEvent::Closed, self.servers.url(upstream.backend));
-        upstream.deadline.disarm(turn.timers);
-        upstream.pending.into_iter().chain(upstream.unsent).for_each(|b| self.buffers.put(b));
-        Some(upstream.stream)
     }
 
     pub(super) fn upstream_expired(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) {

@@ -1,0 +1,56 @@
+//! The end of a connection to a backend.
+//!
+//! Here: closing at once, and after the turn's answers. Not here: who is to be closed (`upstream.rs`, `crowd.rs` and others).
+//! Floor 3.
+
+use super::{Proxy, Turn, UpstreamId};
+use crate::balance::BackendId;
+use crate::net::Net;
+use crate::telemetry::console::{self, ConnectionEvent};
+
+/// How many connections that have carried their exchange may wait to be closed. A close takes the system as long as sending an
+/// answer: meanwhile the next client has its answer, and answers that follow each other fast need not wake their receiver
+/// one by one. 0.94 of the processor time per request with a connection each, before clients on another processor.
+pub(super) const CLOSED_TOGETHER: usize = 64;
+
+impl<N: Net> Proxy<N> {
+    /// Closes the connection that has been idle longest in the pool of `backend`.
+    #[cold]
+    pub(super) fn close_oldest(&mut self, turn: &mut Turn<'_, N>, backend: BackendId) {
+        let pool = self.servers.pool(backend);
+        let Some(oldest) = pool.oldest() else { return };
+        pool.remove(oldest);
+        self.close_upstream(turn, oldest);
+    }
+
+    /// Closes it by the end of the turn. Apart, so that an exchange on a kept connection does not pay for it.
+    #[inline(never)]
+    pub(super) fn close_soon(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) {
+        if self.closing.len() == CLOSED_TOGETHER {
+            self.close_waiting();
+        }
+        let stream = self.forget_upstream(turn, id);
+        self.closing.extend(stream);
+    }
+
+    /// Closes what has carried its exchange.
+    #[inline(never)]
+    pub(super) fn close_waiting(&mut self) {
+        self.closing.clear();
+    }
+
+    /// Closes it at once.
+    pub(super) fn close_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) {
+        drop(self.forget_upstream(turn, id));
+    }
+
+    /// Whoever drops what this returns closes the connection.
+    fn forget_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) -> Option<N::Stream> {
+        let mut upstream = self.upstreams.remove(id)?;
+        self.counters.connections_closed += 1;
+        console::connection(ConnectionEvent::Closed, self.servers.url(upstream.backend));
+        upstream.deadline.disarm(turn.timers);
+        upstream.pending.into_iter().chain(upstream.unsent).for_each(|b| self.buffers.put(b));
+        Some(upstream.stream)
+    }
+}
