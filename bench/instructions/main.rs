@@ -6,12 +6,13 @@
 //!
 //! What runs under valgrind is the released program, so that what is gated is what users run: `tidegate proxy` as
 //! `cargo build --release` makes it. (Without link-time optimisation it is hardly built faster, and takes 19 % more.) A
-//! client and three backends (`traffic.rs`) drive it in lock-step over one connection. It is run twice, with few
-//! exchanges and with many; the difference, divided, leaves out start and stop.
+//! client and three backends (`traffic.rs`) drive it in lock-step over one connection, or clients and a classifier
+//! (`batched.rs`). It is run twice, with few exchanges and with many; the difference, divided, leaves out start and stop.
 //!
 //! Only the reactor's thread counts. The telemetry thread works by the clock, ten times a second, so its share of an
 //! exchange depends on how long an exchange takes, which under valgrind is no figure of anything.
 
+mod batched;
 mod callgrind;
 mod gate;
 mod program;

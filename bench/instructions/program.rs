@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::batched::Classifier;
 use crate::callgrind::{self, Profile};
 use crate::gate::Tools;
 use crate::traffic::{Exchange, PATIENCE, Pace};
@@ -74,8 +75,12 @@ fn simd() -> &'static str {
 /// Runs `program` for this many exchanges; returns what its reactor's thread executed.
 pub(crate) fn run(program: &Path, exchange: Exchange, exchanges: u32) -> Result<Profile, String> {
     let folder = tempfile::tempdir().map_err(|e| format!("cannot make a folder: {e}"))?;
-    let proxy = Running::start(program, exchange, folder.path())?;
-    exchange.drive(proxy.address, &proxy.pace, exchanges)?;
+    let classifier = (exchange == Exchange::Batched).then(Classifier::listen).transpose()?;
+    let proxy = Running::start(program, exchange, classifier.as_ref(), folder.path())?;
+    match &classifier {
+        Some(classifier) => classifier.drive(proxy.address, &proxy.pace, exchanges)?,
+        None => exchange.drive(proxy.address, &proxy.pace, exchanges)?,
+    }
     proxy.stop()?;
     let path = folder.path().join("callgrind-01");
     let text =
@@ -92,7 +97,12 @@ struct Running {
 }
 
 impl Running {
-    fn start(program: &Path, exchange: Exchange, folder: &Path) -> Result<Running, String> {
+    fn start(
+        program: &Path,
+        exchange: Exchange,
+        classifier: Option<&Classifier>,
+        folder: &Path,
+    ) -> Result<Running, String> {
         let pace = Pace::default();
         let mut command = Command::new("valgrind");
         command
@@ -106,6 +116,7 @@ impl Running {
                 exchange.connections(),
             ])
             .args((0..3).map(|_| format!("--backend=http://{}", exchange.backend(pace.clone()))))
+            .args(classifier.map(|classifier| format!("--classifier=http://{}", classifier.address())))
             .current_dir(folder)
             .stdin(Stdio::null())
             .stderr(Stdio::piped());

@@ -27,7 +27,7 @@ impl Pace {
     }
 
     /// Waits until the main thread sleeps, which is the reactor's.
-    fn wait(&self) -> Result<(), String> {
+    pub(crate) fn wait(&self) -> Result<(), String> {
         let process = self.0.get().ok_or("nobody is followed")?;
         let path = format!("/proc/{process}/stat");
         let end = now() + PATIENCE;
@@ -45,7 +45,7 @@ impl Pace {
 }
 
 #[allow(clippy::disallowed_methods, reason = "an outside judge has a clock of its own")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
@@ -62,15 +62,18 @@ pub(crate) enum Exchange {
     Body16k,
     /// Chunked bodies both ways.
     Chunked,
+    /// A sequence to classify, in batches of five (`batched.rs`).
+    Batched,
 }
 
 impl Exchange {
-    pub(crate) const ALL: [Exchange; 5] = [
+    pub(crate) const ALL: [Exchange; 6] = [
         Exchange::Persistent,
         Exchange::NonPersistent,
         Exchange::Browser,
         Exchange::Body16k,
         Exchange::Chunked,
+        Exchange::Batched,
     ];
 
     /// Its name in the figures.
@@ -81,6 +84,7 @@ impl Exchange {
             Exchange::Browser => "browser",
             Exchange::Body16k => "body-16k",
             Exchange::Chunked => "chunked",
+            Exchange::Batched => "batched",
         }
     }
 
@@ -191,7 +195,7 @@ impl Exchange {
 }
 
 /// What comes until it is whole; `None` if the stream ends, or nothing comes for long, before.
-fn received(stream: &mut TcpStream, whole: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+pub(crate) fn received(stream: &mut TcpStream, whole: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     let (mut all, mut block) = (Vec::new(), [0; 32 * 1024]);
     while !whole(&all) {
         match stream.read(&mut block) {
