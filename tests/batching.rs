@@ -3,7 +3,7 @@
 mod support;
 
 use support::classifier::{asking, classify, echoing, gated, post, sequences};
-use support::{Client, Gate, Launch, Origin, Proxy, Response, simulated};
+use support::{Client, Gate, Launch, Origin, Proxy, Request, Response, simulated};
 
 fn results(response: &Response) -> Vec<String> {
     assert_eq!(response.status, 200, "{}", response.text());
@@ -205,6 +205,7 @@ fn unlike_requests_never_share_a_batch() {
         ask("/v1/models/a:predict", "", "{\"instances\":[3],\"signature\":\"s\"}"),
         ask("/m", "X-Model: 1\r\n", "{\"instances\":[4]}"),
         ask("/m", "X-Model: 2\r\n", "{\"instances\":[5]}"),
+        ask("/v1/models/a:predict?v=/2", "", "{\"instances\":[6]}"),
     ]);
     gate.open();
     for (i, client) in clients.iter_mut().enumerate() {
@@ -213,9 +214,12 @@ fn unlike_requests_never_share_a_batch() {
     let mut sent: Vec<_> =
         classifier.requests().iter().map(|r| String::from_utf8_lossy(&r.body).into_owned()).collect();
     sent.sort();
-    assert_eq!(sent.len(), 6, "{sent:?}");
+    assert_eq!(sent.len(), 7, "{sent:?}");
     assert!(sent.contains(&"{\"signature\":\"s\",\"instances\":[3]}".to_owned()), "{sent:?}");
     assert!(classifier.requests().iter().any(|r| r.field("X-Model") == Some("2")));
+    let queried = |r: &Request| r.head.starts_with("POST /v1/models/a:predict?v=/2 ");
+    let batched = |r: &Request| r.field("X-Forwarded-For").is_none();
+    assert!(classifier.requests().iter().any(|r| queried(r) && batched(r)));
 }
 
 #[test]

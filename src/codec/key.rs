@@ -39,11 +39,6 @@ impl HeadKey {
         HeadKey(BatchKey { target: target.len(), members: bytes.len(), bytes })
     }
 
-    /// Path and query as the client sent them.
-    pub fn target(&self) -> &str {
-        self.0.target()
-    }
-
     pub(super) fn with_members(self, write: impl FnOnce(&mut Vec<u8>)) -> BatchKey {
         let mut key = self.0;
         write(&mut key.bytes);

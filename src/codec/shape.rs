@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -251,7 +252,7 @@ impl Shape {
 
 /// All shapes of a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shapes(Vec<Shape>);
+pub struct Shapes(Vec<Arc<Shape>>);
 
 impl Shapes {
     /// # Errors
@@ -262,13 +263,12 @@ impl Shapes {
                 return Err(ShapeError::SamePath(shape.path.to_string()));
             }
         }
-        Ok(Shapes(shapes))
+        Ok(Shapes(shapes.into_iter().map(Arc::new).collect()))
     }
 
-    /// The shape of the requests for `target`, path and query: the one of exactly this path, else the first with a
+    /// The shape of the requests for `path`, without its query: the one of exactly this path, else the first with a
     /// pattern that matches. Escapes (`%3A`) are not decoded.
-    pub fn find(&self, target: &str) -> Option<&Shape> {
-        let path = target.split('?').next().unwrap_or_default();
+    pub fn find(&self, path: &str) -> Option<&Arc<Shape>> {
         let exact = self.0.iter().find(|shape| matches!(&shape.path, Path::Exact(own) if own == path));
         exact.or_else(|| self.0.iter().find(|shape| shape.path.matches(path)))
     }

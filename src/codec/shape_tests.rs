@@ -34,23 +34,21 @@ fn the_built_in_shapes_are_what_a_file_would_say() {
 #[test]
 fn a_pattern_takes_one_name_and_an_exact_path_itself() {
     let shapes = Shapes::new(vec![Shape::classify(), Shape::kserve_v1()]).unwrap();
-    for (target, found) in [
+    for (path, found) in [
         ("/proxy_classify", Some("sequences")),
-        ("/proxy_classify?trace=1", Some("sequences")),
         ("/proxy_classify/", None),
         ("/proxy_classif", None),
         ("/v1/models/bert:predict", Some("instances")),
-        ("/v1/models/a%3Ab.1:predict?x=/y", Some("instances")),
+        ("/v1/models/a%3Ab.1:predict", Some("instances")),
         ("/v1/models/a:explain:predict", Some("instances")),
         ("/v1/models/:predict", None),
         ("/v1/models/a/b:predict", None),
         ("/v1/models/bert:explain", None),
         ("/v1/models/bert:predict/", None),
         ("/v1/models/:predic", None),
-        ("/v2?/v1/models/bert:predict", None),
         ("", None),
     ] {
-        assert_eq!(shapes.find(target).map(Shape::request_field), found, "{target}");
+        assert_eq!(shapes.find(path).map(|shape| shape.request_field()), found, "{path}");
     }
 }
 

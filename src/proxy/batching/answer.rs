@@ -146,7 +146,7 @@ impl<N: Net> Proxy<N> {
             Stage::Gathering { body, .. } => self.buffers.put(std::mem::take(body)),
             Stage::Queued(queued) => {
                 self.buffers.put(std::mem::take(&mut queued.body));
-                batching.by_job.remove(&queued.job);
+                batching.by_job.remove(queued.job);
                 batching.keys.release(queued.key);
                 batching.queue.cancel(queued.job, now);
                 batching.stirred = true;

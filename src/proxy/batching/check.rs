@@ -25,7 +25,7 @@ impl<N: Net> Proxy<N> {
             })?;
             if let Stage::Queued(queued) = &ticket.stage {
                 jobs += 1;
-                ensure(batching.by_job.get(&queued.job) == Some(&id), || {
+                ensure(batching.by_job.get(queued.job) == Some(id), || {
                     format!("ticket {id:?}: its job {:?} is not its own", queued.job)
                 })?;
                 ensure(queued.missing > 0, || format!("ticket {id:?} has all its results and waits"))?;

@@ -127,10 +127,10 @@ impl Batching {
     pub(super) fn members(&mut self, batch: &Batch, classifier: Option<BackendId>) -> Vec<Member> {
         let mut members = Vec::with_capacity(batch.parts.len());
         for part in &batch.parts {
-            let Some(&ticket) = self.by_job.get(&part.job) else { continue };
+            let Some(ticket) = self.by_job.get(part.job) else { continue };
             let Some(entry) = self.tickets.get_mut(ticket) else { continue };
             if let Stage::Queued(queued) = &mut entry.stage {
-                let (sequences, count) = (part.sequences.clone(), queued.positions(&part.sequences).len());
+                let (sequences, count) = (part.sequences.clone(), queued.count(&part.sequences));
                 queued.classifier = classifier.or(queued.classifier);
                 // A half that goes once more was counted when it went first.
                 queued.unsent = queued.unsent.saturating_sub(count);
@@ -162,15 +162,12 @@ impl Batching {
     }
 
     fn write_body(&self, batch: &Batch, members: &[Member], out: &mut Vec<u8>) {
-        let (Some(shape), Some(key)) = (self.shape(batch.key), self.keys.get(batch.key)) else { return };
-        let elements = members.iter().filter_map(|m| match &self.tickets.get(m.ticket)?.stage {
-            Stage::Queued(queued) => Some((queued, queued.positions(&m.sequences))),
+        let (Some(shape), Some(key)) = (self.keys.shape(batch.key), self.keys.get(batch.key)) else { return };
+        let slices = members.iter().filter_map(|m| match &self.tickets.get(m.ticket)?.stage {
+            Stage::Queued(queued) => Some(queued.slices(&m.sequences)),
             Stage::Gathering { .. } | Stage::Asked => None,
         });
-        let slices = elements.flat_map(|(queued, positions)| {
-            positions.into_iter().map(|i| queued.elements[i].span.of_body(queued.body.as_slice()))
-        });
-        merge(shape, key, slices, out);
+        merge(shape, key, slices.flatten(), out);
     }
 
     /// `id` is the line of the merged request's own name.
@@ -182,7 +179,7 @@ impl Batching {
         close: bool,
         out: &mut Vec<u8>,
     ) {
-        let (Some(shape), Some(key)) = (self.shape(batch.key), self.keys.get(batch.key)) else { return };
+        let (Some(shape), Some(key)) = (self.keys.shape(batch.key), self.keys.get(batch.key)) else { return };
         let length = length.to_string();
         let target = shape.upstream_target(key.target());
         let parts: [&[u8]; 10] = [

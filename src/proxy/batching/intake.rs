@@ -2,13 +2,15 @@
 //!
 //! Here: from a request head to a job of the queue. Not here: what is answered (`outcome.rs`, `control.rs`). Floor 3.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::Answer;
 use super::{Ask, Classify, MAX_BODY_BYTES, Queued, Stage, Ticket};
 use crate::batch::Refused;
 use crate::buffer::Buffer;
-use crate::codec::{HeadKey, Span, parse};
+use crate::codec::{HeadKey, parse};
 use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::CONTINUE;
@@ -61,12 +63,13 @@ impl<N: Net> Proxy<N> {
             ("/docs", "GET" | "HEAD") => Ask::Docs,
             ("/docs", _) => Ask::Refused(405, "use GET".to_owned(), "Allow: GET, HEAD\r\n"),
             (_, method) => {
-                let shape = batching.options.shapes.find(target)?;
+                let shape = batching.options.shapes.find(path)?;
                 match (method, patience(head)) {
                     ("POST", Ok(patience)) => {
                         let customer = customer(head);
                         Ask::Classify(Classify {
                             head: HeadKey::new(shape, target, head.fields),
+                            shape: Arc::clone(shape),
                             customer,
                             patience,
                         })
@@ -202,19 +205,17 @@ impl<N: Net> Proxy<N> {
         let now = turn.now();
         let Some(batching) = &mut self.batching else { return self.buffers.put(body) };
         let cap = batching.options.queue.batch_size;
-        let Some(shape) = batching.options.shapes.find(classify.head.target()) else {
-            return self.buffers.put(body);
-        };
-        let parsed = match parse(body.as_slice(), shape, cap, classify.head) {
+        let parsed = match parse(body.as_slice(), &classify.shape, cap, classify.head) {
             Ok(parsed) => parsed,
             Err(e) => {
                 self.buffers.put(body);
                 return self.answer(turn, id, Answer::refusal(e.status(), &e.to_string()));
             }
         };
-        let lengths: Vec<u32> = parsed.elements.iter().map(|e| e.length).collect();
-        let key = batching.keys.intern(parsed.key);
-        let job = match batching.queue.push(&classify.customer, key, &lengths, now) {
+        batching.lengths.clear();
+        batching.lengths.extend(parsed.elements.iter().map(|e| e.length));
+        let key = batching.keys.intern(parsed.key, &classify.shape);
+        let job = match batching.queue.push(&classify.customer, key, &batching.lengths, now) {
             Ok(job) => job,
             Err(refused) => {
                 batching.keys.release(key);
@@ -239,7 +240,7 @@ impl<N: Net> Proxy<N> {
             key,
             body,
             answers: Vec::new(),
-            results: vec![Span::default(); elements.len()],
+            results: Vec::new(),
             missing: elements.len(),
             unsent: elements.len(),
             elements,
@@ -322,10 +323,10 @@ impl<N: Net> Proxy<N> {
 }
 
 /// The contract: any case, trimmed and lower-cased; absent or empty is `default`.
-fn customer(head: &RequestHead<'_, '_>) -> String {
+fn customer(head: &RequestHead<'_, '_>) -> Cow<'static, str> {
     let field = head.fields.iter().find(|f| f.name.eq_ignore_ascii_case("x-customer-id"));
     let name = field.map(|f| String::from_utf8_lossy(f.value).trim().to_lowercase()).unwrap_or_default();
-    if name.is_empty() { "default".to_owned() } else { name }
+    if name.is_empty() { Cow::Borrowed("default") } else { Cow::Owned(name) }
 }
 
 /// `X-Request-Timeout-Ms`.

@@ -9,53 +9,75 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::batch::KeyId;
-use crate::codec::BatchKey;
+use crate::codec::{BatchKey, Shape};
 
 /// The keys of the jobs that live.
 #[derive(Default)]
 pub(super) struct Keys {
     ids: HashMap<Arc<BatchKey>, u32>,
-    entries: Slab<(Arc<BatchKey>, usize)>,
+    entries: Slab<Entry>,
+    /// The number of the key that was asked for last, which most often is the next one too.
+    last: u32,
+}
+
+struct Entry {
+    key: Arc<BatchKey>,
+    /// The shape of the requests with this key.
+    shape: Arc<Shape>,
+    jobs: usize,
 }
 
 impl Keys {
-    /// The number of `key`, for one more job.
-    pub(super) fn intern(&mut self, key: BatchKey) -> KeyId {
-        if let Some(&id) = self.ids.get(&key) {
-            self.entries[id as usize].1 += 1;
-            return KeyId(id);
-        }
-        let key = Arc::new(key);
-        let id = self.entries.insert((Arc::clone(&key), 1)) as u32;
-        self.ids.insert(key, id);
-        KeyId(id)
+    /// The number of `key`, of requests of that shape, for one more job.
+    pub(super) fn intern(&mut self, key: BatchKey, shape: &Arc<Shape>) -> KeyId {
+        let is_last = self.entries.get(self.last as usize).is_some_and(|entry| *entry.key == key);
+        let known = if is_last { Some(self.last) } else { self.ids.get(&key).copied() };
+        self.last = match known {
+            Some(id) => {
+                self.entries[id as usize].jobs += 1;
+                id
+            }
+            None => {
+                let key = Arc::new(key);
+                let entry = Entry { key: Arc::clone(&key), shape: Arc::clone(shape), jobs: 1 };
+                let id = self.entries.insert(entry) as u32;
+                self.ids.insert(key, id);
+                id
+            }
+        };
+        KeyId(self.last)
     }
 
     /// The key of that number, if a job has it.
     pub(super) fn get(&self, id: KeyId) -> Option<&BatchKey> {
-        self.entries.get(id.0 as usize).map(|(key, _)| &**key)
+        self.entries.get(id.0 as usize).map(|entry| &*entry.key)
+    }
+
+    /// The shape of the requests with the key of that number, if a job has it.
+    pub(super) fn shape(&self, id: KeyId) -> Option<&Arc<Shape>> {
+        self.entries.get(id.0 as usize).map(|entry| &entry.shape)
     }
 
     /// A job with this key is gone.
     pub(super) fn release(&mut self, id: KeyId) {
-        let Some((key, jobs)) = self.entries.get_mut(id.0 as usize) else { return };
-        *jobs -= 1;
-        if *jobs == 0 {
-            self.ids.remove(key);
+        let Some(entry) = self.entries.get_mut(id.0 as usize) else { return };
+        entry.jobs -= 1;
+        if entry.jobs == 0 {
+            self.ids.remove(&entry.key);
             self.entries.remove(id.0 as usize);
         }
     }
 
     /// How many jobs have a key.
     pub(super) fn jobs(&self) -> usize {
-        self.entries.iter().map(|(_, (_, jobs))| jobs).sum()
+        self.entries.iter().map(|(_, entry)| entry.jobs).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{HeadKey, Shape, parse};
+    use crate::codec::{HeadKey, parse};
 
     fn key(target: &str, body: &str) -> BatchKey {
         let shape = Shape::kserve_v1();
@@ -65,10 +87,10 @@ mod tests {
 
     #[test]
     fn equal_keys_have_one_number_while_a_job_has_them() {
-        let mut keys = Keys::default();
+        let (mut keys, shape) = (Keys::default(), Arc::new(Shape::kserve_v1()));
         let [a, same, other] =
             [("/a", r#"{"instances":[1]}"#), ("/a", r#"{"instances":[2]}"#), ("/b", r#"{"instances":[1]}"#)]
-                .map(|(target, body)| keys.intern(key(target, body)));
+                .map(|(target, body)| keys.intern(key(target, body), &shape));
         assert_eq!(a, same);
         assert_ne!(a, other);
         assert_eq!(keys.jobs(), 3);
@@ -76,6 +98,9 @@ mod tests {
         assert_eq!(keys.get(a).map(BatchKey::target), Some("/a"));
         keys.release(same);
         assert_eq!(keys.get(a), None);
-        assert_eq!(keys.intern(key("/c", r#"{"instances":[1]}"#)), a, "numbers are used again");
+        assert_eq!(keys.shape(other), Some(&shape));
+        let next = keys.intern(key("/c", r#"{"instances":[1]}"#), &shape);
+        assert_eq!(next, a, "numbers are used again");
+        assert_eq!(keys.get(next).map(BatchKey::target), Some("/c"));
     }
 }

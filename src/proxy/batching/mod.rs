@@ -11,10 +11,13 @@ mod check;
 mod control;
 mod dispatch;
 mod intake;
+mod jobs;
 mod keys;
 mod outcome;
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Backend, CallId, ClientId, Proxy, TicketId};
@@ -32,6 +35,7 @@ use crate::slots::Slots;
 use crate::telemetry::{BatchingState, CUSTOMERS_TOLD};
 use crate::time::Instant;
 
+use jobs::Holders;
 use keys::Keys;
 
 /// What the proxy is told of batching.
@@ -57,11 +61,13 @@ pub(super) struct Batching {
     queue: Queue,
     tickets: Slots<Ticket>,
     /// The tickets of the jobs that the queue knows.
-    by_job: HashMap<JobId, TicketId>,
+    by_job: Holders,
     calls: Slots<Call>,
     keys: Keys,
     /// The body being merged, or the answer being written.
     body: Vec<u8>,
+    /// The lengths of a job's elements; kept for its memory.
+    lengths: Vec<u32>,
     /// When the queue wants to be asked again.
     wake: Deadline,
     /// Something has changed that may let a batch go.
@@ -75,10 +81,11 @@ impl Batching {
         Batching {
             queue: Queue::new(options.queue.clone()),
             tickets: Slots::default(),
-            by_job: HashMap::new(),
+            by_job: Holders::default(),
             calls: Slots::default(),
             keys: Keys::default(),
             body: Vec::new(),
+            lengths: Vec::new(),
             wake: Deadline::default(),
             stirred: false,
             rejections: BTreeMap::new(),
@@ -155,11 +162,6 @@ impl Batching {
             }
         }
     }
-
-    /// The shape of the requests with this key.
-    fn shape(&self, key: KeyId) -> Option<&Shape> {
-        self.options.shapes.find(self.keys.get(key)?.target())
-    }
 }
 
 /// A client's request that is ours to answer.
@@ -200,7 +202,8 @@ enum Ask {
 /// A request for the classifier, before its body is read.
 struct Classify {
     head: HeadKey,
-    customer: String,
+    shape: Arc<Shape>,
+    customer: Cow<'static, str>,
     /// What the client allows from arrival to answer.
     patience: Option<Duration>,
 }
@@ -211,7 +214,7 @@ struct Queued {
     key: KeyId,
     body: Buffer,
     elements: Vec<Element>,
-    /// Results as they came, and where each stands; one that is missing is empty.
+    /// If the elements go in several batches: results as they came, and where each stands.
     answers: Vec<u8>,
     results: Vec<Span>,
     missing: usize,
@@ -240,12 +243,21 @@ struct Member {
 }
 
 impl Queued {
-    /// The positions of `sequences` among the elements.
-    fn positions(&self, sequences: &Sequences) -> Vec<usize> {
+    /// How many elements `sequences` are.
+    fn count(&self, sequences: &Sequences) -> usize {
         match sequences {
-            Sequences::All => (0..self.elements.len()).collect(),
-            Sequences::Only(positions) => positions.to_vec(),
+            Sequences::All => self.elements.len(),
+            Sequences::Only(positions) => positions.len(),
         }
+    }
+
+    /// Those elements, as they stand in the body.
+    fn slices<'a>(&'a self, sequences: &'a Sequences) -> impl Iterator<Item = &'a [u8]> {
+        let positions = (0..self.count(sequences)).map(move |i| match sequences {
+            Sequences::All => i,
+            Sequences::Only(positions) => positions[i],
+        });
+        positions.map(|position| self.elements[position].span.of_body(self.body.as_slice()))
     }
 }
 

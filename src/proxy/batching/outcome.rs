@@ -6,7 +6,7 @@
 use super::answer::Answer;
 use super::{Call, Member, Queued, Stage};
 use crate::balance::BackendId;
-use crate::batch::{Batch, BatchOutcome};
+use crate::batch::{Batch, BatchOutcome, Sequences};
 use crate::buffer::Buffer;
 use crate::codec::{AnswerError, Span, split, write_answer};
 use crate::net::Net;
@@ -47,7 +47,7 @@ impl<N: Net> Proxy<N> {
         let Call { batch, members, sent, answer, .. } = call;
         let expected = members.iter().map(|m| m.count).sum();
         let mut results = Vec::with_capacity(expected);
-        let read = match batching.shape(batch.key) {
+        let read = match batching.keys.shape(batch.key) {
             Some(shape) => split(answer.as_slice(), shape, expected, &mut results),
             None => Err(AnswerError::Malformed("its shape is gone".to_owned())),
         };
@@ -62,10 +62,11 @@ impl<N: Net> Proxy<N> {
             return self.fail_members(turn, &members, &fault);
         }
         batching.queue.finished(batch, BatchOutcome::Answered { took: now - sent }, now);
-        let mut results = results.into_iter();
+        let mut results = results.as_slice();
         for member in &members {
-            let own: Vec<Span> = results.by_ref().take(member.count).collect();
-            self.take_results(turn, member, &own, &answer, now);
+            let (own, others) = results.split_at(member.count);
+            self.take_results(turn, member, own, &answer, now);
+            results = others;
         }
         self.buffers.put(answer);
     }
@@ -82,21 +83,21 @@ impl<N: Net> Proxy<N> {
         let Some(batching) = &mut self.batching else { return };
         let Some(ticket) = batching.tickets.get_mut(member.ticket) else { return };
         let Stage::Queued(queued) = &mut ticket.stage else { return };
-        queued.take(member, results, answer.as_slice());
-        if queued.missing > 0 {
-            return;
-        }
-        let (queued, arrived) = (&*queued, ticket.arrived);
-        let Some(shape) =
-            batching.keys.get(queued.key).and_then(|k| batching.options.shapes.find(k.target()))
-        else {
-            return;
+        let (results, answers) = match &member.sequences {
+            Sequences::All => (results, answer.as_slice()),
+            Sequences::Only(positions) => {
+                queued.take(positions, results, answer.as_slice());
+                if queued.missing > 0 {
+                    return;
+                }
+                (&queued.results[..], &queued.answers[..])
+            }
         };
+        let Some(shape) = batching.keys.shape(queued.key) else { return };
         let mut body = std::mem::take(&mut batching.body);
         body.clear();
-        let slices = queued.results.iter().map(|span| span.of_body(&queued.answers));
-        let latency_ms = (now - arrived).as_millis() as u64;
-        write_answer(shape, slices, latency_ms, &mut body);
+        let latency_ms = (now - ticket.arrived).as_millis() as u64;
+        write_answer(shape, results.iter().map(|span| span.of_body(answers)), latency_ms, &mut body);
         self.answer(turn, member.ticket, Answer::json(200, &body));
         if let Some(batching) = &mut self.batching {
             batching.body = body;
@@ -202,8 +203,9 @@ pub(super) fn distinct(members: &[Member]) -> Vec<TicketId> {
 
 impl Queued {
     /// Copies results to the positions of the sequences that they are for.
-    fn take(&mut self, member: &Member, results: &[Span], answer: &[u8]) {
-        for (position, span) in self.positions(&member.sequences).into_iter().zip(results) {
+    fn take(&mut self, positions: &[usize], results: &[Span], answer: &[u8]) {
+        self.results.resize(self.elements.len(), Span::default());
+        for (&position, span) in positions.iter().zip(results) {
             let start = self.answers.len() as u32;
             self.answers.extend_from_slice(span.of_body(answer));
             let end = self.answers.len() as u32;
