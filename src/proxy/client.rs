@@ -198,7 +198,7 @@ impl<N: Net> Proxy<N> {
                 self.keep_pending(id, &bytes[consumed..]);
             }
             Reading::Ask(ticket) => {
-                let consumed = self.ask_bytes(turn, ticket, bytes);
+                let consumed = self.ask_bytes(turn, ticket, bytes, turn.now());
                 self.keep_pending(id, &bytes[consumed..]);
             }
             Reading::Head => match client.pending.take() {

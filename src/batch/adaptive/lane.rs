@@ -84,6 +84,16 @@ impl<'a> Cursor<'a> {
         let entry = rest.next()?;
         Some(Cursor { tag: before + entry.0.0, customer, entry, rest })
     }
+
+    /// At the customer's next part.
+    fn next(self) -> Option<Cursor<'a>> {
+        Cursor::at(self.tag, self.customer, self.rest)
+    }
+
+    fn place(&self) -> Place {
+        let &(own_ns, number) = self.entry.0;
+        Place { customer: self.customer, own_ns, number }
+    }
 }
 
 impl PartialEq for Cursor<'_> {
@@ -201,15 +211,20 @@ impl Lane {
                 let (_, customer) = heads.next().expect("it was peeked at");
                 Cursor::at(counter_ns(customer), customer, self.customers[&customer].by_own.iter())
             };
-            let Some(Cursor { tag, customer, entry: (&(own_ns, number), entry), rest }) = cursor else {
-                return;
-            };
-            let place = Place { customer, own_ns, number };
-            if place != except {
-                candidates.push(candidate(place, entry));
-            }
-            if let Some(next) = Cursor::at(tag, customer, rest).filter(|next| next.tag <= last_tag) {
-                behind.push(Reverse(next));
+            let Some(mut cursor) = cursor else { return };
+            loop {
+                let place = cursor.place();
+                if place != except {
+                    candidates.push(candidate(place, cursor.entry.1));
+                }
+                let Some(next) = cursor.next().filter(|next| next.tag <= last_tag) else { break };
+                let is_least = heads.peek().is_none_or(|head| next.tag < head.0)
+                    && behind.peek().is_none_or(|Reverse(other)| next < *other);
+                if !is_least || candidates.len() == most {
+                    behind.push(Reverse(next));
+                    break;
+                }
+                cursor = next;
             }
         }
     }

@@ -113,7 +113,10 @@ impl Adaptive {
             let weight = f64::from(situation.customers.weight_at(customer));
             self.accounts.charge(customer, (1e6 * ms * share / weight) as u64);
         }
-        for customer in taken.iter().map(|part| part.place.customer) {
+        for (i, customer) in taken.iter().map(|part| part.place.customer).enumerate() {
+            if taken[..i].iter().any(|before| before.place.customer == customer) {
+                continue;
+            }
             self.rank(key, customer);
             let others = self.accounts.keys(customer).filter(|&other| other != key);
             for other in others.collect::<Vec<_>>() {

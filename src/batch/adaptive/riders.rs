@@ -40,29 +40,35 @@ pub(super) struct Economy<'a> {
     pub(super) now: Instant,
 }
 
-/// What does not change about a candidate while a batch is filled.
+/// What does not change about candidates of a shape while a batch is filled.
+#[derive(Clone, Copy)]
 struct Terms {
     own_ms: f64,
-    /// What it costs if it goes later: its part of a batch of its like.
+    /// What one costs if it goes later: its part of a batch of its like.
     later_ms: f64,
-    for_age_ms: f64,
 }
 
 impl Economy<'_> {
     /// Puts those who ride with `lead` at the front of `candidates`, in the order in which they were chosen, and says
     /// how many they are.
     pub(super) fn choose(&self, lead: &Candidate, candidates: &mut [Candidate]) -> usize {
-        let mut terms: Vec<Terms> = candidates.iter().map(|candidate| self.terms(candidate)).collect();
+        let mut last = None;
+        let mut terms: Vec<Terms> =
+            candidates.iter().map(|c| known_or(&mut last, c.shape, || self.terms(c.shape))).collect();
         let (mut shape, mut riders) = (lead.shape, 0);
         while shape.sequences < self.batch_size {
             let with_ms = self.service_time.predict_ms(shape);
-            let mut best: Option<(f64, usize)> = None;
+            let (mut best, mut last): (Option<(f64, usize)>, _) = (None, None);
             for (i, (candidate, terms)) in candidates.iter().zip(&terms).enumerate().skip(riders) {
                 if shape.sequences + candidate.shape.sequences > self.batch_size {
                     continue;
                 }
-                let net_ms = self.net_ms(shape, with_ms, candidate.shape, terms, riders);
-                let per_sequence = net_ms / f64::from(candidate.shape.sequences) + terms.for_age_ms;
+                let (net_ms, for_each_ms) = known_or(&mut last, candidate.shape, || {
+                    let net_ms = self.net_ms(shape, with_ms, candidate.shape, terms, riders);
+                    (net_ms, net_ms / f64::from(candidate.shape.sequences))
+                });
+                let age_ms = self.now.nanos_since(candidate.arrived) as f64 / 1e6;
+                let per_sequence = for_each_ms + FOR_AGE * age_ms;
                 if net_ms >= 0.0 && best.is_none_or(|(most, _)| per_sequence > most) {
                     best = Some((per_sequence, i));
                 }
@@ -77,9 +83,9 @@ impl Economy<'_> {
         riders
     }
 
-    fn terms(&self, candidate: &Candidate) -> Terms {
-        let Shape { sequences, characters, longest } = candidate.shape;
-        let alike = self.alike[class(candidate.shape)].clamp(sequences, self.batch_size);
+    fn terms(&self, shape: Shape) -> Terms {
+        let Shape { sequences, characters, longest } = shape;
+        let alike = self.alike[class(shape)].clamp(sequences, self.batch_size);
         let full = Shape {
             sequences: alike,
             characters: u64::from(alike) * characters / u64::from(sequences),
@@ -88,9 +94,8 @@ impl Economy<'_> {
         let base_ms = self.service_time.predict_ms(Shape::default());
         let share = f64::from(sequences) / f64::from(alike);
         Terms {
-            own_ms: self.service_time.predict_ms(candidate.shape),
+            own_ms: self.service_time.predict_ms(shape),
             later_ms: base_ms + (self.service_time.predict_ms(full) - base_ms) * share,
-            for_age_ms: FOR_AGE * (self.now - candidate.arrived).as_secs_f64() * 1e3,
         }
     }
 
@@ -103,5 +108,13 @@ impl Economy<'_> {
         let others = self.waiting.saturating_sub(riders + 2) as f64;
         let to_come = self.occupancy / (1.0 - self.occupancy).max(LEAST_IDLE);
         (alone_ms - together_ms) + (terms.later_ms - longer_ms) * (others + to_come) - members * longer_ms
+    }
+}
+
+/// What holds of parts of that shape: `last` if that was such a one, since neighbours often are alike.
+fn known_or<T: Copy>(last: &mut Option<(Shape, T)>, shape: Shape, reckon: impl FnOnce() -> T) -> T {
+    match *last {
+        Some((known, value)) if known == shape => value,
+        _ => last.insert((shape, reckon())).1,
     }
 }

@@ -82,7 +82,7 @@ impl<N: Net> Proxy<N> {
     /// Ends the request with a word to its client.
     pub(super) fn answer(&mut self, turn: &mut Turn<'_, N>, id: TicketId, answer: Answer<'_>) {
         let now = turn.now();
-        let Some(ticket) = self.remove_ticket(turn, id) else { return };
+        let Some(ticket) = self.remove_ticket(id, now) else { return };
         let (classifier, record) = match &ticket.stage {
             Stage::Queued(Queued { classifier, .. }) => {
                 let record = self.record_job(turn, &ticket, *classifier, answer.status, answer.failed, now);
@@ -131,14 +131,13 @@ impl<N: Net> Proxy<N> {
         let Some(client) = self.clients.get_mut(ticket.client) else { return };
         let parts = [&self.head[..], &[], &[], &[]];
         match send(&mut client.stream, &mut client.unsent, &mut self.buffers, parts) {
-            Ok(()) => self.conclude(turn, ticket.client, after),
+            Ok(()) => self.conclude_at(turn, ticket.client, after, now),
             Err(_) => self.close_client(turn, ticket.client),
         }
     }
 
     /// Forgets the request: its job is taken out of the queue, and work that is not sent yet never will be.
-    pub(super) fn remove_ticket(&mut self, turn: &mut Turn<'_, N>, id: TicketId) -> Option<Ticket> {
-        let now = turn.now();
+    pub(super) fn remove_ticket(&mut self, id: TicketId, now: Instant) -> Option<Ticket> {
         let batching = self.batching.as_mut()?;
         let mut ticket = batching.tickets.remove(id)?;
         match &mut ticket.stage {

@@ -137,15 +137,16 @@ impl<N: Net> Proxy<N> {
                 return 0;
             }
         }
-        self.ask_bytes(turn, ticket, rest)
+        self.ask_bytes(turn, ticket, rest, now)
     }
 
-    /// Bytes of the body. Returns how many of them belong to it.
+    /// Bytes of the body, read at `now`. Returns how many of them belong to it.
     pub(in crate::proxy) fn ask_bytes(
         &mut self,
         turn: &mut Turn<'_, N>,
         id: TicketId,
         bytes: &mut [u8],
+        now: Instant,
     ) -> usize {
         let most = self.most_body();
         let Some(ticket) = self.batching.as_mut().and_then(|b| b.tickets.get_mut(id)) else { return 0 };
@@ -164,10 +165,9 @@ impl<N: Net> Proxy<N> {
             return bytes.len();
         }
         if done {
-            self.asked(turn, id);
+            self.asked(turn, id, now);
         } else if let Some(client_entry) = self.clients.get_mut(client) {
-            let limit = turn.net.now() + self.options.body_timeout;
-            client_entry.deadline.set(turn.timers, limit, Timer::Client(client));
+            client_entry.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(client));
         }
         piece.consumed
     }
@@ -184,13 +184,13 @@ impl<N: Net> Proxy<N> {
     }
 
     /// The request is whole.
-    fn asked(&mut self, turn: &mut Turn<'_, N>, id: TicketId) {
+    fn asked(&mut self, turn: &mut Turn<'_, N>, id: TicketId, now: Instant) {
         let Some(ticket) = self.batching.as_mut().and_then(|b| b.tickets.get_mut(id)) else { return };
         let Stage::Gathering { body, ask, .. } = std::mem::replace(&mut ticket.stage, Stage::Asked) else {
             return;
         };
         match ask {
-            Ask::Classify(classify) => return self.enqueue(turn, id, classify, body),
+            Ask::Classify(classify) => return self.enqueue(turn, id, classify, body, now),
             Ask::SetStrategy(named) => self.take_strategy(turn, id, named, body.as_slice()),
             Ask::GetStrategy => self.tell_strategy(turn, id),
             Ask::Docs => self.tell_docs(turn, id),
@@ -201,8 +201,14 @@ impl<N: Net> Proxy<N> {
         self.buffers.put(body);
     }
 
-    fn enqueue(&mut self, turn: &mut Turn<'_, N>, id: TicketId, classify: Classify, body: Buffer) {
-        let now = turn.now();
+    fn enqueue(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: TicketId,
+        classify: Classify,
+        body: Buffer,
+        now: Instant,
+    ) {
         let Some(batching) = &mut self.batching else { return self.buffers.put(body) };
         let cap = batching.options.queue.batch_size;
         let parsed = match parse(body.as_slice(), &classify.shape, cap, classify.head) {
@@ -269,10 +275,11 @@ impl<N: Net> Proxy<N> {
 
     /// The client of a request that is ours to answer has left.
     pub(in crate::proxy) fn ask_abandoned(&mut self, turn: &mut Turn<'_, N>, id: TicketId) {
-        let Some(ticket) = self.remove_ticket(turn, id) else { return };
+        let now = turn.now();
+        let Some(ticket) = self.remove_ticket(id, now) else { return };
         if let Stage::Queued(queued) = &ticket.stage {
             self.counters.cancelled_batched += 1;
-            let (now, status) = (turn.now(), Failure::ClientGone.consequence().status);
+            let status = Failure::ClientGone.consequence().status;
             if let Some(record) = self.record_job(turn, &ticket, queued.classifier, status, false, now) {
                 self.trace_job(turn, &ticket, record, 0, Some(Failure::ClientGone.name()));
             }
