@@ -86,7 +86,7 @@ soak: ## Load both connection modes while servers misbehave, then see that nothi
 scenarios: install-wrk ## Drive all six scenarios with wrk (SECONDS=30 WARMUP=5) and print their table
 	$(CARGO) bench --locked --bench scenarios
 
-peers: install-wrk install-nginx install-haproxy ## Compare with nginx and HAProxy side by side (ROUNDS=7 SECONDS=4 SCENARIOS=persistent,...,rate,idle RATE=5000)
+peers: install-wrk install-nginx install-haproxy ## Compare with nginx and HAProxy side by side (ROUNDS=7 SECONDS=4 SCENARIOS=persistent,...,rate,idle,batched RATE=5000)
 	$(CARGO) bench --locked --bench peers
 
 growth: install-wrk install-nginx ## Measure how the cost of a request grows with connections, backends, head and body, and draw it (ROUNDS=5 SECONDS=2: eight minutes)

@@ -61,7 +61,7 @@ impl Running {
 
     /// That `request`, which ends its connection, is answered by 200 with so many bytes.
     pub(crate) fn expect(&self, request: &str, body_bytes: usize) -> Result<(), String> {
-        let answer = self.ask(request).map_err(|e| format!("{}: {e}", self.address))?;
+        let answer = ask(self.address, request)?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         if !head.starts_with("HTTP/1.1 200 ") || body.len() != body_bytes {
             return Err(format!(
@@ -71,15 +71,19 @@ impl Running {
         }
         Ok(())
     }
+}
 
-    fn ask(&self, request: &str) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(self.address)?;
+/// What `server` says to `request`, which ends its connection.
+pub(crate) fn ask(server: SocketAddr, request: &str) -> Result<String, String> {
+    let asked = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(server)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
-    }
+    };
+    asked().map_err(|e| format!("{server}: {e}"))
 }
 
 /// So many ports that nobody listens on.
@@ -173,7 +177,7 @@ pub(crate) fn alone(program: &str) -> Command {
     command
 }
 
-/// Starts Tidegate, with nothing on that is not needed, in front of these backends.
+/// Starts Tidegate, with nothing on that is not needed but what `options` say, in front of these backends.
 pub(crate) fn tidegate(
     backends: impl IntoIterator<Item = SocketAddr>,
     options: &[String],
@@ -183,7 +187,6 @@ pub(crate) fn tidegate(
     command.args([
         "proxy",
         "--csv=off",
-        "--admin=off",
         "--max-connections=18000",
         "--log-level=warn",
         "--idle-timeout=600s",

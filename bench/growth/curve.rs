@@ -85,7 +85,10 @@ impl Curve {
             Curve::RoundRobin => ("round-robin", step),
             Curve::Adaptive => ("adaptive", step),
         };
-        tidegate(backend.addresses().take(backends), &[format!("--routing={routing}")])
+        tidegate(
+            backend.addresses().take(backends),
+            &["--admin=off".to_owned(), format!("--routing={routing}")],
+        )
     }
 
     fn wanted(self, step: usize, proxy: SocketAddr) -> Wanted {

@@ -88,7 +88,10 @@ impl Contender {
         let address = local(free_ports(1)?[0]);
         let command = match self {
             Contender::Tidegate => {
-                return tidegate(backend.addresses(), &[format!("--connections={}", mode.name())]);
+                return tidegate(
+                    backend.addresses(),
+                    &["--admin=off".to_owned(), format!("--connections={}", mode.name())],
+                );
             }
             Contender::Nginx => {
                 nginx(folder, "proxy", &nginx_proxy(address, mode, backend), alone(self.program()))?

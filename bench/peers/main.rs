@@ -5,6 +5,7 @@
 //! since a shared machine's speed drifts: figures of one run can be compared, those of two cannot. Prints Markdown.
 //! `SCENARIOS=persistent,idle` plays some of them only, `RATE=5000` is the rate of `rate`.
 
+mod batched;
 #[path = "../common/mod.rs"]
 mod common;
 mod contenders;
@@ -17,7 +18,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use common::sample::{Effort, Sample};
-use common::server::Backend;
+use common::server::{Backend, write};
 use common::wrk::{self, Wanted};
 use common::{machine, number};
 use contenders::{Contender, LARGE, LARGE_BYTES, Mode, POST_BYTES, check};
@@ -41,6 +42,7 @@ const SCENARIOS: [Scenario; 5] = [
 /// What is played otherwise than by wrk.
 const RATE: &str = "rate";
 const IDLE: &str = "idle";
+const BATCHED: &str = "batched";
 
 /// What is asked of each proxy, and by how many.
 pub(crate) struct Scenario {
@@ -62,13 +64,17 @@ impl Scenario {
         let mut wanted =
             Wanted { target: self.target.to_owned(), clients: self.clients, ..Wanted::default() };
         if self.post {
-            let script = folder.join("post.lua");
-            let text = format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {POST_BYTES})\n");
-            std::fs::write(&script, text).map_err(|e| format!("cannot write {}: {e}", script.display()))?;
-            wanted.options = vec!["-s".to_owned(), script.display().to_string()];
+            wanted.options = post(&"x".repeat(POST_BYTES), folder)?;
         }
         wrk::run(&wanted, proxy, seconds)
     }
+}
+
+/// The options with which wrk posts `body`, by a script that it finds in `folder`.
+pub(crate) fn post(body: &str, folder: &Path) -> Result<Vec<String>, String> {
+    let script = folder.join("post.lua");
+    write(&script, &format!("wrk.method = \"POST\"\nwrk.body = [==[{body}]==]\n"))?;
+    Ok(vec!["-s".to_owned(), script.display().to_string()])
 }
 
 fn main() -> ExitCode {
@@ -86,7 +92,7 @@ fn chosen() -> Result<Vec<String>, String> {
     let known: Vec<_> = SCENARIOS
         .iter()
         .map(|scenario| scenario.name.to_owned())
-        .chain([RATE, IDLE].map(str::to_owned))
+        .chain([RATE, IDLE, BATCHED].map(str::to_owned))
         .collect();
     let Ok(text) = std::env::var("SCENARIOS") else { return Ok(known) };
     let names: Vec<_> = text.split(',').map(str::to_owned).collect();
@@ -122,6 +128,12 @@ fn compare() -> Result<(), String> {
     if chosen.iter().any(|name| name == IDLE) {
         println!("\n### Idle clients: connected, served once, and silent\n");
         idle::compare(&backend, folder.path(), descriptors)?;
+    }
+    if chosen.iter().any(|name| name == BATCHED) {
+        println!(
+            "\n### Requests in batches of up to 5 beside forwarded ones, a classifier that takes no time, 200 clients\n"
+        );
+        batched::compare(&effort, &backend, folder.path())?;
     }
     Ok(())
 }

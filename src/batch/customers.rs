@@ -63,6 +63,8 @@ pub(super) struct Customers {
     /// By index, so that a strategy needs no name.
     by_index: Vec<Option<CustomerId>>,
     weights: BTreeMap<Box<str>, u32>,
+    /// Who came last, and most often comes next.
+    last: Option<CustomerId>,
     /// What forgotten customers received.
     forgotten: CustomerFigures,
     /// Where the search for one to forget goes on.
@@ -78,6 +80,7 @@ impl Customers {
             slots: Slots::default(),
             by_index: Vec::new(),
             weights: weights.collect(),
+            last: None,
             forgotten: CustomerFigures::default(),
             hand: 0,
         }
@@ -85,7 +88,10 @@ impl Customers {
 
     /// A customer has one more job.
     pub(super) fn enter(&mut self, name: &str) -> CustomerId {
-        let id = self.ids.get(name).copied().unwrap_or_else(|| self.meet(name));
+        let is_last = |id: &CustomerId| self.slots.get(id.0).is_some_and(|customer| *customer.name == *name);
+        let known = self.last.filter(is_last).or_else(|| self.ids.get(name).copied());
+        let id = known.unwrap_or_else(|| self.meet(name));
+        self.last = Some(id);
         let customer = self.slots.get_mut(id.0).expect("a customer with a name lives");
         customer.jobs += 1;
         customer.recent = true;
