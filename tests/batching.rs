@@ -3,7 +3,7 @@
 mod support;
 
 use support::classifier::{asking, classify, echoing, gated, post, sequences};
-use support::{Client, Gate, Launch, Origin, Proxy, Request, Response, simulated};
+use support::{Client, Gate, Launch, Origin, Proxy, Response, simulated};
 
 fn results(response: &Response) -> Vec<String> {
     assert_eq!(response.status, 200, "{}", response.text());
@@ -206,6 +206,7 @@ fn unlike_requests_never_share_a_batch() {
         ask("/m", "X-Model: 1\r\n", "{\"instances\":[4]}"),
         ask("/m", "X-Model: 2\r\n", "{\"instances\":[5]}"),
         ask("/v1/models/a:predict?v=/2", "", "{\"instances\":[6]}"),
+        ask("/v2?/v1/models/a:predict", "", "{\"instances\":[7]}"),
     ]);
     gate.open();
     for (i, client) in clients.iter_mut().enumerate() {
@@ -214,12 +215,16 @@ fn unlike_requests_never_share_a_batch() {
     let mut sent: Vec<_> =
         classifier.requests().iter().map(|r| String::from_utf8_lossy(&r.body).into_owned()).collect();
     sent.sort();
-    assert_eq!(sent.len(), 7, "{sent:?}");
+    assert_eq!(sent.len(), 8, "{sent:?}");
     assert!(sent.contains(&"{\"signature\":\"s\",\"instances\":[3]}".to_owned()), "{sent:?}");
     assert!(classifier.requests().iter().any(|r| r.field("X-Model") == Some("2")));
-    let queried = |r: &Request| r.head.starts_with("POST /v1/models/a:predict?v=/2 ");
-    let batched = |r: &Request| r.field("X-Forwarded-For").is_none();
-    assert!(classifier.requests().iter().any(|r| queried(r) && batched(r)));
+    let batched = |target: &str| {
+        let requests = classifier.requests();
+        let request = requests.iter().find(|r| r.head.starts_with(&format!("POST {target} ")));
+        request.expect("it was sent").field("X-Forwarded-For").is_none()
+    };
+    assert!(batched("/v1/models/a:predict?v=/2"));
+    assert!(!batched("/v2?/v1/models/a:predict"), "a query makes no path");
 }
 
 #[test]

@@ -177,7 +177,7 @@ pub(crate) fn alone(program: &str) -> Command {
     command
 }
 
-/// Starts Tidegate, with nothing on that is not needed but what `options` say, in front of these backends.
+/// Starts Tidegate in front of these backends, with nothing on that is not needed; of the admin port `options` decide.
 pub(crate) fn tidegate(
     backends: impl IntoIterator<Item = SocketAddr>,
     options: &[String],
@@ -193,10 +193,15 @@ pub(crate) fn tidegate(
     ]);
     command.arg(format!("--listen={address}")).args(options);
     command.args(backends.into_iter().map(|backend| format!("--backend={backend}")));
+    Running::start(without_settings(command), address)
+}
+
+/// `command`, which starts Tidegate, without settings of the environment.
+pub(crate) fn without_settings(mut command: Command) -> Command {
     for (name, _) in
         std::env::vars().filter(|(name, _)| name.starts_with("TIDEGATE_") || name == "PROXY_STRATEGY")
     {
         command.env_remove(name);
     }
-    Running::start(command, address)
+    command
 }

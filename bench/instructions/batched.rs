@@ -47,7 +47,7 @@ impl Classifier {
         }
     }
 
-    /// Drives the proxy with this many exchanges, in full batches but for the first.
+    /// Drives the proxy with this many exchanges in full batches, and one before them.
     pub(crate) fn drive(&self, proxy: SocketAddr, pace: &Pace, exchanges: u32) -> Result<(), String> {
         let mut groups = Vec::new();
         for _ in 0..2 {
@@ -58,7 +58,7 @@ impl Classifier {
         ask(&mut first, pace)?;
         let mut batches = self.accept()?;
         let mut waiting = vec![first];
-        for batch in 0..=exchanges / BATCH as u32 {
+        for batch in 0..exchanges / BATCH as u32 {
             let mut next = groups.remove(0);
             for client in &mut next {
                 ask(client, pace)?;

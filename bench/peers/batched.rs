@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 use super::common::sample::{Effort, Sample, median, remarks, spread};
-use super::common::server::{Backend, Running, ask, free_ports, local, tidegate};
+use super::common::server::{Backend, Running, ask, free_ports, local, tidegate, without_settings};
 use super::common::wrk::{self, Wanted};
-use super::{Scenario, post};
+use super::post;
 
 const TARGET: &str = "/proxy_classify";
 const BODY: &str = r#"{"sequences":["def f(): pass"]}"#;
@@ -62,7 +62,7 @@ fn classifier() -> Result<Running, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.arg("classifier").arg(format!("--listen={address}"));
     command.args(["--service-time=affine:0,0", "--log-level=warn"]);
-    Running::start(command, address)
+    Running::start(without_settings(command), address)
 }
 
 /// One round: a fresh proxy, both of its ways, the one or the other first.
@@ -83,17 +83,17 @@ fn play(
     ];
     let proxy = tidegate(backend.addresses(), &options)?;
     check(&proxy)?;
-    let plain = Scenario { clients: CLIENTS, ..Scenario::new("", "") };
-    let forwarded = || Sample::take(proxy.id(), effort, |seconds| plain.load(proxy.address, seconds, folder));
+    let forwarded = Wanted { target: "/tiny".to_owned(), clients: CLIENTS, ..Wanted::default() };
+    let batched = Wanted { target: TARGET.to_owned(), clients: CLIENTS, options: post(BODY, folder)? };
+    let sample =
+        |wanted| Sample::take(proxy.id(), effort, |seconds| wrk::run(wanted, proxy.address, seconds));
     if round.is_multiple_of(2) {
-        rounds.forwarded.push(forwarded()?);
+        rounds.forwarded.push(sample(&forwarded)?);
     }
-    let wanted = Wanted { target: TARGET.to_owned(), clients: CLIENTS, options: post(BODY, folder)? };
-    let batched = Sample::take(proxy.id(), effort, |seconds| wrk::run(&wanted, proxy.address, seconds))?;
-    rounds.batched.push(batched);
+    rounds.batched.push(sample(&batched)?);
     rounds.batch_sizes.push(mean_batch_size(admin)?);
     if !round.is_multiple_of(2) {
-        rounds.forwarded.push(forwarded()?);
+        rounds.forwarded.push(sample(&forwarded)?);
     }
     Ok(())
 }
@@ -131,6 +131,8 @@ impl Rounds {
     fn print(&self, in_flight: &str) {
         let cpu = |samples: &[Sample]| samples.iter().map(Sample::cpu_us).collect::<Vec<_>>();
         let (batched, forwarded) = (cpu(&self.batched), cpu(&self.forwarded));
+        let of_forwarded = remarks(&self.forwarded).into_iter().map(|remark| format!("forwarded: {remark}"));
+        let remarks: Vec<String> = remarks(&self.batched).into_iter().chain(of_forwarded).collect();
         let ratios: Vec<f64> = batched.iter().zip(&forwarded).map(|(a, b)| a / b).collect();
         println!(
             "| {in_flight} | {:.1} | {} | {:.1} | {} | {} | {} | {} |",
@@ -140,7 +142,7 @@ impl Rounds {
             spread(&forwarded, 1),
             spread(&ratios, 2),
             spread(&self.batched.iter().map(Sample::rate).collect::<Vec<_>>(), 0),
-            remarks(&self.batched).join("; ")
+            remarks.join("; ")
         );
     }
 }

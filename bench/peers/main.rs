@@ -1,4 +1,5 @@
-//! Tidegate beside the proxies that Debian packages, nginx and HAProxy: what a request costs each of them, and what an idle client.
+//! Tidegate beside the proxies that Debian packages, nginx and HAProxy: what a request costs each of them, and what an idle
+//! client; and Tidegate's batched requests beside its forwarded ones.
 //!
 //! `ROUNDS=7 SECONDS=4 cargo bench --bench peers` (`make peers`). Each proxy has one thread and processor 0 to itself; wrk and
 //! the backend, an nginx that answers at once, share the other processors. Rounds are interleaved and turned round each time,
@@ -39,7 +40,7 @@ const SCENARIOS: [Scenario; 5] = [
     Scenario { clients: 1000, ..Scenario::new("c1000", "A tiny body, 1,000 clients") },
 ];
 
-/// What is played otherwise than by wrk.
+/// What is not a workload alike for all under wrk.
 const RATE: &str = "rate";
 const IDLE: &str = "idle";
 const BATCHED: &str = "batched";

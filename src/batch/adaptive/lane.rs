@@ -199,7 +199,7 @@ impl Lane {
         let last_tag = self.tags.iter().nth(most).map_or(u64::MAX, |(tag, _)| tag);
         let mut heads = self.tags.iter().peekable();
         let mut behind: BinaryHeap<Reverse<Cursor<'_>>> = BinaryHeap::new();
-        while candidates.len() < most {
+        loop {
             let from_behind = match (heads.peek(), behind.peek()) {
                 (Some(head), Some(Reverse(cursor))) => cursor.tag < head.0,
                 (None, None) => return,
@@ -212,15 +212,19 @@ impl Lane {
                 Cursor::at(counter_ns(customer), customer, self.customers[&customer].by_own.iter())
             };
             let Some(mut cursor) = cursor else { return };
+            // Its customer goes on while no other's part is before its next one, which spares the heap.
             loop {
                 let place = cursor.place();
                 if place != except {
                     candidates.push(candidate(place, cursor.entry.1));
+                    if candidates.len() == most {
+                        return;
+                    }
                 }
                 let Some(next) = cursor.next().filter(|next| next.tag <= last_tag) else { break };
                 let is_least = heads.peek().is_none_or(|head| next.tag < head.0)
                     && behind.peek().is_none_or(|Reverse(other)| next < *other);
-                if !is_least || candidates.len() == most {
+                if !is_least {
                     behind.push(Reverse(next));
                     break;
                 }
@@ -232,4 +236,58 @@ impl Lane {
 
 fn candidate(place: Place, entry: &Entry) -> Candidate {
     Candidate { place, member: entry.member, shape: entry.shape, arrived: entry.arrived }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::super::customers::Customers;
+    use super::super::super::job::{JobId, KeyId, Slice};
+    use super::*;
+    use crate::slots::Slots;
+
+    proptest! {
+        /// Of equal tags customers' first parts come before others, then whose index is less.
+        #[test]
+        fn candidates_come_in_the_order_of_their_tags(
+            parts in vec((0..4usize, 1..6u64), 1..40),
+            counters in vec(0..12u64, 4),
+            most in 1..20usize,
+            except in any::<prop::sample::Index>(),
+        ) {
+            let (mut customers, mut slots, mut lane) = (Customers::new(&[]), Slots::default(), Lane::default());
+            let ids: Vec<_> = (0..4).map(|i| customers.enter(&i.to_string())).collect();
+            let mut places = Vec::new();
+            for (number, &(customer, own_ns)) in parts.iter().enumerate() {
+                let shape = Shape { sequences: 1, characters: 1, longest: 1 };
+                let member = Member { job: JobId(slots.insert(())), slice: Slice::Whole, sequences: 1 };
+                let (number, key, customer) = (number as u64, KeyId(0), ids[customer]);
+                let arrived = Instant::ZERO;
+                let part = Waiting { member, number, arrived, key, customer, weight: 1, own_ns, shape };
+                lane.insert(&part);
+                lane.rank(customer.index(), counters[customer.index() as usize]);
+                places.push(Place::of(&part));
+            }
+            let mut expected: Vec<(u64, bool, Place)> = Vec::new();
+            for customer in 0..4u32 {
+                let mut own: Vec<_> = places.iter().copied().filter(|place| place.customer == customer).collect();
+                own.sort_by_key(|place| (place.own_ns, place.number));
+                let mut tag = counters[customer as usize];
+                for (i, place) in own.into_iter().enumerate() {
+                    tag += place.own_ns;
+                    expected.push((tag, i > 0, place));
+                }
+            }
+            expected.sort_by_key(|&(tag, is_behind, place)| (tag, is_behind, place.customer));
+            let except = *except.get(&places);
+            let expected: Vec<Place> =
+                expected.into_iter().map(|(_, _, place)| place).filter(|&place| place != except).take(most).collect();
+            let mut candidates = Vec::new();
+            lane.by_tag(|customer| counters[customer as usize], most, except, &mut candidates);
+            let found: Vec<Place> = candidates.iter().map(|candidate| candidate.place).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
 }

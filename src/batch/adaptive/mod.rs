@@ -114,6 +114,7 @@ impl Adaptive {
             self.accounts.charge(customer, (1e6 * ms * share / weight) as u64);
         }
         for (i, customer) in taken.iter().map(|part| part.place.customer).enumerate() {
+            // All of its parts are charged by now: once is enough.
             if taken[..i].iter().any(|before| before.place.customer == customer) {
                 continue;
             }

@@ -58,7 +58,8 @@ impl Economy<'_> {
         let (mut shape, mut riders) = (lead.shape, 0);
         while shape.sequences < self.batch_size {
             let with_ms = self.service_time.predict_ms(shape);
-            let (mut best, mut last): (Option<(f64, usize)>, _) = (None, None);
+            let mut best: Option<(f64, usize)> = None;
+            let mut last = None;
             for (i, (candidate, terms)) in candidates.iter().zip(&terms).enumerate().skip(riders) {
                 if shape.sequences + candidate.shape.sequences > self.batch_size {
                     continue;

@@ -28,13 +28,15 @@ struct Entry {
 }
 
 impl Keys {
-    /// The number of `key`, of requests of that shape, for one more job.
+    /// The number of `key`, of requests of that shape, for one more job. Equal keys have one shape, since the path tells it.
     pub(super) fn intern(&mut self, key: BatchKey, shape: &Arc<Shape>) -> KeyId {
         let is_last = self.entries.get(self.last as usize).is_some_and(|entry| *entry.key == key);
         let known = if is_last { Some(self.last) } else { self.ids.get(&key).copied() };
         self.last = match known {
             Some(id) => {
-                self.entries[id as usize].jobs += 1;
+                let entry = &mut self.entries[id as usize];
+                debug_assert_eq!(entry.shape, *shape);
+                entry.jobs += 1;
                 id
             }
             None => {
@@ -54,8 +56,8 @@ impl Keys {
     }
 
     /// The shape of the requests with the key of that number, if a job has it.
-    pub(super) fn shape(&self, id: KeyId) -> Option<&Arc<Shape>> {
-        self.entries.get(id.0 as usize).map(|entry| &entry.shape)
+    pub(super) fn shape(&self, id: KeyId) -> Option<&Shape> {
+        self.entries.get(id.0 as usize).map(|entry| &*entry.shape)
     }
 
     /// A job with this key is gone.
@@ -87,18 +89,21 @@ mod tests {
 
     #[test]
     fn equal_keys_have_one_number_while_a_job_has_them() {
-        let (mut keys, shape) = (Keys::default(), Arc::new(Shape::kserve_v1()));
-        let [a, same, other] =
-            [("/a", r#"{"instances":[1]}"#), ("/a", r#"{"instances":[2]}"#), ("/b", r#"{"instances":[1]}"#)]
-                .map(|(target, body)| keys.intern(key(target, body), &shape));
+        let mut keys = Keys::default();
+        let [shape, other_shape] = [Shape::kserve_v1(), Shape::classify()].map(Arc::new);
+        let [a, same, other] = [("/a", 1, &shape), ("/a", 2, &shape), ("/b", 1, &other_shape)]
+            .map(|(target, n, shape)| keys.intern(key(target, &format!("{{\"instances\":[{n}]}}")), shape));
         assert_eq!(a, same);
         assert_ne!(a, other);
         assert_eq!(keys.jobs(), 3);
+        assert_eq!(
+            [a, other].map(|id| keys.shape(id).cloned()),
+            [&shape, &other_shape].map(|s| Some((**s).clone()))
+        );
         keys.release(a);
         assert_eq!(keys.get(a).map(BatchKey::target), Some("/a"));
         keys.release(same);
         assert_eq!(keys.get(a), None);
-        assert_eq!(keys.shape(other), Some(&shape));
         let next = keys.intern(key("/c", r#"{"instances":[1]}"#), &shape);
         assert_eq!(next, a, "numbers are used again");
         assert_eq!(keys.get(next).map(BatchKey::target), Some("/c"));

@@ -2,16 +2,17 @@
 //!
 //! Here: what is known of a request that is batched ([`Ticket`]) and of a batch on its way ([`Call`]), and which
 //! requests are ours to answer. `intake.rs` reads requests, `dispatch.rs` sends batches, `outcome.rs` shares out
-//! what comes back, `control.rs` answers `/strategy` and `/docs`, `answer.rs` writes to the client. Not here: which
+//! what comes back, `control.rs` answers `/strategy` and `/docs`, `answer.rs` writes to the client; `keys.rs` numbers
+//! what requests must have in common, `by_job.rs` finds tickets. Not here: which
 //! jobs go together and when (`batch/`), bodies (`codec/`), the connection to the classifier, which carries a batch
 //! as any exchange (`forward.rs`, `upstream.rs`). Floor 3.
 
 mod answer;
+mod by_job;
 mod check;
 mod control;
 mod dispatch;
 mod intake;
-mod jobs;
 mod keys;
 mod outcome;
 
@@ -35,7 +36,7 @@ use crate::slots::Slots;
 use crate::telemetry::{BatchingState, CUSTOMERS_TOLD};
 use crate::time::Instant;
 
-use jobs::Holders;
+use by_job::ByJob;
 use keys::Keys;
 
 /// What the proxy is told of batching.
@@ -61,7 +62,7 @@ pub(super) struct Batching {
     queue: Queue,
     tickets: Slots<Ticket>,
     /// The tickets of the jobs that the queue knows.
-    by_job: Holders,
+    by_job: ByJob,
     calls: Slots<Call>,
     keys: Keys,
     /// The body being merged, or the answer being written.
@@ -81,7 +82,7 @@ impl Batching {
         Batching {
             queue: Queue::new(options.queue.clone()),
             tickets: Slots::default(),
-            by_job: Holders::default(),
+            by_job: ByJob::default(),
             calls: Slots::default(),
             keys: Keys::default(),
             body: Vec::new(),
@@ -214,7 +215,7 @@ struct Queued {
     key: KeyId,
     body: Buffer,
     elements: Vec<Element>,
-    /// If the elements go in several batches: results as they came, and where each stands.
+    /// If the job is split: results as they came, and where each stands; one that is missing is empty.
     answers: Vec<u8>,
     results: Vec<Span>,
     missing: usize,

@@ -1,7 +1,7 @@
-//! Whose jobs they are.
+//! Tickets by job.
 //!
-//! Here: [`Holders`], which finds the ticket of a job by the job's place in the queue's table. Not here: the jobs
-//! (`batch/`), the tickets (`mod.rs`). Floor 3.
+//! Here: [`ByJob`], which finds a job's ticket by the job's place in the queue's table. Not here: jobs (`batch/`),
+//! tickets (`mod.rs`). Floor 3.
 
 use crate::batch::JobId;
 use crate::proxy::TicketId;
@@ -11,12 +11,12 @@ use crate::proxy::TicketId;
 /// A job's index is another's as soon as the queue has ended it, which may be before its ticket is gone: what is known
 /// of an index is therefore of its last job.
 #[derive(Default)]
-pub(super) struct Holders {
+pub(super) struct ByJob {
     tickets: Vec<Option<(JobId, TicketId)>>,
     jobs: usize,
 }
 
-impl Holders {
+impl ByJob {
     /// `job` is `ticket`'s.
     pub(super) fn insert(&mut self, job: JobId, ticket: TicketId) {
         let index = job.slot().index() as usize;
@@ -60,18 +60,18 @@ mod tests {
         let push = |queue: &mut Queue| queue.push("c", KeyId(0), &[1], Instant::ZERO).unwrap();
         let mut slots = Slots::default();
         let [one, other]: [SlotId; 2] = std::array::from_fn(|_| slots.insert(()));
-        let mut holders = Holders::default();
+        let mut by_job = ByJob::default();
         let first = push(&mut queue);
-        holders.insert(first, one);
+        by_job.insert(first, one);
         assert!(queue.cancel(first, Instant::ZERO));
         let second = push(&mut queue);
         assert_eq!(first.slot().index(), second.slot().index());
-        assert_eq!(holders.get(second), None);
-        holders.insert(second, other);
-        assert_eq!((holders.get(first), holders.get(second), holders.len()), (None, Some(other), 1));
-        holders.remove(first);
-        assert_eq!((holders.get(second), holders.len()), (Some(other), 1));
-        holders.remove(second);
-        assert_eq!((holders.get(second), holders.len()), (None, 0));
+        assert_eq!(by_job.get(second), None);
+        by_job.insert(second, other);
+        assert_eq!((by_job.get(first), by_job.get(second), by_job.len()), (None, Some(other), 1));
+        by_job.remove(first);
+        assert_eq!((by_job.get(second), by_job.len()), (Some(other), 1));
+        by_job.remove(second);
+        assert_eq!((by_job.get(second), by_job.len()), (None, 0));
     }
 }
