@@ -16,6 +16,7 @@ const BATCH: usize = 5;
 const REQUEST: &[u8] =
     b"POST /proxy_classify HTTP/1.1\r\nHost: bench.local\r\nContent-Type: application/json\r\n\
                          Content-Length: 31\r\n\r\n{\"sequences\":[\"def f(): pass\"]}";
+/// How the body of a batch ends, of however many requests it is.
 const MERGED_END: &[u8] = b"]}";
 
 /// Takes the batches.

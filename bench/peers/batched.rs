@@ -47,6 +47,9 @@ pub(crate) fn compare(effort: &Effort, backend: &Backend, folder: &Path) -> Resu
         }
     }
     println!(
+        "\n### Requests in batches of up to 5 beside forwarded ones, a classifier that takes no time, {CLIENTS} clients\n"
+    );
+    println!(
         "| batches in flight | requests of a batch | processor time a batched request, µs | of it user | of a forwarded one | \
          batched ÷ forwarded | batched requests/s | remarks |"
     );

@@ -131,9 +131,6 @@ fn compare() -> Result<(), String> {
         idle::compare(&backend, folder.path(), descriptors)?;
     }
     if chosen.iter().any(|name| name == BATCHED) {
-        println!(
-            "\n### Requests in batches of up to 5 beside forwarded ones, a classifier that takes no time, 200 clients\n"
-        );
         batched::compare(&effort, &backend, folder.path())?;
     }
     Ok(())
