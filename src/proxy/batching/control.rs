@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Ask;
 use super::answer::Answer;
+use super::intake::excerpt;
 use crate::batch::StrategyName;
 use crate::h1::request::RequestHead;
 use crate::net::Net;
@@ -66,7 +67,7 @@ impl<N: Net> Proxy<N> {
             let names = StrategyName::ALL.map(StrategyName::name).join(", ");
             format!("send a JSON string, or ?new_strategy=NAME; NAME is one of {names}")
         });
-        match wanted.and_then(|name| name.parse::<StrategyName>()) {
+        match wanted.and_then(|name| excerpt(&name).parse::<StrategyName>()) {
             Ok(strategy) => {
                 self.set_strategy(turn, strategy);
                 self.tell_strategy(turn, id);

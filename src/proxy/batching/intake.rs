@@ -27,6 +27,15 @@ use crate::time::Instant;
 /// The longest patience that a client may state.
 const MAX_PATIENCE_MS: u64 = 24 * 3600 * 1000;
 
+/// The longest body of a request that is not to be classified: a strategy's name at most.
+const MOST_OTHER_BYTES: usize = 64 * 1024;
+
+/// The longest name of a customer, in bytes: thousands of them are kept.
+const MOST_NAME_BYTES: usize = 256;
+
+/// How much of a client's own text an answer repeats, in characters.
+const MOST_SHOWN: usize = 64;
+
 /// A request that is ours to answer, as its head tells.
 pub(in crate::proxy) struct Intake {
     /// Length of the head.
@@ -39,6 +48,18 @@ pub(in crate::proxy) struct Intake {
     keep: bool,
     id: Option<IdField>,
     trace: Option<Box<Trace>>,
+}
+
+impl Ask {
+    /// How long the body may be, if that of a request to be classified may have `most` bytes.
+    fn most_body(&self, most: usize) -> usize {
+        match self {
+            Ask::Classify(_) => most,
+            Ask::SetStrategy(_) | Ask::GetStrategy | Ask::Docs | Ask::Refused(..) => {
+                most.min(MOST_OTHER_BYTES)
+            }
+        }
+    }
 }
 
 impl<N: Net> Proxy<N> {
@@ -64,17 +85,15 @@ impl<N: Net> Proxy<N> {
             ("/docs", _) => Ask::Refused(405, "use GET".to_owned(), "Allow: GET, HEAD\r\n"),
             (_, method) => {
                 let shape = batching.options.shapes.find(path)?;
-                match (method, patience(head)) {
-                    ("POST", Ok(patience)) => {
-                        let customer = customer(head);
-                        Ask::Classify(Classify {
-                            head: HeadKey::new(shape, target, head.fields),
-                            shape: Arc::clone(shape),
-                            customer,
-                            patience,
-                        })
-                    }
-                    ("POST", Err(detail)) => Ask::Refused(400, detail, ""),
+                match (method, patience(head), customer(head)) {
+                    ("POST", Ok(patience), Ok(customer)) => Ask::Classify(Classify {
+                        head: HeadKey::new(shape, target, head.fields),
+                        shape: Arc::clone(shape),
+                        customer,
+                        patience,
+                    }),
+                    ("POST", Err(detail), _) => Ask::Refused(400, detail, ""),
+                    ("POST", _, Err(detail)) => Ask::Refused(431, detail, ""),
                     _ => Ask::Refused(405, "use POST".to_owned(), "Allow: POST\r\n"),
                 }
             }
@@ -106,12 +125,12 @@ impl<N: Net> Proxy<N> {
         rest: &mut [u8],
     ) -> usize {
         let now = turn.now();
-        let (reader, most) = (BodyReader::new(intake.body), self.most_body());
+        let (reader, most) = (BodyReader::new(intake.body), intake.ask.most_body(self.most_classified()));
         let expected = match intake.body {
             BodyLength::Exact(n) => usize::try_from(n).unwrap_or(usize::MAX),
             _ => 0,
         };
-        let body = self.buffers.take(expected.min(MAX_BODY_BYTES));
+        let body = self.buffers.take(expected.min(most));
         let Some(batching) = &mut self.batching else { return 0 };
         let ticket = batching.tickets.insert(Ticket {
             client: id,
@@ -148,9 +167,10 @@ impl<N: Net> Proxy<N> {
         bytes: &mut [u8],
         now: Instant,
     ) -> usize {
-        let most = self.most_body();
+        let most_body = self.most_classified();
         let Some(ticket) = self.batching.as_mut().and_then(|b| b.tickets.get_mut(id)) else { return 0 };
-        let Stage::Gathering { reader, body, .. } = &mut ticket.stage else { return 0 };
+        let Stage::Gathering { reader, body, ask } = &mut ticket.stage else { return 0 };
+        let most = ask.most_body(most_body);
         let Ok(piece) = reader.read(bytes) else {
             self.answer(turn, id, Answer::refusal(400, "the chunked body is malformed").closing());
             return bytes.len();
@@ -172,15 +192,28 @@ impl<N: Net> Proxy<N> {
         piece.consumed
     }
 
-    /// How long the body of a request that is ours to answer may be.
-    fn most_body(&self) -> usize {
+    /// How long the body of a request to be classified may be.
+    fn most_classified(&self) -> usize {
         usize::try_from(self.options.limits.request.body_bytes)
             .map_or(MAX_BODY_BYTES, |n| n.min(MAX_BODY_BYTES))
     }
 
+    /// The body is too large. What is refused anyway is told its own reason.
+    #[cold]
     fn refuse_body(&mut self, turn: &mut Turn<'_, N>, id: TicketId) {
-        let detail = format!("the body is larger than {} bytes", self.most_body());
-        self.answer(turn, id, Answer::refusal(413, &detail).closing());
+        let most_classified = self.most_classified();
+        let Some(ticket) = self.batching.as_mut().and_then(|b| b.tickets.get_mut(id)) else { return };
+        let (status, detail, fields) = match &mut ticket.stage {
+            Stage::Gathering { ask: Ask::Refused(status, detail, fields), .. } => {
+                (*status, std::mem::take(detail), *fields)
+            }
+            Stage::Gathering { ask, .. } => {
+                let most = ask.most_body(most_classified);
+                (413, format!("the body is larger than {most} bytes"), "")
+            }
+            Stage::Asked | Stage::Queued(_) => return,
+        };
+        self.answer(turn, id, Answer::refusal(status, &detail).with_fields(fields).closing());
     }
 
     /// The request is whole.
@@ -329,11 +362,16 @@ impl<N: Net> Proxy<N> {
     }
 }
 
-/// The contract: any case, trimmed and lower-cased; absent or empty is `default`.
-fn customer(head: &RequestHead<'_, '_>) -> Cow<'static, str> {
+/// The contract: any case, trimmed and lower-cased; absent or empty is `default`. The limit is on the name as it is kept:
+/// what is no UTF-8 grows when it is replaced.
+fn customer(head: &RequestHead<'_, '_>) -> Result<Cow<'static, str>, String> {
     let field = head.fields.iter().find(|f| f.name.eq_ignore_ascii_case("x-customer-id"));
     let name = field.map(|f| String::from_utf8_lossy(f.value).trim().to_lowercase()).unwrap_or_default();
-    if name.is_empty() { Cow::Borrowed("default") } else { Cow::Owned(name) }
+    match name.len() {
+        0 => Ok(Cow::Borrowed("default")),
+        1..=MOST_NAME_BYTES => Ok(Cow::Owned(name)),
+        n => Err(format!("the name in X-Customer-Id has {n} bytes, more than {MOST_NAME_BYTES}")),
+    }
 }
 
 /// `X-Request-Timeout-Ms`.
@@ -346,7 +384,12 @@ fn patience(head: &RequestHead<'_, '_>) -> Result<Option<Duration>, String> {
         Ok(ms @ 1..=MAX_PATIENCE_MS) => Ok(Some(Duration::from_millis(ms))),
         _ => Err(format!(
             "X-Request-Timeout-Ms: `{}` is not a whole number of milliseconds from 1 to {MAX_PATIENCE_MS}",
-            text.escape_default()
+            excerpt(&text)
         )),
     }
+}
+
+/// The beginning of a client's text, as an answer may repeat it.
+pub(super) fn excerpt(text: &str) -> String {
+    text.chars().take(MOST_SHOWN).collect::<String>().escape_default().to_string()
 }

@@ -1,0 +1,96 @@
+//! The promise: whatever clients send to be batched, what is kept of it is bounded, and everyone gets an answer.
+
+mod support;
+
+use support::admin::with_admin;
+use support::classifier::{asking, classify, echoing, post};
+use support::{Client, Launch, Proxy};
+
+const BODY: &str = "{\"sequences\":[\"x\"]}";
+
+/// The status of a request of the customer of this name, and what it was told.
+fn asked_by(client: &mut Client, name: &[u8]) -> (u16, String) {
+    let request = classify("X-Customer-Id: NAME\r\n", BODY);
+    let (before, after) = request.split_once("NAME").expect("its place");
+    client.send([before.as_bytes(), name, after.as_bytes()].concat());
+    let response = client.response();
+    (response.status, response.text())
+}
+
+#[test]
+fn a_customers_name_has_at_most_256_bytes() {
+    let classifier = echoing();
+    let proxy = Proxy::start_batching(&classifier.url(), &[]);
+    let mut client = Client::connect(proxy.address);
+    assert_eq!(asked_by(&mut client, &[b'n'; 256]).0, 200);
+    let padded = [&[b' '; 300][..], &[b'n'; 256], &[b'\t'; 300]].concat();
+    assert_eq!(asked_by(&mut client, &padded).0, 200, "blanks are no part of it");
+    for (name, bytes) in [
+        (vec![b'n'; 257], 257),
+        (vec![b'n'; 20_000], 20_000),
+        // Each is three bytes once it is replaced, and each of these is three in lower case.
+        (vec![0xff; 86], 258),
+        ("İ".repeat(86).into_bytes(), 258),
+    ] {
+        let (status, text) = asked_by(&mut client, &name);
+        let told = format!("{{\"detail\":\"the name in X-Customer-Id has {bytes} bytes, more than 256\"}}");
+        assert_eq!((status, text), (431, told));
+    }
+    assert_eq!(asked_by(&mut client, b"a").0, 200, "the connection was kept");
+    assert_eq!(proxy.stop().statuses(), [200; 3]);
+}
+
+#[test]
+fn metrics_stay_small_however_many_customers_have_long_names() {
+    let classifier = echoing();
+    let (proxy, mut admin) = with_admin(Launch::batching(&classifier.url(), &["--admin=127.0.0.1:0"]));
+    let mut client = Client::connect(proxy.address);
+    for i in 0..200 {
+        let name = format!("{i:03}{}", "\"".repeat(253));
+        assert_eq!(asked_by(&mut client, name.as_bytes()).0, 200);
+    }
+    let (metrics, status) = (admin.get("/metrics").body.len(), admin.get("/api/v1/status").body.len());
+    assert!(metrics < 100_000 && status < 100_000, "{metrics} and {status} bytes");
+}
+
+#[test]
+fn an_answer_repeats_little_of_what_a_client_wrote() {
+    let classifier = echoing();
+    let proxy = Proxy::start_batching(&classifier.url(), &[]);
+    let mut client = Client::connect(proxy.address);
+    let long = "\u{e9}".repeat(10_000);
+    for (request, status) in [
+        (classify(&format!("X-Request-Timeout-Ms: {long}\r\n"), BODY), 400),
+        (post(&format!("/strategy?new_strategy={}", "x".repeat(4_000)), "", ""), 422),
+        (post("/strategy", "", &format!("\"{long}\"")), 422),
+        (classify("", &format!("{{\"{long}\":1,\"{long}\":2,\"sequences\":[\"x\"]}}")), 422),
+        (classify("", &format!("\"{long}\"")), 422),
+        (classify("", &format!("{{\"sequences\":\"{long}\"}}")), 422),
+        (classify("", &format!("{{\"sequences\":[\"x\"], {long}}}")), 422),
+    ] {
+        client.send(&request);
+        let response = client.response();
+        let told = response.body.len();
+        assert!(response.status == status && told < 1_000, "{} and {told} bytes", response.status);
+    }
+}
+
+#[test]
+fn a_body_that_nobody_needs_is_not_kept() {
+    let classifier = echoing();
+    let proxy = Proxy::start_batching(&classifier.url(), &[]);
+    let large = format!("[{}1]", "1,".repeat(40_000));
+    for (request, status) in [
+        (post("/strategy", "", &large), 413),
+        (format!("GET /docs HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{large}", large.len()), 413),
+        (post("/docs", "", &large), 405),
+        (classify("X-Request-Timeout-Ms: soon\r\n", &large), 400),
+    ] {
+        let mut client = Client::connect(proxy.address);
+        client.send(&request);
+        let response = client.response();
+        assert_eq!(response.status, status, "{}", response.text());
+        assert_eq!(response.field("Connection"), Some("close"));
+    }
+    assert_eq!(asking(proxy.address, "a", &["x"]).response().status, 200);
+}
