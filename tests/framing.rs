@@ -115,6 +115,27 @@ const REFUSED: &[(&str, &str)] = &[
         "bare LF in chunks",
         "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n",
     ),
+    (
+        "trailer without a colon",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX y\r\n\r\n",
+    ),
+    (
+        "space before a trailer's colon",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX : a\r\n\r\n",
+    ),
+    (
+        "folded trailer",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: a\r\n b\r\n\r\n",
+    ),
+    ("request for a trailer", "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"),
+    (
+        "space behind a chunk size",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n",
+    ),
+    (
+        "chunk extension without a name",
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5;\r\nhello\r\n0\r\n\r\n",
+    ),
     ("not HTTP", "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\r\n\r\n"),
 ];
 
@@ -202,20 +223,44 @@ fn a_chunked_upload_keeps_its_bytes() {
     assert_eq!(client.get("/").status, 200, "the next request begins where the body ended");
 }
 
+/// What follows a good chunk, with a request behind it.
+const WRONG: [&str; 5] = [
+    "zz\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n",
+    "5 \r\nagain\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n",
+    "0\r\nX y\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n",
+    "0\r\nX: y\r\n z\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n",
+    "0\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n",
+];
+
 #[test]
-fn a_chunk_that_goes_wrong_on_the_way_ends_the_exchange_with_400() {
+fn a_chunk_or_trailer_that_goes_wrong_on_the_way_ends_the_exchange_with_400() {
     let origin = Origin::start(|conn| {
         conn.read_head();
         conn.read_rest();
     });
     let proxy = Proxy::start(&[&origin.url()], &[]);
-    let mut client = Client::connect(proxy.address);
-    client.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
-    assert_eq!(origin.next().field("Transfer-Encoding"), Some("chunked"));
-    client.send("zz\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n");
-    assert_eq!(client.response().status, 400);
-    assert!(client.is_closed());
-    assert_eq!(origin.next().wire, b"5\r\nhello\r\n", "the origin must not take it for whole");
+    for wrong in WRONG {
+        let mut client = Client::connect(proxy.address);
+        client.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        assert_eq!(origin.next().field("Transfer-Encoding"), Some("chunked"));
+        client.send(wrong);
+        assert_eq!(client.response().status, 400, "{wrong:?}");
+        assert!(client.is_closed(), "{wrong:?}");
+        assert_eq!(origin.next().wire, b"5\r\nhello\r\n", "the origin must not take it for whole: {wrong:?}");
+    }
+}
+
+#[test]
+fn a_response_whose_chunks_or_trailers_go_wrong_is_not_whole() {
+    for wrong in WRONG {
+        let origin = Origin::answering([CHUNKED, "5\r\nhello\r\n", wrong].concat());
+        let proxy = Proxy::start(&[&origin.url()], &[]);
+        let mut client = Client::connect(proxy.address);
+        client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+        let response = client.response();
+        assert!((response.status, response.complete) != (200, true), "{wrong:?}: {}", response.head);
+        assert!(response.status == 502 || client.is_closed(), "{wrong:?}");
+    }
 }
 
 #[test]

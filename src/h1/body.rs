@@ -1,61 +1,22 @@
 //! How many of these bytes are body (RFC 9112 §6, §7.1)?
 //!
-//! Here: [`BodyReader`], which delimits and decodes a body piece by piece. Not here: writing one (`coding.rs`). Floor 1.
+//! Here: [`BodyReader`], which delimits and decodes a body piece by piece. Not here: the chunked coding byte by
+//! byte (`chunked.rs`), writing one (`coding.rs`). Floor 1.
 
 use std::fmt;
 use std::ops::Range;
 
 use super::BodyLength;
-
-/// Chunk extensions of one chunk, and all trailer fields together, may take this many bytes; both are dropped.
-const MAX_IGNORED_BYTES: u32 = 16 * 1024;
-
-/// A chunk size has at most this many digits: those of a 64-bit number.
-const MAX_SIZE_DIGITS: u8 = 16;
+use super::chunked::Chunk;
 
 /// Why a chunked body is refused. Its connection can serve nothing after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkError(&'static str);
+pub struct ChunkError(pub(super) &'static str);
 
 impl fmt::Display for ChunkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
-}
-
-/// Where in the chunked coding the reader stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Chunk {
-    Size {
-        value: u64,
-        digits: u8,
-    },
-    /// White space after the size, then an extension or the end of the line.
-    AfterSize {
-        value: u64,
-    },
-    Extension {
-        value: u64,
-        ignored: u32,
-    },
-    SizeLf {
-        value: u64,
-    },
-    Data {
-        left: u64,
-    },
-    DataCr,
-    DataLf,
-    TrailerStart {
-        ignored: u32,
-    },
-    Trailer {
-        ignored: u32,
-    },
-    TrailerLf {
-        ignored: u32,
-    },
-    EndLf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +46,7 @@ impl BodyReader {
         BodyReader(match length {
             BodyLength::None | BodyLength::Exact(0) => State::Done,
             BodyLength::Exact(left) => State::Exact { left },
-            BodyLength::Chunked => State::Chunked(Chunk::Size { value: 0, digits: 0 }),
+            BodyLength::Chunked => State::Chunked(Chunk::START),
             BodyLength::UntilClose => State::UntilClose,
         })
     }
@@ -155,65 +116,12 @@ fn read_chunked(chunk: &mut Chunk, input: &mut [u8]) -> Result<(Piece, bool), Ch
         }
         let byte = input[at];
         at += 1;
-        match step(*chunk, byte)? {
+        match chunk.step(byte)? {
             Some(next) => *chunk = next,
             None => return Ok((Piece { consumed: at, data }, true)),
         }
     }
     Ok((Piece { consumed: at, data }, false))
-}
-
-/// One byte of the coding outside chunk data; `None` at the end of the body.
-fn step(chunk: Chunk, byte: u8) -> Result<Option<Chunk>, ChunkError> {
-    Ok(Some(match (chunk, byte) {
-        (Chunk::Size { value, digits }, _) if byte.is_ascii_hexdigit() => {
-            if digits == MAX_SIZE_DIGITS {
-                return Err(ChunkError("chunk size too large"));
-            }
-            let digit = (byte as char).to_digit(16).map_or(0, u64::from);
-            Chunk::Size { value: value << 4 | digit, digits: digits + 1 }
-        }
-        (Chunk::Size { digits: 0, .. }, _) => return Err(ChunkError("malformed chunk size")),
-        (Chunk::Size { value, .. } | Chunk::AfterSize { value }, b' ' | b'\t') => Chunk::AfterSize { value },
-        (Chunk::Size { value, .. } | Chunk::AfterSize { value }, b';') => {
-            Chunk::Extension { value, ignored: 0 }
-        }
-        (Chunk::Size { value, .. } | Chunk::AfterSize { value } | Chunk::Extension { value, .. }, b'\r') => {
-            Chunk::SizeLf { value }
-        }
-        (Chunk::Size { .. } | Chunk::AfterSize { .. }, _) => return Err(ChunkError("malformed chunk size")),
-        (Chunk::Extension { value, ignored }, _) => {
-            Chunk::Extension { value, ignored: ignore(byte, ignored)? }
-        }
-        (Chunk::SizeLf { value: 0 }, b'\n') => Chunk::TrailerStart { ignored: 0 },
-        (Chunk::SizeLf { value }, b'\n') => Chunk::Data { left: value },
-        (Chunk::DataCr, b'\r') => Chunk::DataLf,
-        (Chunk::DataLf, b'\n') => Chunk::Size { value: 0, digits: 0 },
-        (Chunk::DataCr | Chunk::DataLf, _) => return Err(ChunkError("chunk longer than its size")),
-        (Chunk::TrailerStart { .. }, b'\r') => Chunk::EndLf,
-        (Chunk::Trailer { ignored }, b'\r') => Chunk::TrailerLf { ignored },
-        (Chunk::TrailerStart { ignored } | Chunk::Trailer { ignored }, _) => {
-            Chunk::Trailer { ignored: ignore(byte, ignored)? }
-        }
-        (Chunk::TrailerLf { ignored }, b'\n') => Chunk::TrailerStart { ignored },
-        (Chunk::EndLf, b'\n') => return Ok(None),
-        (Chunk::SizeLf { .. } | Chunk::TrailerLf { .. } | Chunk::EndLf, _) => {
-            return Err(ChunkError("CR without LF in the chunked coding"));
-        }
-        (Chunk::Data { .. }, _) => unreachable!("chunk data is taken as a run"),
-    }))
-}
-
-/// A byte of an extension or a trailer field: passed over, but it must not be one that another reader could take
-/// for the end of the line.
-fn ignore(byte: u8, ignored: u32) -> Result<u32, ChunkError> {
-    if (byte < b' ' && byte != b'\t') || byte == 0x7f {
-        return Err(ChunkError("control character in a chunk extension or trailer"));
-    }
-    if ignored == MAX_IGNORED_BYTES {
-        return Err(ChunkError("chunk extensions or trailers too large"));
-    }
-    Ok(ignored + 1)
 }
 
 #[cfg(test)]
@@ -275,12 +183,105 @@ mod tests {
             b"0\r\nX: y\n\r\n",
             b"0\r\nX: y\rZ\r\n\r\n",
             b"5 5\r\nhello\r\n0\r\n\r\n",
+            b"5 \r\nhello\r\n0\r\n\r\n",
+            b"5\t\r\nhello\r\n0\r\n\r\n",
+            b"5;\r\nhello\r\n0\r\n\r\n",
         ];
         for wire in bad {
             assert!(feed(BodyLength::Chunked, wire, &[]).is_err(), "{}", wire.escape_ascii());
         }
-        let endless = [b"5;".to_vec(), vec![b'x'; 20_000]].concat();
-        assert!(feed(BodyLength::Chunked, &endless, &[]).is_err());
+        for endless in [&b"5;"[..], b"5;x=\"", b"5 ", b"0\r\nX: "] {
+            let byte = if endless.ends_with(b" ") { b' ' } else { b'x' };
+            let wire = [endless, &vec![byte; 20_000]].concat();
+            assert!(feed(BodyLength::Chunked, &wire, &[]).is_err());
+        }
+    }
+
+    /// RFC 9112 §7.1.1, RFC 9110 §5.6.4: what the grammar allows behind a size.
+    #[test]
+    fn extensions_are_of_their_grammar_or_refused() {
+        let read = |extension: &str| {
+            let wire = format!("5{extension}\r\nhello\r\n0{extension}\r\n\r\n");
+            feed(BodyLength::Chunked, wire.as_bytes(), &[]).is_ok_and(|(_, _, done)| done)
+        };
+        let good = [
+            "",
+            ";a",
+            ";a=b",
+            ";a;b",
+            "; a",
+            " ;a",
+            "\t;\ta",
+            ";a ;b",
+            ";a=b ;c",
+            ";a = b",
+            ";a=\"\"",
+            ";a=\"b;c\"",
+            ";a=\"\\\"\\\\\"",
+            ";a=\"\u{e9}\t\" ; c",
+        ];
+        for extension in good {
+            assert!(read(extension), "{extension:?}");
+        }
+        let bad = [
+            " ",
+            "\t",
+            ";",
+            "; ",
+            ";;a",
+            ";a ",
+            ";a;",
+            ";a=",
+            ";a= ",
+            ";=b",
+            ";a b",
+            ";a=b c",
+            ";a=b ",
+            ";a=\"b",
+            ";a=\"b\"c",
+            ";a=\"b\" ",
+            ";a=b=c",
+            ";a=\"\\",
+            ";\u{e9}",
+            ";a=\u{e9}",
+            ";a\r",
+            " a",
+            ",a",
+        ];
+        for extension in bad {
+            assert!(!read(extension), "{extension:?}");
+        }
+    }
+
+    #[test]
+    fn trailer_fields_are_fields_or_refused() {
+        let read = |lines: &str| {
+            let wire = format!("0\r\n{lines}\r\n");
+            feed(BodyLength::Chunked, wire.as_bytes(), &[]).is_ok_and(|(_, _, done)| done)
+        };
+        for lines in ["", "X:\r\n", "X: a b\r\nY:\tc \r\n", "!#$%&'*+-.^_`|~1: \u{e9}\r\n", "X: a:b\r\n"] {
+            assert!(read(lines), "{lines:?}");
+        }
+        let bad = [
+            "X\r\n",
+            "X y\r\n",
+            "X : a\r\n",
+            "X\t: a\r\n",
+            ": a\r\n",
+            "X: a\r\n b\r\n",
+            " X: a\r\n",
+            "\tX: a\r\n",
+            "X: a\n",
+            "X: a\rb\r\n",
+            "X: a\0\r\n",
+            "X(: a\r\n",
+            "X\u{e9}: a\r\n",
+            "GET /smuggled HTTP/1.1\r\n",
+            "X: a\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n",
+        ];
+        for lines in bad {
+            assert!(!read(lines), "{lines:?}");
+        }
     }
 
     proptest! {
@@ -304,7 +305,7 @@ mod tests {
 
         #[test]
         fn any_bytes_give_the_same_verdict_in_any_split(
-            wire in "[0-9a-fx;= \t\r\nGET:]{0,60}",
+            wire in "(([0-9a-f]{1,2}([ \t;=\"x\\\\]{0,4})\r\n)|[0-9a-fx;= \t\r\n\"GET:]{0,30}){0,4}",
             cuts in prop::collection::vec(any::<usize>(), 0..20),
         ) {
             let whole = feed(BodyLength::Chunked, wire.as_bytes(), &[]);

@@ -4,6 +4,7 @@
 //! out. Not here: sockets, buffers, time. The handlers (`proxy/`, `testbed/`) call it. Floor 1.
 
 pub mod body;
+mod chunked;
 pub mod coding;
 mod date;
 pub mod fields;

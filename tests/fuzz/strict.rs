@@ -161,8 +161,15 @@ pub(crate) fn body(framing: Framing, bytes: &[u8]) -> Result<Body, String> {
 
 /// A line of the chunked coding, as far as it has come.
 enum Line<'a> {
-    Partial(&'a [u8]),
-    Whole { text: &'a [u8], len: usize },
+    /// Its end may have begun.
+    Partial {
+        text: &'a [u8],
+        ends: bool,
+    },
+    Whole {
+        text: &'a [u8],
+        len: usize,
+    },
 }
 
 fn line(bytes: &[u8]) -> Result<Line<'_>, String> {
@@ -170,7 +177,7 @@ fn line(bytes: &[u8]) -> Result<Line<'_>, String> {
     let (text, rest) = bytes.split_at(end);
     match rest {
         _ if !is_text(text) => Err("a control character".to_owned()),
-        [] | [b'\r'] => Ok(Line::Partial(text)),
+        [] | [b'\r'] => Ok(Line::Partial { text, ends: !rest.is_empty() }),
         [b'\r', b'\n', ..] => Ok(Line::Whole { text, len: end + 2 }),
         _ => Err("a line that does not end in CR LF".to_owned()),
     }
@@ -185,9 +192,9 @@ pub(crate) fn chunked(bytes: &[u8]) -> Result<Body, String> {
     let mut left = bytes;
     loop {
         let (size, len) = match line(left)? {
-            Line::Partial(_) if left.is_empty() => return Ok(body),
-            Line::Partial(text) => return size(text).map(|_| body),
-            Line::Whole { text, len } => (size(text)?, len),
+            Line::Partial { .. } if left.is_empty() => return Ok(body),
+            Line::Partial { text, ends } => return size(text, !ends).map(|_| body),
+            Line::Whole { text, len } => (size(text, false)?, len),
         };
         left = &left[len..];
         if size == 0 {
@@ -205,26 +212,86 @@ pub(crate) fn chunked(bytes: &[u8]) -> Result<Body, String> {
     }
     loop {
         match line(left)? {
-            Line::Partial(_) => return Ok(body),
+            Line::Partial { text, ends } => return trailer(text, !ends).map(|()| body),
             Line::Whole { text, len } => {
                 left = &left[len..];
                 if text.is_empty() {
                     return Ok(Body { consumed: bytes.len() - left.len(), done: true, ..body });
                 }
+                trailer(text, false)?;
             }
         }
     }
 }
 
-/// The size of a chunk, of a line that may not have come whole but for its end.
-fn size(text: &[u8]) -> Result<u64, String> {
+/// A line of the trailer section, whole but for its end, or the beginning of one.
+fn trailer(text: &[u8], partial: bool) -> Result<(), String> {
+    let colon = text.iter().position(|&b| b == b':');
+    match text.is_empty() || (is_token(&text[..colon.unwrap_or(text.len())]) && (partial || colon.is_some()))
+    {
+        true => Ok(()),
+        false => Err(format!("not a trailer field: \"{}\"", text.escape_ascii())),
+    }
+}
+
+/// The size of a chunk, of a line whole but for its end, or of the beginning of one.
+fn size(text: &[u8], partial: bool) -> Result<u64, String> {
     let digits = text.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    let rest = text[digits..].trim_ascii_start();
-    if !(1..=16).contains(&digits) || !(rest.is_empty() || rest.starts_with(b";")) {
+    if !(1..=16).contains(&digits) || !extensions(&text[digits..], partial) {
         return Err(format!("not a chunk's size: \"{}\"", text.escape_ascii()));
     }
     let value = |b: u8| char::from(b).to_digit(16).map_or(0, u64::from);
     Ok(text[..digits].iter().fold(0, |n, &b| n << 4 | value(b)))
+}
+
+fn without_blanks(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|b| b" \t".contains(b)).count();
+    &text[blanks..]
+}
+
+/// What a token leaves of `text`; none if there is no token.
+fn behind_token(text: &[u8]) -> Option<&[u8]> {
+    let len = (0..=text.len()).rev().find(|&len| is_token(&text[..len]))?;
+    Some(&text[len..])
+}
+
+/// What a quoted string leaves of what follows its first quote; none if it has no end.
+fn behind_quoted(mut text: &[u8]) -> Option<&[u8]> {
+    loop {
+        text = match text {
+            [] | [b'\\'] => return None,
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', _, rest @ ..] | [_, rest @ ..] => rest,
+        };
+    }
+}
+
+/// Whether this is what may stand behind a chunk's size, `*( BWS ";" BWS name [ BWS "=" BWS value ] )`, or begins so.
+fn extensions(mut text: &[u8], partial: bool) -> bool {
+    while !text.is_empty() {
+        text = match without_blanks(text) {
+            [] => return partial,
+            [b';', rest @ ..] => without_blanks(rest),
+            _ => return false,
+        };
+        let Some(rest) = behind_token(text) else { return partial && text.is_empty() };
+        text = match without_blanks(rest) {
+            [] if !rest.is_empty() => return partial,
+            [b'=', value @ ..] => match without_blanks(value) {
+                [] => return partial,
+                [b'"', quoted @ ..] => match behind_quoted(quoted) {
+                    None => return partial,
+                    Some(rest) => rest,
+                },
+                value => match behind_token(value) {
+                    None => return false,
+                    Some(rest) => rest,
+                },
+            },
+            _ => rest,
+        };
+    }
+    true
 }
 
 /// A message in a stream.
