@@ -259,7 +259,7 @@ fn many_seeds_with_faults_show_no_violation() {
         ejections > count && failed_checks > count,
         "{ejections} ejections, {failed_checks} checks failed"
     );
-    assert!(tunnels > count, "worlds without tunnels prove nothing of them");
+    assert!(2 * tunnels > count, "worlds without tunnels prove nothing of them");
     assert!(answers[0] > 100 * count, "worlds in which hardly anything is answered prove nothing");
 }
 

@@ -11,6 +11,9 @@ use rustix::io::Errno;
 
 use super::{Net, Token};
 
+/// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+pub const LISTEN_BACKLOG: usize = 16_384;
+
 /// How many connections to accept before other events get their turn.
 pub const ACCEPT_BATCH: usize = 64;
 

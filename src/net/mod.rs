@@ -21,7 +21,7 @@ use std::net::{Shutdown, SocketAddr};
 use crate::slots::SlotId;
 use crate::time::{Instant, WallTime};
 
-pub use door::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door, is_exhaustion};
+pub use door::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door, LISTEN_BACKLOG, is_exhaustion};
 pub use os::{OsNet, OsStream, Waker, raise_descriptor_limit};
 pub use send::{Broken, flush, send};
 pub use virtual_net::{Fabric, VirtualListener, VirtualNet, VirtualStream, VirtualWaker, Weather};

@@ -23,7 +23,7 @@ use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::sources::{Sources, connect_from};
-use super::{Connect, Event, Net, Readiness, Stream, Token, Wake, Wakes};
+use super::{Connect, Event, LISTEN_BACKLOG, Net, Readiness, Stream, Token, Wake, Wakes};
 use crate::time::{Instant, WallTime};
 
 /// The first of the tokens that are not a handler's.
@@ -31,9 +31,6 @@ const OWN: usize = 14 << 60;
 const WAKER: mio::Token = mio::Token(OWN);
 const SIGNALS: mio::Token = mio::Token(15 << 60);
 const FINE_TIMER: mio::Token = mio::Token(15 << 60 | 1);
-
-/// The listen backlog; the kernel lowers it to `net.core.somaxconn`.
-const BACKLOG: i32 = 16_384;
 
 /// How many events one poll takes from the kernel.
 const EVENTS_PER_POLL: usize = 1024;
@@ -192,7 +189,7 @@ fn listen_on(socket: Socket, addr: SocketAddr) -> io::Result<mio::net::TcpListen
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
     socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(LISTEN_BACKLOG as i32)?;
     Ok(mio::net::TcpListener::from_std(socket.into()))
 }
 

@@ -45,42 +45,38 @@ impl AddressText {
     }
 }
 
-/// How many connections come from each host; where there is no limit on them, nothing is counted.
+/// How many connections come from each host.
 pub(super) struct Hosts {
-    most: usize,
+    /// Of no host more are let in; `usize::MAX` is no limit.
+    pub(super) most: usize,
     open: HashMap<u128, usize>,
+    /// In all.
+    total: usize,
 }
 
 impl Hosts {
     /// Of no host more than `most` connections are let in; `usize::MAX` is no limit.
     pub(super) fn new(most: usize) -> Hosts {
-        Hosts { most, open: HashMap::new() }
-    }
-
-    /// With these connections counted, though there may be too many of them.
-    pub(super) fn counting<'a>(most: usize, open: impl Iterator<Item = &'a AddressText>) -> Hosts {
-        let mut hosts = Hosts::new(most);
-        for host in open.filter_map(|address| hosts.counted(address)).collect::<Vec<_>>() {
-            *hosts.open.entry(host).or_default() += 1;
-        }
-        hosts
+        Hosts { most, open: HashMap::new(), total: 0 }
     }
 
     /// Counts a connection; `false` if it is one too many.
     pub(super) fn enter(&mut self, address: &AddressText) -> bool {
-        let Some(host) = self.counted(address) else { return true };
+        let Some(host) = address.host() else { return true };
         let open = self.open.entry(host).or_default();
         if *open >= self.most {
             return false;
         }
         *open += 1;
+        self.total += 1;
         true
     }
 
     /// A connection that was counted is closed.
     pub(super) fn leave(&mut self, address: &AddressText) {
-        let Some(host) = self.counted(address) else { return };
+        let Some(host) = address.host() else { return };
         if let Some(open) = self.open.get_mut(&host) {
+            self.total -= 1;
             *open -= 1;
             if *open == 0 {
                 self.open.remove(&host);
@@ -88,13 +84,20 @@ impl Hosts {
         }
     }
 
-    /// How many connections are counted.
-    pub(super) fn open(&self) -> Option<usize> {
-        (self.most != usize::MAX).then(|| self.open.values().sum())
+    /// Whether all connections are of one host.
+    pub(super) fn has_one(&self) -> bool {
+        self.open.len() <= 1
     }
 
-    fn counted(&self, address: &AddressText) -> Option<u128> {
-        if self.most == usize::MAX { None } else { address.host() }
+    /// Whether the host of this address has as many connections as each would have if all had the same number, or more.
+    pub(super) fn has_its_share(&self, address: &AddressText) -> bool {
+        let open = address.host().and_then(|host| self.open.get(&host)).copied().unwrap_or(0);
+        open.saturating_mul(self.open.len()) >= self.total
+    }
+
+    /// How many connections are counted.
+    pub(super) fn total(&self) -> usize {
+        self.total
     }
 }
 
@@ -122,6 +125,22 @@ mod tests {
             hosts.leave(&text(address));
         }
         assert_eq!(hosts.open.len(), 2, "who has left is forgotten");
+    }
+
+    #[test]
+    fn a_share_is_what_each_host_would_have_if_all_had_as_many() {
+        let mut hosts = Hosts::new(usize::MAX);
+        assert!(hosts.has_one());
+        for address in ["1.2.3.4", "1.2.3.4", "1.2.3.4"] {
+            assert!(hosts.enter(&text(address)));
+            assert!(hosts.has_one() && hosts.has_its_share(&text("1.2.3.4")));
+        }
+        assert!(hosts.enter(&text("1.2.3.5")));
+        let has = |hosts: &Hosts| ["1.2.3.4", "1.2.3.5"].map(|address| hosts.has_its_share(&text(address)));
+        assert_eq!((has(&hosts), hosts.has_one(), hosts.total()), ([true, false], false, 4));
+        hosts.leave(&text("1.2.3.4"));
+        hosts.leave(&text("1.2.3.4"));
+        assert_eq!((has(&hosts), hosts.total()), ([true, true], 2));
     }
 
     #[test]

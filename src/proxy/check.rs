@@ -117,8 +117,8 @@ impl<N: Net> Proxy<N> {
                 })?,
             }
         }
-        ensure(self.hosts.open().is_none_or(|open| open == self.clients.len()), || {
-            format!("{:?} clients counted by host, {} are open", self.hosts.open(), self.clients.len())
+        ensure(self.hosts.total() == self.clients.len(), || {
+            format!("{} clients counted by host, {} are open", self.hosts.total(), self.clients.len())
         })?;
         let mut pooled = 0;
         for (id, upstream) in self.upstreams.iter() {
@@ -169,7 +169,7 @@ impl<N: Net> Proxy<N> {
             format!("{checks} of {} checks under way have a deadline", self.checks.len())
         })?;
         let queue = self.batching.as_ref().is_some_and(|batching| batching.is_armed());
-        let own = [self.flush_armed, self.door.is_paused(), queue].map(usize::from);
+        let own = [self.flush_armed, self.idle_clients.is_timed(), queue].map(usize::from);
         let races = self.races.armed();
         let known = clients + upstreams + checks + races + own.into_iter().sum::<usize>();
         let (least, most) = match self.phase {
@@ -229,6 +229,9 @@ impl Proxy<VirtualNet> {
     /// # Errors
     /// Which connection was forgotten.
     pub fn check_quiet(&self) -> Result<(), String> {
+        ensure(!self.door.has_waiting() || self.idle_clients.is_timed(), || {
+            "somebody may wait to be let in, and is forgotten".to_owned()
+        })?;
         for (id, client) in self.clients.iter() {
             let reading = rules::client_readable(client.state, self.wants_body(client.state));
             let wants = match client.state {

@@ -19,6 +19,7 @@ use crate::h1::reply::Reply;
 use crate::h1::request::{RequestHead, begins_as_head, field_space};
 use crate::h1::{BodyLength, HeadError, Version};
 use crate::net::{Net, Readiness, Token, flush, send};
+use crate::time::Instant;
 
 /// How many reads or pipelined requests one client gets before the others have their turn.
 const STEPS_PER_TURN: usize = 4;
@@ -57,6 +58,8 @@ pub(super) enum ClientState {
 pub(super) struct Client<S> {
     pub(super) stream: S,
     pub(super) address: AddressText,
+    /// Since when it has its place.
+    pub(super) entered: Instant,
     pub(super) state: ClientState,
     /// Bytes may be waiting in the socket.
     pub(super) readable: bool,
@@ -74,11 +77,12 @@ pub(super) struct Client<S> {
 }
 
 impl<S> Client<S> {
-    /// A connection that serves `requests` of them.
-    pub(super) fn new(stream: S, address: SocketAddr, requests: u32) -> Client<S> {
+    /// A connection that serves `requests` of them, let in at `now`.
+    pub(super) fn new(stream: S, address: SocketAddr, requests: u32, now: Instant) -> Client<S> {
         Client {
             stream,
             address: AddressText::new(address),
+            entered: now,
             state: ClientState::Idle,
             readable: false,
             read_closed: false,

@@ -7,6 +7,7 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use super::client::{After, ClientState};
+use super::idle_clients::A_WHILE;
 use super::rules::{self, Conclusion, Departure};
 use super::{CLIENT, ClientId, Proxy, Timer, Turn};
 use crate::h1::Version;
@@ -21,8 +22,8 @@ const LINGER: Duration = Duration::from_secs(2);
 
 impl<N: Net> Proxy<N> {
     /// Counts a request of the client: whether its connection may serve another one after it.
-    pub(super) fn serves_another(&mut self, id: ClientId) -> bool {
-        let keeps = self.options.client_keepalive && !self.is_draining();
+    pub(super) fn serves_another(&mut self, id: ClientId, now: Instant) -> bool {
+        let keeps = self.options.client_keepalive && !self.is_draining() && !self.is_crowded_out(id, now);
         let Some(client) = self.clients.get_mut(id) else { return false };
         client.requests_left = client.requests_left.saturating_sub(1);
         keeps && client.requests_left > 0
@@ -36,22 +37,22 @@ impl<N: Net> Proxy<N> {
 
     /// The same where the time is known.
     pub(super) fn conclude_at(&mut self, turn: &mut Turn<'_, N>, id: ClientId, after: After, now: Instant) {
-        let draining = self.is_draining();
+        let idle_timeout = if self.is_draining() { A_WHILE } else { self.options.idle_timeout };
         let Some(client) = self.clients.get_mut(id) else { return };
         let unread = client.readable || client.pending.is_some();
-        match rules::client_concluded(after, client.unsent.is_some(), unread, draining) {
+        match rules::client_concluded(after, client.unsent.is_some(), unread) {
             Conclusion::Flush => {
                 client.state = ClientState::Flushing(after);
                 client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
             }
             Conclusion::Idle => {
                 client.state = ClientState::Idle;
-                client.deadline.set(turn.timers, now + self.options.idle_timeout, Timer::Client(id));
+                client.deadline.set(turn.timers, now + idle_timeout, Timer::Client(id));
                 if unread {
                     turn.again(Token::new(CLIENT, id));
                 }
-                if self.crowd.knows_all() {
-                    self.also_idle(turn, id);
+                if self.idle_clients.is_tracked() {
+                    self.also_idle(id, now);
                 }
             }
             Conclusion::Close => self.close_client(turn, id),
@@ -83,6 +84,9 @@ impl<N: Net> Proxy<N> {
     pub(super) fn depart(&mut self, turn: &mut Turn<'_, N>, id: ClientId, departure: Departure) {
         match departure {
             Departure::Close => self.close_client(turn, id),
+            Departure::CloseUnlessUnread => {
+                self.close_if_idle(turn, id);
+            }
             Departure::TellAndClose(exchange, event) => {
                 self.happened(turn, exchange, event);
                 self.close_client(turn, id);
@@ -106,6 +110,19 @@ impl<N: Net> Proxy<N> {
                 };
                 self.reply(turn, id, &reply, After::Linger);
             }
+        }
+    }
+
+    /// Closes an idle connection, but for one whose next request waits in the socket or in memory: it is read first.
+    pub(super) fn close_if_idle(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if !client.is_idle() || client.stream.has_unread() {
+            client.readable = true;
+            let limit = turn.net.now() + A_WHILE;
+            client.deadline.set(turn.timers, limit, Timer::Client(id));
+            turn.again(Token::new(CLIENT, id));
+        } else {
+            self.close_client(turn, id);
         }
     }
 

@@ -3,10 +3,12 @@
 //! Here: what the stop signals do. Floor 3.
 
 use super::client::ClientState;
+use super::idle_clients::A_WHILE;
 use super::rules::Event;
-use super::{Proxy, Timer, Turn};
-use crate::net::{Net, Readiness};
+use super::{ClientId, Proxy, Timer, Turn};
+use crate::net::{ACCEPT_BATCH, LISTEN_BACKLOG, Net, Readiness};
 use crate::reactor::Flow;
+use crate::time::Instant;
 
 /// Where the proxy stands between start and end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,26 +38,40 @@ impl<N: Net> Proxy<N> {
         self.end_shadows(turn);
         // Who is in the backlog has connected before the signal.
         self.door.knocked();
-        while self.door.may_accept() && self.clients.len() < self.options.limits.connections {
-            self.accept(turn);
+        for _ in 0..LISTEN_BACKLOG.div_ceil(ACCEPT_BATCH) {
+            if self.door.may_accept() && self.clients.len() < self.options.limits.connections {
+                self.accept(turn);
+            }
         }
         self.door.shut();
         if let Some(batching) = &mut self.batching {
             batching.drain();
         }
         let ids: Vec<_> = self.clients.iter().map(|(id, _)| id).collect();
+        let now = turn.now();
         let mut input = std::mem::take(&mut self.input);
         for id in ids {
             // A request may have arrived that no event has told of yet.
             self.client_ready(turn, id, Readiness { readable: true, ..Readiness::default() }, &mut input);
-            let idle = self.clients.get(id).is_some_and(|c| matches!(c.state, ClientState::Idle));
-            if idle {
-                self.close_client(turn, id);
-            }
+            self.let_go(turn, id, now);
         }
         self.input = input;
         let limit = turn.now() + self.options.drain_timeout;
         turn.timers.insert(limit, Timer::Drain);
+    }
+
+    /// A client that has been idle for a while is closed. Others may have sent their next request: they have so much time yet.
+    fn let_go(&mut self, turn: &mut Turn<'_, N>, id: ClientId, now: Instant) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.state != ClientState::Idle {
+            return;
+        }
+        let left =
+            (client.deadline.at() - now).saturating_sub(self.options.idle_timeout.saturating_sub(A_WHILE));
+        if left.is_zero() {
+            return self.close_if_idle(turn, id);
+        }
+        client.deadline.set(turn.timers, now + left.min(A_WHILE), Timer::Client(id));
     }
 
     pub(super) fn is_draining(&self) -> bool {

@@ -55,7 +55,7 @@ impl<N: Net> Proxy<N> {
             true => self.servers.balance.select_repeatable(now),
             false => self.servers.balance.select(now),
         };
-        let keep = self.serves_another(id);
+        let keep = self.serves_another(id, now);
         self.head.clear();
         let request_id = self.tracer.identify(head);
         if let (Some(choice), Some(client)) = (choice, self.clients.get(id)) {
@@ -234,7 +234,6 @@ impl<N: Net> Proxy<N> {
             exchange.course = Course::Fresh;
         }
         let backend = exchange.backend;
-        let is_copy = matches!(exchange.owner, Owner::Copy(_) | Owner::Nobody);
         let mut failed = Event::Refused;
         while let Some(address) = self.servers.target(backend).address(attempt) {
             match self.open_upstream(turn, id, address, attempt) {
@@ -249,8 +248,6 @@ impl<N: Net> Proxy<N> {
                     }
                     return;
                 }
-                // Copies are not worth another's connection.
-                Err(e) if is_exhaustion(&e) && !is_copy && self.make_way(turn) => {}
                 Err(e) if is_ours(&e) => {
                     let (now, url) = (turn.now(), self.servers.url(backend));
                     self.told.error(now, || format!("no socket to {url} can be had: {e} ({})", advice(&e)));
@@ -286,16 +283,20 @@ impl<N: Net> Proxy<N> {
         address: SocketAddr,
         attempt: Attempt,
     ) -> io::Result<(UpstreamId, Connect)> {
-        let exchange = self.exchanges.get_mut(id).ok_or(io::ErrorKind::NotFound)?;
+        let exchange = self.exchanges.get(id).ok_or(io::ErrorKind::NotFound)?;
         let backend = exchange.backend;
-        let (stream, next) = turn.net.connect(address)?;
+        // Copies are not worth another's connection.
+        let insists = !matches!(exchange.owner, Owner::Copy(_) | Owner::Nobody);
+        let (stream, next) = self.open_socket(turn, address, insists)?;
         let upstream_id = self.upstreams.insert(Upstream::connecting(stream, backend, id, attempt));
         let upstream = self.upstreams.get_mut(upstream_id).ok_or(io::ErrorKind::NotFound)?;
         if let Err(e) = turn.net.register(&mut upstream.stream, Token::new(UPSTREAM, upstream_id)) {
             self.upstreams.remove(upstream_id);
             return Err(e);
         }
-        exchange.upstream = Some(upstream_id);
+        if let Some(exchange) = self.exchanges.get_mut(id) {
+            exchange.upstream = Some(upstream_id);
+        }
         self.counters.connections_opened += 1;
         console::connection(ConnectionEvent::Opened, self.servers.url(backend));
         Ok((upstream_id, next))

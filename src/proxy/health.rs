@@ -12,7 +12,7 @@ use crate::balance::BackendId;
 use crate::deadline::Deadline;
 use crate::h1::request::field_space;
 use crate::h1::response::ResponseHead;
-use crate::net::{Connect, Net, Readiness, Stream, Token, is_exhaustion};
+use crate::net::{Connect, Net, Readiness, Stream, Token};
 use crate::telemetry::Kind;
 use crate::wheel::TimerId;
 
@@ -117,14 +117,11 @@ impl<N: Net> Proxy<N> {
             path, target.authority
         )
         .into_bytes();
-        let (stream, connect) = loop {
-            match turn.net.connect(address) {
-                Ok(opened) => break opened,
-                Err(e) if is_exhaustion(&e) && self.make_way(turn) => {}
-                // What this machine lacks says nothing of the server.
-                Err(e) if is_ours(&e) => return,
-                Err(_) => return self.judge(turn, server, false),
-            }
+        let (stream, connect) = match self.open_socket(turn, address, true) {
+            Ok(opened) => opened,
+            // What this machine lacks says nothing of the server.
+            Err(e) if is_ours(&e) => return,
+            Err(_) => return self.judge(turn, server, false),
         };
         let id = self.checks.insert(Check {
             server,

@@ -1,68 +1,75 @@
 //! Letting clients in.
 //!
-//! Here: bounded batches, limits on connections, the pause when descriptors run out. Not here: who gives way (`crowd.rs`), the
-//! listener (`net/door.rs`) and what a client says (`client.rs`). Floor 3.
+//! Here: bounded batches, limits on connections, the pause when descriptors run out. Not here: who gives way
+//! (`idle_clients.rs`), the listener (`net/door.rs`) and what a client says (`client.rs`). Floor 3.
 
 use std::io;
 
 use super::client::Client;
-use super::crowd::Room;
+use super::idle_clients::{A_WHILE, Capacity, Way};
 use super::{CLIENT, Proxy, Timer, Turn};
 use crate::net::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Net, Token, is_exhaustion};
+use crate::time::Instant;
 
 impl<N: Net> Proxy<N> {
-    /// Takes what waits in the backlog, as far as there is room or an idle client gives way. Who comes in when all are
-    /// busy waits in the backlog.
+    /// Takes what waits in the backlog, as far as there is room or an idle client gives way. Who comes in when nobody does
+    /// waits in the backlog.
     pub(super) fn accept(&mut self, turn: &mut Turn<'_, N>) {
-        self.crowd.heard();
+        self.idle_clients.asked();
+        let mut made_way = false;
         for _ in 0..ACCEPT_BATCH {
             if !self.door.may_accept() {
                 return;
             }
-            let room = self.room();
-            if room == Room::None {
-                return;
+            let now = turn.now();
+            let capacity = self.capacity(now);
+            if let Capacity::NotBefore(at) = capacity {
+                return self.knock_at(turn, at);
             }
             match self.door.accept(turn.net) {
                 Accepted::Client(stream, address) => {
-                    let client = Client::new(stream, address, self.options.limits.requests_per_connection);
+                    made_way = false;
+                    let limits = &self.options.limits;
+                    let client = Client::new(stream, address, limits.requests_per_connection, now);
                     if !self.hosts.enter(&client.address) {
                         self.refuse_host(turn, &client);
                         continue;
                     }
-                    if let Room::InsteadOf(idle) = room {
+                    if let Capacity::InsteadOf(idle) = capacity {
                         self.evict_client(turn, idle);
                     }
-                    self.admit(turn, client);
+                    self.admit(turn, client, now);
                 }
                 Accepted::Lost => {}
-                Accepted::Nobody => return self.crowd.dissolves(),
-                Accepted::Exhausted(error) => {
-                    if !self.make_way(turn) {
-                        return self.pause_accepting(turn, &error);
+                Accepted::Nobody => return,
+                // What was closed for it did not help: it is others who use up the machine's descriptors.
+                Accepted::Exhausted(error) if made_way => return self.pause_accepting(turn, &error),
+                Accepted::Exhausted(error) => match self.make_way(turn, A_WHILE) {
+                    Way::Made => {
+                        made_way = true;
+                        self.door.resume();
                     }
-                    self.door.resume();
-                }
+                    Way::NotBefore(at) => return self.knock_at(turn, at),
+                    Way::None => return self.pause_accepting(turn, &error),
+                },
                 Accepted::Failed(error) => return self.pause_accepting(turn, &error),
             }
         }
         self.knock(turn);
     }
 
-    fn admit(&mut self, turn: &mut Turn<'_, N>, client: Client<N::Stream>) {
+    fn admit(&mut self, turn: &mut Turn<'_, N>, client: Client<N::Stream>, now: Instant) {
         let id = self.clients.insert(client);
         let Some(client) = self.clients.get_mut(id) else { return };
         if let Err(e) = turn.net.register(&mut client.stream, Token::new(CLIENT, id)) {
-            let now = turn.now();
             self.told.error(now, || format!("cannot watch a client's connection, closing it: {e}"));
             return self.close_client(turn, id);
         }
         self.counters.clients_accepted += 1;
-        let now = turn.net.now();
         client.deadline.set(turn.timers, now + self.options.idle_timeout, Timer::Client(id));
         self.arm_flush(turn, now);
-        if self.crowd.knows_all() {
-            self.also_idle(turn, id);
+        if self.idle_clients.is_tracked() {
+            self.also_idle(id, now);
         }
     }
 
@@ -84,6 +91,6 @@ impl<N: Net> Proxy<N> {
             false => "",
         };
         self.told.error(now, || format!("cannot accept, with {open} clients open: {error}{advice}"));
-        turn.timers.insert(now + ACCEPT_PAUSE, Timer::Accept);
+        self.knock_at(turn, now + ACCEPT_PAUSE);
     }
 }

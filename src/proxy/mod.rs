@@ -10,13 +10,13 @@ mod budget;
 mod check;
 mod client;
 mod closing;
-mod crowd;
 mod departure;
 mod drain;
 mod exchange;
 mod failure;
 mod forward;
 mod health;
+mod idle_clients;
 mod kind;
 mod listen;
 mod obey;
@@ -54,10 +54,10 @@ use batching::Batching;
 use budget::Budget;
 use client::Client;
 use closing::CLOSED_TOGETHER;
-use crowd::Crowd;
 use drain::Phase;
 use exchange::Exchange;
 use health::{Check, Findings};
+use idle_clients::IdleClients;
 use pool::Pool;
 use race::Races;
 use servers::Servers;
@@ -106,7 +106,7 @@ pub enum Timer {
     Client(SlotId),
     /// A connection to a backend.
     Upstream(SlotId),
-    /// Accepting again after the process ran out of descriptors.
+    /// Accepting again, after the process ran out of descriptors or when an idle client may give way.
     Accept,
     /// Handing records to telemetry.
     Flush,
@@ -128,7 +128,7 @@ pub struct Proxy<N: Net> {
     door: Door<N::Listener>,
     clients: Slots<Client<N::Stream>>,
     hosts: Hosts,
-    crowd: Crowd,
+    idle_clients: IdleClients,
     upstreams: Slots<Upstream<N::Stream>>,
     /// Connections that have carried their exchange; closed before the turn ends.
     closing: Vec<N::Stream>,
@@ -169,7 +169,7 @@ impl<N: Net> Proxy<N> {
         Proxy {
             door: Door::new(listener),
             clients: Slots::default(),
-            crowd: Crowd::default(),
+            idle_clients: IdleClients::default(),
             hosts: Hosts::new(options.limits.connections_per_client),
             upstreams: Slots::default(),
             closing: Vec::with_capacity(CLOSED_TOGETHER),
@@ -226,6 +226,7 @@ impl<N: Net> Proxy<N> {
         }
         self.budget.tick(now, self.begun);
         self.servers.tell_changes();
+        self.idle_clients.forget_unwanted(now);
         self.counters.clients_open = self.clients.len() as u64;
         self.counters.connections_open = self.upstreams.len() as u64;
         let (routing, draining) = (self.servers.balance.mode(), self.is_draining());
@@ -278,6 +279,7 @@ impl<N: Net> Handler<N> for Proxy<N> {
             Timer::Client(id) => self.client_expired(turn, id),
             Timer::Upstream(id) => self.upstream_expired(turn, id),
             Timer::Accept => {
+                self.idle_clients.timer_fired();
                 self.door.resume();
                 self.accept(turn);
             }
@@ -334,7 +336,7 @@ mod tests {
     fn entries_stay_small() {
         type Socket = crate::net::OsStream;
         let sizes = [
-            ("client", size_of::<Client<Socket>>(), 192),
+            ("client", size_of::<Client<Socket>>(), 200),
             ("upstream", size_of::<Upstream<Socket>>(), 160),
             ("exchange", size_of::<Exchange>(), 136),
             ("record", size_of::<Record>(), 40),

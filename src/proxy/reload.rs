@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use super::address::Hosts;
 use super::budget::Budget;
 use super::servers::unhedged;
 use super::{ConnectionMode, Options, Proxy, Turn};
@@ -92,7 +91,7 @@ impl<N: Net> Proxy<N> {
         self.change_batching(turn, &before);
         let change = self.servers.rearrange(&self.options);
         self.recorder.set_roster(self.servers.roster());
-        self.change_connections(turn, &before);
+        self.change_connections(turn);
         self.change_health(turn, &before, &change.removed);
         change.removed.iter().for_each(|&id| self.close_pool(turn, id));
         change.left_addresses.iter().for_each(|&id| self.leave_connections(turn, id));
@@ -159,11 +158,8 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    fn change_connections(&mut self, turn: &mut Turn<'_, N>, before: &Options) {
-        let most = self.options.limits.connections_per_client;
-        if most != before.limits.connections_per_client {
-            self.hosts = Hosts::counting(most, self.clients.iter().map(|(_, client)| &client.address));
-        }
+    fn change_connections(&mut self, turn: &mut Turn<'_, N>) {
+        self.hosts.most = self.options.limits.connections_per_client;
         let pooled = match self.options.connections {
             ConnectionMode::Persistent => self.options.limits.pool_per_backend,
             ConnectionMode::NonPersistent => 0,

@@ -146,7 +146,6 @@ impl<N: Net> Proxy<N> {
         head: &ResponseHead<'_, '_>,
         now: Instant,
     ) -> Option<ResponseBody> {
-        let closing = self.is_draining() || self.is_crowded();
         let exchange = self.exchanges.get(id)?;
         if let Owner::Batch(call) = exchange.owner {
             let content_type = head.fields.iter().find(|f| f.name.eq_ignore_ascii_case("content-type"));
@@ -165,6 +164,10 @@ impl<N: Net> Proxy<N> {
             }
             return Some(self.not_passed_on(head));
         }
+        let closing = match exchange.owner {
+            Owner::Client(client) => self.is_draining() || self.is_crowded_out(client, now),
+            Owner::Copy(_) | Owner::Batch(_) | Owner::Nobody => false,
+        };
         let coding = Coding::of(head.body, exchange.version);
         let unframed =
             coding == Coding::Identity && matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);

@@ -181,6 +181,8 @@ pub(super) const fn client_readable(state: ClientState, wants_body: bool) -> Rea
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Departure {
     Close,
+    /// It closes, unless its next request waits in the socket.
+    CloseUnlessUnread,
     /// This befalls the exchange, and the connection closes.
     TellAndClose(ExchangeId, Event),
     /// This befalls the exchange, which answers the client.
@@ -237,7 +239,8 @@ pub(super) const fn client_expired(state: ClientState, unsent: bool) -> Departur
         ClientState::Busy(exchange) => Departure::Tell(exchange, Event::ClientSendsNothing),
         ClientState::Tunnel(exchange) => Departure::Tell(exchange, Event::ClientSendsNothing),
         ClientState::Asking(ticket) => Departure::AskExpired(ticket),
-        ClientState::Idle | ClientState::Flushing(_) | ClientState::Lingering => Departure::Close,
+        ClientState::Idle => Departure::CloseUnlessUnread,
+        ClientState::Flushing(_) | ClientState::Lingering => Departure::Close,
     }
 }
 
@@ -277,13 +280,14 @@ pub(super) enum Conclusion {
     Linger,
 }
 
-/// The response has been handed over. `unsent`: not all of it is taken. `unread`: the client has sent more.
-pub(super) const fn client_concluded(after: After, unsent: bool, unread: bool, draining: bool) -> Conclusion {
+/// The response has been handed over. `unsent`: not all of it is taken. `unread`: the client has sent more. Who was not told
+/// that the connection closes may have sent its next request.
+pub(super) const fn client_concluded(after: After, unsent: bool, unread: bool) -> Conclusion {
     match after {
         _ if unsent => Conclusion::Flush,
-        After::KeepAlive if !draining => Conclusion::Idle,
-        After::KeepAlive | After::Close if !unread => Conclusion::Close,
-        After::KeepAlive | After::Close | After::Linger => Conclusion::Linger,
+        After::KeepAlive => Conclusion::Idle,
+        After::Close if !unread => Conclusion::Close,
+        After::Close | After::Linger => Conclusion::Linger,
     }
 }
 

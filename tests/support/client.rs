@@ -1,8 +1,10 @@
 //! A client that says exactly what it is told to.
 
 use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 use super::message::{Reader, Response};
@@ -11,11 +13,22 @@ pub struct Client(Reader<TcpStream>);
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
+        Client::over(TcpStream::connect_timeout(&address, PATIENCE).expect("a connection"))
+    }
+
+    fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
         stream.set_nodelay(true).expect("no delay");
         Client(Reader { stream, held: Vec::new() })
+    }
+
+    /// Connects from an address of this machine.
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::new(source, 0).into()).expect("an address of this machine");
+        socket.connect_timeout(&address.into(), PATIENCE).expect("a connection");
+        Client::over(socket.into())
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

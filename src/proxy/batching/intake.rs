@@ -101,7 +101,7 @@ impl<N: Net> Proxy<N> {
         self.tracer.identify(head);
         let trace = self.clients.get(id).filter(|_| self.tracer.is_on());
         let trace = trace.map(|client| Box::new(*self.tracer.head_read(id, client, head, turn.now())));
-        let keep = head.persistence == Persistence::KeepAlive && self.serves_another(id);
+        let keep = head.persistence == Persistence::KeepAlive && self.serves_another(id, turn.now());
         Some(Box::new(Intake {
             id: self.tracer.id(),
             trace,

@@ -141,15 +141,13 @@ fn client_tables(out: &mut String) {
     table(out, "a client: state, event -> what follows", &CLIENT, &columns, |state, column| column(*state));
     let rows = [After::KeepAlive, After::Close, After::Linger];
     let columns = [
-        ("all taken", (false, false, false)),
-        ("more unread", (false, true, false)),
-        ("draining", (false, false, true)),
-        ("draining, more unread", (false, true, true)),
-        ("bytes unsent", (true, false, false)),
-        ("bytes unsent, more unread", (true, true, false)),
+        ("all taken", (false, false)),
+        ("more unread", (false, true)),
+        ("bytes unsent", (true, false)),
+        ("bytes unsent, more unread", (true, true)),
     ];
     table(out, "a client after a response: what was meant -> what follows", &rows, &columns, |after, c| {
-        shown(client_concluded(*after, c.0, c.1, c.2))
+        shown(client_concluded(*after, c.0, c.1))
     });
 }
 
