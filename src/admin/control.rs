@@ -127,9 +127,11 @@ impl Pending {
             Asked::Proxy(_, Question::Change(_)) => {
                 Problem::new(504, "the proxy has not answered; it may obey yet").into()
             }
-            Asked::Reload(_) => {
-                Problem::new(504, "names are still being looked up; the log will tell what came of it").into()
-            }
+            Asked::Reload(_) => Problem::new(
+                504,
+                "the settings are still being read, or names looked up; the log will tell what came of it",
+            )
+            .into(),
         }
     }
 }

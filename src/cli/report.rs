@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -101,8 +102,11 @@ pub(super) fn run(args: ReportArgs) -> Result<Exit, CliError> {
     let folder = args.out.map(|path| Folder::new(path, args.format)).transpose()?;
     let duration = args.duration.map(|period| period.0);
     let runs = logs(&args.file, args.name).into_iter().map(|Named { name, file }| {
-        let log = read(&file)?;
         let path = file.display().to_string();
+        if fs::metadata(&file).is_ok_and(|found| found.file_type().is_fifo()) {
+            complain(&format!("{path} is a pipe: it is read until all who write into it have closed it"));
+        }
+        let log = read(&file)?;
         for row in &log.examples {
             complain(&format!("{path}:{}: {}; row left out", row.line, row.why));
         }

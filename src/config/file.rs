@@ -8,16 +8,17 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::diagnose::{ConfigError, Place, nearest, reason};
+use super::bounded;
+use super::diagnose::{ConfigError, Place, nearest};
 use super::{Audience, Settings};
 
 /// Reads the file.
 pub(super) fn read(path: &Path, audience: Audience) -> Result<Settings, ConfigError> {
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(&name, &text, audience),
-        Err(e) => Err(ConfigError::new(format!("cannot read the configuration file {name}: {}", reason(&e)))),
-    }
+    parse(&path.display().to_string(), &text(path)?, audience)
+}
+
+fn text(path: &Path) -> Result<String, ConfigError> {
+    bounded::text(path, "the configuration file")
 }
 
 fn parse(name: &str, text: &str, audience: Audience) -> Result<Settings, ConfigError> {
@@ -26,7 +27,7 @@ fn parse(name: &str, text: &str, audience: Audience) -> Result<Settings, ConfigE
 
 /// Where `key` stands in the file, if it does and the file can be read.
 pub(super) fn place_of(path: &Path, key: &str) -> Option<Place> {
-    let text = std::fs::read_to_string(path).ok()?;
+    let text = text(path).ok()?;
     let document = DeTable::parse(&text).ok()?;
     let offset = document.get_ref().keys().find(|name| name.get_ref() == key)?.span().start;
     Some(Place::of(&path.display().to_string(), &text, offset))
@@ -72,19 +73,20 @@ pub(super) fn settings(
     let place = |offset| Place::of(name, text, offset);
     let table = document.get_ref();
     let known = Settings::keys();
-    let strangers = table.keys().filter_map(|key| {
+    let is_known = |key: &str| known.iter().any(|k| k == key);
+    let strangers =
+        table.keys().filter(|key| !is_known(key.get_ref()) || audience.refuses(key.get_ref()).is_some());
+    // The table is sorted by key; the reader's first error is the one that stands first. Of many strangers only that one's
+    // nearest name is looked for.
+    if let Some(key) = strangers.min_by_key(|key| key.span().start) {
         let shown = key.get_ref().as_ref();
-        let error = if !known.iter().any(|k| k == shown) {
-            unknown(shown, &known)
-        } else {
-            let why = audience.refuses(shown)?;
-            ConfigError::new(format!("`{shown}` cannot be used here")).hint(why)
+        let error = match audience.refuses(shown) {
+            Some(why) if is_known(shown) => {
+                ConfigError::new(format!("`{shown}` cannot be used here")).hint(why)
+            }
+            _ => unknown(shown, &known),
         };
-        Some((key.span().start, error))
-    });
-    // The table is sorted by key; the reader's first error is the one that stands first.
-    if let Some((offset, error)) = strangers.min_by_key(|&(offset, _)| offset) {
-        return Err(error.at(place(offset)));
+        return Err(error.at(place(key.span().start)));
     }
 
     typed(name, text, document)

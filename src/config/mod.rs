@@ -5,6 +5,7 @@
 
 mod admin;
 mod batching;
+mod bounded;
 mod customer;
 mod diagnose;
 mod effective;
@@ -29,6 +30,7 @@ mod values;
 
 pub use admin::{ADMIN_PORT, AdminTarget};
 pub use batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
+pub use bounded::{Unread, read as read_bounded};
 pub use customer::crowd;
 pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{CLASSIFIER_PORT, Effective, Setup};

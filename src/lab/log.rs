@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, metadata};
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -132,12 +133,21 @@ impl std::error::Error for LogError {
 /// When it cannot be opened, or its first line says that it is no request log. A row that cannot be used is no error.
 pub fn read(path: &Path) -> Result<Log, LogError> {
     let failed = |why| LogError { path: path.to_owned(), why };
-    let file = File::open(path).map_err(|e| failed(Unusable::Io(e)))?;
+    let file = open(path).map_err(|e| failed(Unusable::Io(e)))?;
     let mut bytes = BufReader::with_capacity(1 << 16, file);
     let start = bytes.fill_buf().map_err(|e| failed(Unusable::Io(e)))?;
     let log =
         if start.starts_with(&GZIP_MAGIC) { read_from(MultiGzDecoder::new(bytes)) } else { read_from(bytes) };
     log.map_err(failed)
+}
+
+/// Opens a log. A pipe ends with its writer, and has none yet perhaps; a device may never end.
+fn open(path: &Path) -> io::Result<File> {
+    let kind = metadata(path)?.file_type();
+    if kind.is_char_device() || kind.is_block_device() {
+        return Err(io::Error::other("it is a device, and logs are files or pipes"));
+    }
+    File::open(path)
 }
 
 /// Reads a log that is not compressed; whether it is a CSV or a trace is told by its first byte.

@@ -2,13 +2,16 @@
 //!
 //! Here: flags, and the request that they describe. Not here: sending it (`mod.rs`). Floor 5.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::config::{ConfigError, Count, Period, Rate, Spacing, TargetUrl, Value, parse, reason};
+use crate::config::{ConfigError, Count, Period, Rate, Spacing, TargetUrl, Value, parse, read_bounded};
 use crate::load::{Arrivals, FixedRequest};
+
+/// The largest body that is read from a file.
+const MOST_BODY_BYTES: u64 = 1 << 30;
 
 /// What `load` takes.
 #[derive(Args)]
@@ -137,8 +140,8 @@ impl LoadArgs {
 fn body(text: &str) -> Result<Vec<u8>, ConfigError> {
     match text.strip_prefix('@') {
         None => Ok(text.as_bytes().to_vec()),
-        Some(path) => std::fs::read(path)
-            .map_err(|e| ConfigError::new(format!("--body: cannot read the file {path}: {}", reason(&e)))),
+        Some(path) => read_bounded(Path::new(path), MOST_BODY_BYTES)
+            .map_err(|why| ConfigError::new(format!("--body: cannot read the file {path}: {why}"))),
     }
 }
 

@@ -16,7 +16,8 @@ use clap::ArgMatches;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnose::{ConfigError, Place, reason};
+use super::bounded;
+use super::diagnose::{ConfigError, Place};
 use super::effective::Effective;
 use super::values::{Period, Value};
 use super::{Audience, Settings, Spacing, crowd, file};
@@ -80,8 +81,7 @@ impl Overrides {
 /// The first thing that is wrong, with its place.
 pub fn read_study(path: &Path, overrides: &Overrides, descriptors: u64) -> Result<Study, ConfigError> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| ConfigError::new(format!("cannot read the study {name}: {}", reason(&e))))?;
+    let text = bounded::text(path, "the study")?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let study = parse_study(&name, &stem, &text, descriptors)?;
     match *overrides == Overrides::default() {
