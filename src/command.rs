@@ -56,9 +56,9 @@ pub enum Answer {
 pub struct Standing {
     /// It was told to stop, and lets nobody in.
     pub draining: bool,
-    /// How many backends may be chosen.
+    /// How many backends may answer, by what is known of them.
     pub backends: usize,
-    /// How many classifiers may be chosen.
+    /// How many classifiers may.
     pub classifiers: usize,
 }
 

@@ -175,7 +175,10 @@ fn tell_standing(Standing { draining, backends, classifiers }: Standing) -> Told
     match (draining, backends + classifiers) {
         (true, _) => not_ready("draining").into(),
         (false, 0) => not_ready("no-backend").into(),
-        (false, _) => Told::json(200, json!({ "ready": true, "backends": backends }).to_string()),
+        (false, _) => {
+            let told = json!({ "ready": true, "backends": backends, "classifiers": classifiers });
+            Told::json(200, told.to_string())
+        }
     }
 }
 

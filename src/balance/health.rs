@@ -12,6 +12,9 @@ use crate::time::Instant;
 /// The share with which a backend that is back begins, whatever its slow start: it must get requests to show what it can do.
 const LEAST_SHARE: f32 = 0.1;
 
+/// After how many failures in a row a backend is taken for out where none is ejected.
+const ENOUGH_FAILURES: u32 = 5;
+
 /// What is chosen when no backend may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AllOut {
@@ -107,6 +110,8 @@ pub(super) struct Health {
     down: bool,
     /// Failures in a row.
     failures: u32,
+    /// When it failed last, unless a check was passed since.
+    failed_at: Option<Instant>,
     /// Ejections from which it has not recovered.
     ejections: u32,
     /// All ejections.
@@ -161,11 +166,32 @@ impl Health {
             }
             Outcome::Failed { .. } => {
                 self.failures = self.failures.saturating_add(1);
-                // Who has not recovered has used up its credit.
-                let enough = if self.ejections > 0 { 1 } else { options.eject_after };
-                options.eject_after > 0 && self.failures >= enough && self.ejected_until.is_none()
+                self.failed_at = Some(now);
+                options.eject_after > 0
+                    && self.failures >= self.enough(options)
+                    && self.ejected_until.is_none()
             }
         }
+    }
+
+    /// After how many failures in a row it is out. Who has not recovered has used up its credit.
+    fn enough(&self, options: &HealthOptions) -> u32 {
+        match (self.ejections, options.eject_after) {
+            (1.., _) => 1,
+            (0, 0) => ENOUGH_FAILURES,
+            (0, after) => after,
+        }
+    }
+
+    /// Whether a request may succeed with it at `now`, by all that is known. One that was to be ejected, and was not
+    /// because too many are out or because nobody is, is taken for out as long as it would be ejected; then nothing is
+    /// known.
+    pub(super) fn serves(&self, options: &HealthOptions, now: Instant) -> bool {
+        let shut_out = self.drained || self.down || self.ejected_until.is_some_and(|until| now < until);
+        let times = self.failures / self.enough(options);
+        let fails = times > 0
+            && self.failed_at.is_some_and(|at| now < at + options.ejection(self.ejections + times - 1));
+        !shut_out && !fails
     }
 
     /// It has recovered once it has done well for as long as it was ejected.
@@ -198,7 +224,10 @@ impl Health {
     pub(super) fn checked(&mut self, passed: bool, options: &HealthOptions, now: Instant) {
         if !passed {
             self.down = true;
-        } else if self.down || self.ejected_until.is_some() {
+            return;
+        }
+        self.failed_at = None;
+        if self.down || self.ejected_until.is_some() {
             self.down = false;
             self.ejected_until = None;
             self.back(options, now);

@@ -240,3 +240,44 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_cannot_be_ejected_is_taken_for_out_as_long_as_it_would_be() {
+    for eject_after in [3, 0] {
+        let mut balance = balance(RoutingMode::RoundRobin, 1, HealthOptions { eject_after, ..OPTIONS });
+        let enough = if eject_after == 0 { 5 } else { eject_after };
+        let fail_at = |balance: &mut Balance, now| (0..enough).for_each(|_| fail(balance, 0, MS, now));
+        (1..enough).for_each(|_| fail(&mut balance, 0, MS, at(0)));
+        assert_eq!(balance.serving(at(0)), 1, "there may be a reason for so few");
+        fail(&mut balance, 0, MS, at(0));
+        assert_eq!(
+            (balance.usable(), balance.serving(at(SECOND - 1)), balance.serving(at(SECOND))),
+            (1, 0, 1)
+        );
+        // Once more as often: twice as long.
+        fail_at(&mut balance, at(SECOND));
+        assert_eq!((balance.serving(at(3 * SECOND - 1)), balance.serving(at(3 * SECOND))), (0, 1));
+        (0..9).for_each(|_| fail_at(&mut balance, at(4 * SECOND)));
+        assert_eq!((balance.serving(at(9 * SECOND - 1)), balance.serving(at(9 * SECOND))), (0, 1));
+        fail_at(&mut balance, at(9 * SECOND));
+        answer_at(&mut balance, 0, at(9 * SECOND));
+        assert_eq!(balance.serving(at(9 * SECOND)), 1);
+        // A check that it passes is better evidence.
+        fail_at(&mut balance, at(10 * SECOND));
+        assert_eq!(balance.serving(at(10 * SECOND)), 0);
+        balance.checked(BackendId(0), true, at(10 * SECOND));
+        assert_eq!(balance.serving(at(10 * SECOND)), 1);
+    }
+}
+
+#[test]
+fn who_was_ejected_serves_again_when_that_is_over_though_nobody_asks_it() {
+    let mut balance = balance(RoutingMode::RoundRobin, 1, HealthOptions { eject_share: 1.0, ..OPTIONS });
+    (0..3).for_each(|_| fail(&mut balance, 0, MS, at(0)));
+    assert_eq!((balance.usable(), balance.serving(at(SECOND - 1)), balance.serving(at(SECOND))), (0, 0, 1));
+    balance.drain(BackendId(0), true);
+    assert_eq!(balance.serving(at(SECOND)), 0);
+    balance.drain(BackendId(0), false);
+    balance.checked(BackendId(0), false, at(SECOND));
+    assert_eq!(balance.serving(at(SECOND)), 0);
+}

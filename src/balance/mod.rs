@@ -227,6 +227,12 @@ impl Balance {
         self.usable.len()
     }
 
+    /// How many may answer a request at `now`, by what is known: those that may be chosen, or may be again by now, and have not
+    /// failed so often in a row that they would be ejected if all could be.
+    pub fn serving(&self, now: Instant) -> usize {
+        self.backends.iter().filter(|backend| backend.health.serves(&self.options.health, now)).count()
+    }
+
     /// The backend for a request at `now`; `None` only if no backend may be chosen. A retry is a choice of its own.
     ///
     /// `adaptive_sma` and `adaptive_ewma` choose a backend without a sample first, in order of configuration, unless it

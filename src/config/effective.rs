@@ -155,11 +155,18 @@ impl Effective {
         }
         let (trace, explain) = (pick!(trace, FileTarget::Off), pick!(explain, Switch(false)));
         let needs_ids = explain.value.0 || trace.value != FileTarget::Off;
+        let classifier = pick!(classifier, Vec::new());
+        // Who names a classifier alone wants nothing else in front of.
+        let usual_backends = |port| BackendUrl::local(port).into();
+        let usual_backends = match classifier.value.as_slice() {
+            [] => BACKEND_PORTS.map(usual_backends).to_vec(),
+            [_, ..] => Vec::new(),
+        };
         Effective {
             listen: pick!(listen, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9090))),
             reuse_port: pick!(reuse_port, Switch(false)),
             admin: pick!(admin, AdminTarget::default_of(audience)),
-            backend: pick!(backend, BACKEND_PORTS.map(|port| BackendUrl::local(port).into()).to_vec()),
+            backend: pick!(backend, usual_backends),
             source_address: pick!(source_address, Vec::new()),
             resolve: pick!(resolve, Resolve::One),
             resolve_interval: pick!(resolve_interval, Limit(Some(Duration::from_secs(30)))),
@@ -171,7 +178,7 @@ impl Effective {
                 classifier_listen,
                 SocketAddr::from((Ipv4Addr::UNSPECIFIED, CLASSIFIER_PORT))
             ),
-            classifier: pick!(classifier, Vec::new()),
+            classifier,
             classifier_timeout: pick!(classifier_timeout, seconds(10)),
             strategy: pick!(strategy, StrategyName::Sjf),
             strategy_from: pick!(strategy_from, StrategyFrom::Loopback),

@@ -45,7 +45,7 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub admin: Option<AdminTarget>,
 
-    /// A backend, repeatable or with commas; `host:port` means http
+    /// A backend, repeatable or with commas; `host:port` means http; none where there is a classifier
     /// [default: http://localhost:8081,http://localhost:8082,http://localhost:8083]
     #[arg(long, value_name = "URL", env = "TIDEGATE_BACKEND", value_delimiter = ',', value_parser = parse::<ServerEntry>)]
     #[serde(deserialize_with = "server::list")]

@@ -196,6 +196,19 @@ fn an_empty_list_of_the_file_stays_empty() {
 }
 
 #[test]
+fn beside_a_classifier_there_are_no_backends_unless_they_are_named() {
+    let backends = |flags: &[&str], toml| {
+        let effective = load_from(flags, toml, Audience::Proxy).unwrap();
+        (effective.backend.value.len(), effective.backend.origin)
+    };
+    assert_eq!(backends(&[], None), (3, Origin::Default));
+    assert_eq!(backends(&["--classifier=c:1"], None), (0, Origin::Default));
+    assert_eq!(backends(&[], Some("classifier = \"c:1\"")), (0, Origin::Default));
+    assert_eq!(backends(&[], Some("classifier = []")), (3, Origin::Default));
+    assert_eq!(backends(&["--classifier=c:1"], Some("backend = \"a,b\"")), (2, Origin::File));
+}
+
+#[test]
 fn servers_of_both_kinds_are_refused() {
     let error = load_from(&["--backend=a"], None, Audience::Testbed).unwrap_err().to_string();
     assert!(error.starts_with("--backend cannot be used here; the testbed"), "{error}");

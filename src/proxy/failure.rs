@@ -11,6 +11,7 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     NoBackend,
+    NoRoute,
     NoSocket,
     UpstreamRefused,
     ConnectTimeout,
@@ -43,6 +44,7 @@ impl Failure {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Failure::NoBackend => "no-backend",
+            Failure::NoRoute => "no-route",
             Failure::NoSocket => "no-socket",
             Failure::UpstreamRefused => "upstream-refused",
             Failure::ConnectTimeout => "connect-timeout",
@@ -63,6 +65,9 @@ impl Failure {
         let (status, reason, blames_backend, detail) = match self {
             Failure::NoBackend => {
                 (503, Some("no-backend"), false, "there is no backend, or none may be chosen")
+            }
+            Failure::NoRoute => {
+                (404, Some("no-route"), false, "there is a classifier and no other backend; see GET /docs")
             }
             Failure::NoSocket => (503, Some("no-backend"), false, "no socket to a backend can be had"),
             Failure::UpstreamRefused => {
@@ -128,6 +133,7 @@ mod tests {
         use Failure::*;
         let rows = [
             (NoBackend, 503, Some("no-backend"), false),
+            (NoRoute, 404, Some("no-route"), false),
             (NoSocket, 503, Some("no-backend"), false),
             (UpstreamRefused, 502, Some("upstream-refused"), true),
             (ConnectTimeout, 504, Some("upstream-timeout"), true),

@@ -345,9 +345,11 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// There is nothing to choose from.
+    /// There is nothing to choose from. Beside a classifier that may be meant so: then there is no such path.
     fn no_backend(&mut self, turn: &mut Turn<'_, N>, client: ClientId, plan: &Plan) {
-        let row = Failure::NoBackend.consequence();
+        let nowhere = self.options.backends.is_empty() && self.options.batching.is_some();
+        let failure = if nowhere { Failure::NoRoute } else { Failure::NoBackend };
+        let row = failure.consequence();
         let record = Record {
             ended: turn.net.wall(plan.now),
             latency_ns: 1,
@@ -374,7 +376,7 @@ impl<N: Net> Proxy<N> {
             persistence: if keep { Persistence::KeepAlive } else { Persistence::Close },
         };
         self.reply(turn, client, &reply, if keep { After::KeepAlive } else { After::Linger });
-        self.trace_unsent(turn, record, Failure::NoBackend.name());
+        self.trace_unsent(turn, record, failure.name());
     }
 }
 

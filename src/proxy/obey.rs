@@ -48,7 +48,7 @@ impl<N: Net> Proxy<N> {
                 ids.into_iter().for_each(|id| self.drain(turn, id, drained));
             }
             Command::Stand => {
-                let (backends, classifiers) = self.servers.usable();
+                let (backends, classifiers) = self.servers.serving(turn.net.now());
                 return Answer::Standing(Standing { draining: self.is_draining(), backends, classifiers });
             }
         }

@@ -102,9 +102,9 @@ impl Servers {
         self.balance_of(id).select_other(now, id).map(|choice| choice.backend)
     }
 
-    /// How many backends and how many classifiers may be chosen.
-    pub(super) fn usable(&self) -> (usize, usize) {
-        (self.balance.usable(), self.classifiers.usable())
+    /// How many backends and how many classifiers may answer a request at `now`, by what is known of them.
+    pub(super) fn serving(&self, now: Instant) -> (usize, usize) {
+        (self.balance.serving(now), self.classifiers.serving(now))
     }
 
     /// Those that commands call `name`: more than one if the same is configured twice.
