@@ -1,15 +1,24 @@
 //! The event loop.
 //!
-//! Here: [`Reactor`], which waits, dispatches, expires and ends the turn; [`Handler`], who lives on it; [`Turn`],
-//! what a handler may use while it is called. Not here: sockets (`net/`) and what to do with them (the handlers:
+//! Here: [`Reactor`], which waits, dispatches, expires and ends the turn, and looks at what has come before it judges a deadline
+//! that it is late for; [`Handler`], who lives on it; [`Turn`], what a handler may use while it is called. Not here: sockets (`net/`) and what to do with them (the handlers:
 //! proxy, simulated backends). `cli/` starts one per thread. Floor 2.
+
+mod watch;
 
 use std::cell::Cell;
 use std::io;
+use std::time::Duration;
 
-use crate::net::{Event, Net, Readiness, Token, Wake};
+use crate::net::{EVENTS_PER_POLL, Event, Net, Readiness, Token, Wake};
 use crate::time::Instant;
 use crate::wheel::Wheel;
+
+pub use watch::{BOUNDS_US, STALL, TurnTimes};
+
+/// How often the events that have come meanwhile are asked for before a late deadline is judged: with so many at a time that is
+/// more than there are connections.
+const LATE_POLLS: usize = 64;
 
 /// What a handler may use during one call.
 pub struct Turn<'a, N: Net, T> {
@@ -18,7 +27,9 @@ pub struct Turn<'a, N: Net, T> {
     /// The reactor's deadlines.
     pub timers: &'a mut Wheel<T>,
     again: &'a mut Vec<Token>,
-    /// What the clock said last.
+    times: &'a TurnTimes,
+    /// What the clock said first and last, if anybody has asked it.
+    first: Cell<Instant>,
     read: Cell<Option<Instant>>,
 }
 
@@ -26,6 +37,7 @@ impl<N: Net, T> Turn<'_, N, T> {
     /// The clock, read afresh: a turn with many exchanges lasts milliseconds, and latency is the product.
     pub fn now(&self) -> Instant {
         let now = self.net.now();
+        self.first.set(self.first.get().min(now));
         self.read.set(Some(now));
         now
     }
@@ -33,6 +45,11 @@ impl<N: Net, T> Turn<'_, N, T> {
     /// What the clock said last in this turn, and if nobody has asked it, what it says now.
     fn recently(&self) -> Instant {
         self.read.get().unwrap_or_else(|| self.net.now())
+    }
+
+    /// What is counted of the turns before this one.
+    pub fn times(&self) -> TurnTimes {
+        *self.times
     }
 
     /// Calls [`Handler::ready`] for `token` again in the next turn, with empty readiness: for who has used up its
@@ -78,6 +95,7 @@ pub struct Reactor<N: Net, T> {
     due: Vec<Token>,
     /// The last reading of the turn before: what is left until a deadline is counted from here, which spares one.
     now: Instant,
+    times: TurnTimes,
 }
 
 impl<N: Net, T: Copy> Reactor<N, T> {
@@ -85,13 +103,14 @@ impl<N: Net, T: Copy> Reactor<N, T> {
     pub fn new(net: N, tick_shift: u32) -> Reactor<N, T> {
         let now = net.now();
         let timers = Wheel::new(tick_shift, now);
-        Reactor { net, timers, events: Vec::with_capacity(1024), again: Vec::new(), due: Vec::new(), now }
+        let events = Vec::with_capacity(EVENTS_PER_POLL);
+        let times = TurnTimes::default();
+        Reactor { net, timers, events, again: Vec::new(), due: Vec::new(), now, times }
     }
 
     /// Calls `f` with a turn outside the loop, for what must happen before the first event.
     pub fn begin<R>(&mut self, f: impl FnOnce(&mut Turn<'_, N, T>) -> R) -> R {
-        let read = Cell::default();
-        f(&mut Turn { net: &mut self.net, timers: &mut self.timers, again: &mut self.again, read })
+        f(&mut turn(&mut self.net, &mut self.timers, &mut self.again, &self.times))
     }
 
     /// Waits for events once and handles them.
@@ -104,8 +123,7 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         if !self.again.is_empty() {
             std::mem::swap(&mut self.again, &mut self.due);
         }
-        let (again, read) = (&mut self.again, Cell::default());
-        let mut turn = Turn { net: &mut self.net, timers: &mut self.timers, again, read };
+        let mut turn = turn(&mut self.net, &mut self.timers, &mut self.again, &self.times);
         if self.events.len() > 1 && H::FIRST.is_some() {
             self.events.retain(|event| match event {
                 Event::Ready(token, readiness) if Some(token.role) == H::FIRST => {
@@ -127,11 +145,22 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         }
         self.due.clear();
         // Whoever had something to do has mostly asked for the time just now.
-        self.now = turn.recently();
+        let ended = turn.recently();
+        let began = turn.first.get().min(ended);
+        let expected = until.map(|until| until.max(self.now));
+        self.now = ended;
+        let mut lost = Duration::ZERO;
+        if expected.is_some_and(|expected| ended - expected >= watch::LATE) || ended - began >= watch::LATE {
+            lost = catch_up(handler, &mut turn, &mut self.events, (expected, began, ended))?;
+            self.now = turn.now();
+        }
         if let Some(timer) = turn.timers.expire(self.now) {
             self.now = expired(handler, &mut turn, timer, self.now);
         }
-        Ok(handler.turn_ended(&mut turn))
+        let flow = handler.turn_ended(&mut turn);
+        let ended = turn.read.get().unwrap_or(ended);
+        self.times.count(ended - began, lost);
+        Ok(flow)
     }
 
     /// When there will be something to do without any event.
@@ -149,6 +178,11 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         &self.net
     }
 
+    /// What is counted of its turns.
+    pub fn times(&self) -> &TurnTimes {
+        &self.times
+    }
+
     /// How many deadlines are set.
     pub fn timers(&self) -> usize {
         self.timers.len()
@@ -163,6 +197,47 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         while self.turn(handler)? == Flow::Continue {}
         Ok(())
     }
+}
+
+#[inline]
+fn turn<'a, N: Net, T>(
+    net: &'a mut N,
+    timers: &'a mut Wheel<T>,
+    again: &'a mut Vec<Token>,
+    times: &'a TurnTimes,
+) -> Turn<'a, N, T> {
+    Turn { net, timers, again, times, first: Cell::new(Instant::NEVER), read: Cell::default() }
+}
+
+/// The loop is late, or its turn was long: reads what has come meanwhile before any deadline is judged, and takes a stall out of
+/// the deadlines. Returns how long that was.
+#[cold]
+#[inline(never)]
+fn catch_up<N: Net, H: Handler<N>>(
+    handler: &mut H,
+    turn: &mut Turn<'_, N, H::Timer>,
+    events: &mut Vec<Event>,
+    (expected, began, ended): (Option<Instant>, Instant, Instant),
+) -> io::Result<Duration> {
+    let lost = watch::stalled(expected, began, ended);
+    if !lost.is_zero() {
+        turn.timers.stalled(lost, ended);
+        log::debug!("the event loop was not there for {lost:.1?}: deadlines are later by as much");
+    }
+    for _ in 0..LATE_POLLS {
+        turn.net.poll(events, ended, Some(Instant::ZERO))?;
+        let is_last = events.len() < EVENTS_PER_POLL;
+        for event in events.drain(..) {
+            match event {
+                Event::Ready(token, readiness) => handler.ready(turn, token, readiness),
+                Event::Woken(wake) => handler.woken(turn, wake),
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    Ok(lost)
 }
 
 // Both are rare beside readiness. Inlined into a turn, each would have its addresses computed there before every loop.

@@ -4,6 +4,8 @@
 //! Hierarchical Timing Wheels", SOSP 1987). Not here: any clock, and deadlines that move (`deadline.rs`). The
 //! reactor owns a wheel and lends it to its handler. Floor 0.
 
+use std::time::Duration;
+
 use crate::time::Instant;
 
 const SLOT_BITS: u32 = 6;
@@ -18,6 +20,11 @@ const NEVER: u64 = u64::MAX;
 pub struct TimerId {
     index: u32,
     generation: u32,
+}
+
+impl TimerId {
+    /// Names no timer.
+    pub const NONE: TimerId = TimerId { index: u32::MAX, generation: u32::MAX };
 }
 
 struct Entry<P> {
@@ -37,6 +44,15 @@ struct List {
     tail: u32,
 }
 
+/// When whoever takes the timers out was not there to do so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stalls {
+    /// For how many milliseconds in all, modulo 2^32.
+    pub ms: u32,
+    /// The end of the last time; what began before then was not watched all the time.
+    pub until: Instant,
+}
+
 /// Timers of payload `P`. Insert, remove and expire take constant amortised time; none allocates once the wheel
 /// has held as many timers before.
 pub struct Wheel<P> {
@@ -49,6 +65,7 @@ pub struct Wheel<P> {
     lists: Box<[List]>,
     /// Per level, which slots hold entries.
     occupied: [u64; LEVELS],
+    stalls: Stalls,
     /// The tick at which the first slot that holds entries begins; [`NEVER`] if none does. Kept, since each turn of a
     /// reactor asks for it twice and few turns change it.
     first: u64,
@@ -65,8 +82,21 @@ impl<P> Wheel<P> {
             live: 0,
             lists: vec![List { head: NIL, tail: NIL }; LEVELS * SLOTS].into_boxed_slice(),
             occupied: [0; LEVELS],
+            stalls: Stalls::default(),
             first: NEVER,
         }
+    }
+
+    /// Whoever takes the timers out was not there for so long, until `until`.
+    pub fn stalled(&mut self, lasted: Duration, until: Instant) {
+        let ms = u32::try_from(lasted.as_millis()).unwrap_or(u32::MAX);
+        self.stalls = Stalls { ms: self.stalls.ms.wrapping_add(ms), until };
+    }
+
+    /// When whoever takes the timers out was not there.
+    #[inline]
+    pub fn stalls(&self) -> Stalls {
+        self.stalls
     }
 
     /// How many timers wait.

@@ -26,6 +26,9 @@ pub use os::{OsNet, OsStream, Waker, raise_descriptor_limit};
 pub use send::{Broken, flush, send};
 pub use virtual_net::{Fabric, VirtualListener, VirtualNet, VirtualStream, VirtualWaker, Weather};
 
+/// How many events one [`Net::poll`] takes from the kernel at most.
+pub const EVENTS_PER_POLL: usize = 1024;
+
 /// Names the owner of an event: a role that the handler chooses, and a generation-checked slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {

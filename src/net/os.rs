@@ -23,7 +23,7 @@ use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::sources::{Sources, connect_from};
-use super::{Connect, Event, LISTEN_BACKLOG, Net, Readiness, Stream, Token, Wake, Wakes};
+use super::{Connect, EVENTS_PER_POLL, Event, LISTEN_BACKLOG, Net, Readiness, Stream, Token, Wake, Wakes};
 use crate::time::{Instant, WallTime};
 
 /// The first of the tokens that are not a handler's.
@@ -31,9 +31,6 @@ const OWN: usize = 14 << 60;
 const WAKER: mio::Token = mio::Token(OWN);
 const SIGNALS: mio::Token = mio::Token(15 << 60);
 const FINE_TIMER: mio::Token = mio::Token(15 << 60 | 1);
-
-/// How many events one poll takes from the kernel.
-const EVENTS_PER_POLL: usize = 1024;
 
 /// The civil clock is read this often; in between, the monotonic one carries it on.
 const WALL_REFRESH: Duration = Duration::from_secs(1);

@@ -33,7 +33,7 @@ impl<N: Net> Proxy<N> {
             self.options.drain_timeout
         );
         self.phase = Phase::Draining;
-        self.flush_records(turn.now());
+        self.flush_records(turn);
         self.end_checks(turn);
         self.end_shadows(turn);
         // Who is in the backlog has connected before the signal.
@@ -102,7 +102,7 @@ impl<N: Net> Proxy<N> {
         if !done {
             return Flow::Continue;
         }
-        self.flush_records(turn.now());
+        self.flush_records(turn);
         Flow::Stop
     }
 }

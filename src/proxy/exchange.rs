@@ -209,7 +209,11 @@ impl<N: Net> Proxy<N> {
         let Some(mut exchange) = self.exchanges.remove(id) else { return };
         let ResponseSide::Body(body) = exchange.response else { return };
         let latency_ns = now.nanos_since(exchange.attempted);
-        let outcome = Outcome::Answered { latency_ns, error: body.status >= 500 };
+        let outcome = match exchange.attempted < turn.timers.stalls().until {
+            // How long the answer took to be read is our doing.
+            true => Outcome::Cancelled,
+            false => Outcome::Answered { latency_ns, error: body.status >= 500 },
+        };
         self.servers.finished(exchange.backend, std::mem::take(&mut exchange.flight), outcome, now);
         let keep = body.keep_upstream && exchange.request == RequestSide::Done && !surplus;
         let carried = self.release_upstream(turn, exchange.upstream, keep, now);

@@ -209,7 +209,7 @@ impl<N: Net> Proxy<N> {
     /// # Errors
     /// When the listener cannot be registered.
     pub fn open(&mut self, turn: &mut Turn<'_, N>) -> std::io::Result<()> {
-        self.flush_records(turn.now());
+        self.flush_records(turn);
         self.begin_checks(turn);
         self.door.register(turn.net, DOOR)
     }
@@ -220,7 +220,9 @@ impl<N: Net> Proxy<N> {
     }
 
     /// Hands what is recorded to telemetry.
-    fn flush_records(&mut self, now: Instant) {
+    fn flush_records(&mut self, turn: &Turn<'_, N>) {
+        let now = turn.now();
+        self.counters.turns = turn.times();
         if let Some(batching) = &self.batching {
             self.recorder.note_batching(batching.state(now));
         }
@@ -286,8 +288,8 @@ impl<N: Net> Handler<N> for Proxy<N> {
             Timer::Flush => {
                 self.flush_armed = false;
                 let now = turn.now();
-                self.flush_records(now);
-                let waits = self.free_ids(now);
+                self.flush_records(turn);
+                let waits = self.free_ids(turn);
                 if waits || !self.exchanges.is_empty() {
                     self.arm_flush(turn, now);
                 }
@@ -320,7 +322,7 @@ impl<N: Net> Handler<N> for Proxy<N> {
             self.close_waiting();
         }
         if self.recorder.is_full() {
-            self.flush_records(turn.now());
+            self.flush_records(turn);
         }
         self.drained(turn)
     }

@@ -28,7 +28,7 @@ impl<N: Net> Proxy<N> {
             let changes = command != Command::Stand;
             let answer = self.obey_one(turn, command);
             if changes {
-                self.flush_records(turn.now());
+                self.flush_records(turn);
             }
             answer
         });

@@ -13,7 +13,7 @@ use crate::balance::BackendId;
 use crate::net::Net;
 use crate::remote::{Bell, Orders};
 use crate::telemetry::Kind;
-use crate::time::{Instant, WallTime};
+use crate::time::WallTime;
 
 /// What a change of the options came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl<N: Net> Proxy<N> {
             kept: change.kept,
         };
         let now = turn.now();
-        self.flush_records(now);
+        self.flush_records(turn);
         self.arm_flush(turn, now);
         Ok(changed)
     }
@@ -193,7 +193,7 @@ impl<N: Net> Proxy<N> {
 
     /// Frees the ids of removed servers to which nothing refers any more: no exchange, no connection, no request that waits,
     /// and no record or trace that telemetry has not taken. Returns whether others are to be asked about again.
-    pub(super) fn free_ids(&mut self, now: Instant) -> bool {
+    pub(super) fn free_ids(&mut self, turn: &Turn<'_, N>) -> bool {
         let removed = self.servers.removed();
         if removed.is_empty() || !self.recorder.is_settled() {
             return !removed.is_empty();
@@ -202,7 +202,7 @@ impl<N: Net> Proxy<N> {
         if !free.is_empty() {
             free.iter().for_each(|&id| self.servers.free(id));
             self.recorder.set_roster(self.servers.roster());
-            self.flush_records(now);
+            self.flush_records(turn);
         }
         free.len() < removed.len()
     }

@@ -14,6 +14,7 @@ use super::counts::Counts;
 use super::lane::TraceLane;
 use super::roster::Roster;
 use crate::balance::{Availability, RoutingMode};
+use crate::reactor::TurnTimes;
 use crate::record::Record;
 use crate::record::trace::Trace;
 
@@ -89,6 +90,8 @@ pub struct Counters {
     pub tunnels_opened: u64,
     /// Tunnels open now.
     pub tunnels_open: u64,
+    /// How long the turns of the event loop took.
+    pub turns: TurnTimes,
 }
 
 /// How the proxy goes about its work at the time of a flush.

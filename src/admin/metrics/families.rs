@@ -11,7 +11,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::series::{Distribution, Labels, Series};
-use super::{batching, configuration};
+use super::{batching, configuration, turns};
 use crate::admin::facts::Facts;
 use crate::balance::{Availability, RoutingMode};
 use crate::h1::reply::phrase;
@@ -276,6 +276,7 @@ impl Families {
             "Requests that are missing in these figures: telemetry was too slow to take them.",
             one(records_dropped),
         )?;
+        turns::encode(&self.snapshot.counters.turns, series)?;
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         series.gauge("tidegate_build_info", "Always 1; the label tells the version.", [(version, 1.0)])
     }

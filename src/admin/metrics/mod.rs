@@ -9,6 +9,7 @@ mod configuration;
 mod families;
 mod prometheus;
 mod series;
+mod turns;
 
 use std::sync::Arc;
 

@@ -1,0 +1,100 @@
+//! How long the turns of a loop take, and when it came too late.
+//!
+//! Here: [`TurnTimes`], what is counted of turns; what is a stall. Not here: what a stall means for deadlines (`wheel.rs`,
+//! `deadline.rs`) and the loop (`reactor.rs`). Floor 2.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// From how long on a turn, or its being late, is a stall: the process was stopped, the machine was busy with others, or a turn
+/// had too much to do. What comes meanwhile waits, and that is nobody's fault but ours.
+pub const STALL: Duration = Duration::from_millis(100);
+
+/// So late a deadline is looked at before what has come meanwhile was read: the next events are asked for first.
+pub(super) const LATE: Duration = Duration::from_millis(10);
+
+/// A turn that takes longer is logged.
+const LOGGED: Duration = Duration::from_secs(1);
+
+/// Turns are counted by whether they took at most so many microseconds; the last ones took longer.
+pub const BOUNDS_US: [u64; 12] = [
+    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
+];
+
+/// What is counted of turns, each from its first look at the clock to its last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TurnTimes {
+    /// How many took at most each of [`BOUNDS_US`] and more than the one before; the last ones took longer.
+    pub counts: [u64; BOUNDS_US.len() + 1],
+    /// All of them together, nanoseconds.
+    pub total_ns: u64,
+    /// The longest, nanoseconds.
+    pub longest_ns: u64,
+    /// How often the loop was stalled: it came late by [`STALL`] or more, or a turn took that long.
+    pub stalls: u64,
+    /// For how long in all, nanoseconds.
+    pub stalled_ns: u64,
+}
+
+impl TurnTimes {
+    /// Counts a turn, and for how long it had the loop away. Most are short: they cost two additions.
+    #[inline]
+    pub(super) fn count(&mut self, took: Duration, lost: Duration) {
+        let ns = took.as_nanos() as u64;
+        self.total_ns += ns;
+        if ns <= BOUNDS_US[0] * 1_000 && lost.is_zero() {
+            self.counts[0] += 1;
+        } else {
+            self.count_long(took, lost);
+        }
+    }
+
+    #[cold]
+    fn count_long(&mut self, took: Duration, lost: Duration) {
+        let ns = took.as_nanos() as u64;
+        self.stalls += u64::from(!lost.is_zero());
+        self.stalled_ns += lost.as_nanos() as u64;
+        let longer = BOUNDS_US.iter().take_while(|&&bound| ns > bound * 1_000).count();
+        self.counts[longer] += 1;
+        self.longest_ns = self.longest_ns.max(ns);
+        if took > LOGGED {
+            log::warn!("a turn of the event loop took {took:.1?}: whoever came meanwhile had to wait");
+        }
+    }
+}
+
+/// For how long the loop was not there: what it came too late, and its own turn, each only if that is a stall. `expected`: when the
+/// turn was to begin at the latest; `began` and `ended`: its first and last look at the clock.
+pub(super) fn stalled(expected: Option<Instant>, began: Instant, ended: Instant) -> Duration {
+    let late = expected.map_or(Duration::ZERO, |expected| began - expected);
+    [late, ended - began].into_iter().filter(|&lost| lost >= STALL).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_are_counted_by_how_long_they_took() {
+        let mut times = TurnTimes::default();
+        for us in [0, 999, 1_000, 1_001, 2_500, 30_000, 20_000_000] {
+            times.count(Duration::from_micros(us), Duration::ZERO);
+        }
+        assert_eq!(times.counts, [3, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!((times.longest_ns, times.total_ns, times.stalls), (20_000_000_000, 20_036_000_000, 0));
+        times.count(Duration::from_micros(3), Duration::from_secs(12));
+        assert_eq!((times.counts[0], times.stalls, times.stalled_ns), (4, 1, 12_000_000_000));
+    }
+
+    #[test]
+    fn a_stall_is_what_was_late_or_took_long_and_nothing_short() {
+        let at = |ms: u64| Instant::from_nanos(ms * 1_000_000);
+        let ms = Duration::from_millis;
+        assert_eq!(stalled(Some(at(10)), at(109), at(208)), ms(0));
+        assert_eq!(stalled(Some(at(10)), at(110), at(209)), ms(100));
+        assert_eq!(stalled(Some(at(10)), at(110), at(310)), ms(300));
+        assert_eq!(stalled(Some(at(500)), at(110), at(310)), ms(200), "woken before it was expected");
+        assert_eq!(stalled(None, at(900), at(901)), ms(0), "nobody was expected");
+    }
+}
