@@ -4,6 +4,7 @@ mod support;
 
 use std::time::Duration;
 
+use support::admin::administered;
 use support::{Client, Gate, Launch, Origin, PATIENCE, Proxy, Refusing, Response, simulated, url};
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
@@ -79,6 +80,83 @@ fn a_malformed_response_is_502() {
         let (response, _) = one_get(&origin.url(), &[]);
         assert_own(&response, 502, "upstream-malformed");
     }
+}
+
+/// Answers, the rule that each breaks as metrics name it, and the words of it.
+const BROKEN: [(&str, &str, &str); 12] = [
+    ("HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", "folded-line", "a folded line (obs-fold)"),
+    ("HTTP/1.1 200 OK\r\nA b: c\r\n\r\n", "space-in-name", "white space in or behind a field's name"),
+    ("HTTP/1.1 200 OK\r\nA : c\r\n\r\n", "space-in-name", "white space in or behind a field's name"),
+    ("HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "space-in-name", "white space in or behind a field's name"),
+    ("HTTP/1.1 200 OK\r\ncolon\r\n\r\n", "no-colon", "a field without a colon"),
+    ("HTTP/1.1 200 OK\r\nA: b\0\r\n\r\n", "control-character", "a control character in a line"),
+    ("HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n", "bare-cr", "CR without LF"),
+    (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "coding-after-chunked",
+        "a transfer coding after chunked",
+    ),
+    (
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        "several-lengths",
+        "more than one Content-Length",
+    ),
+    (
+        "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        "unasked-switch",
+        "a switch to a protocol that was not asked for",
+    ),
+    (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "chunk-size",
+        "a chunk's size is not a number",
+    ),
+    ("many", "too-many-fields", "too many fields in the header section"),
+];
+
+#[test]
+fn a_malformed_answer_is_told_by_its_rule_in_log_trace_and_metrics() {
+    let origin = Origin::start(|conn| {
+        let head = conn.read_head().expect("a head");
+        let case: usize = head.split(['/', ' ']).nth(2).and_then(|n| n.parse().ok()).expect("a number");
+        match BROKEN[case].0 {
+            "many" => conn.send(format!("HTTP/1.1 200 OK\r\n{}\r\n", "Set-Cookie: a=b\r\n".repeat(150))),
+            answer => conn.send(answer),
+        };
+        conn.wait_for_end();
+    });
+    let options = ["--eject-after=off", "--trace=trace.jsonl"];
+    let (mut proxy, mut admin) = administered(&[&origin.url()], &options);
+    let mut client = Client::connect(proxy.address);
+    for case in 0..BROKEN.len() {
+        assert_own(&client.get(&format!("/{case}")), 502, "upstream-malformed");
+    }
+    let line = proxy.says("the answer is malformed: ");
+    assert!(line.contains(&origin.url()) && line.ends_with("a folded line (obs-fold)"), "{line}");
+    admin.wait_for_requests(BROKEN.len() as u64);
+    let metrics = admin.get("/metrics").text();
+    for (_, name, _) in BROKEN {
+        let count = BROKEN.iter().filter(|(_, other, _)| *other == name).count();
+        let sample = format!("tidegate_malformed_answers_total{{reason=\"{name}\"}} {count}.0\n");
+        assert!(metrics.contains(&sample), "no {sample} in {metrics}");
+    }
+    let ended = proxy.stop();
+    for (line, (answer, _, words)) in ended.trace.iter().zip(BROKEN) {
+        assert_eq!(
+            (line["violation"].as_str(), line["status"].as_u64()),
+            (Some(words), Some(502)),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(ended.trace.len(), BROKEN.len());
+}
+
+#[test]
+fn a_malformed_answer_to_a_check_is_told_too() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n");
+    let mut proxy = Proxy::start(&[&origin.url()], &["--health-check=/up"]);
+    let line = proxy.says("the answer to a health check is malformed: ");
+    assert!(line.ends_with("a folded line (obs-fold)"), "{line}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Here: these documents; units are in the names. Not here: what is drawn over time (`live.rs`). Floor 3.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -39,6 +41,7 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
         "failed": snapshot.failed,
         "in_flight": in_flight,
         "checks_failed": counters.checks_failed,
+        "malformed_answers": counters.malformed_answers.seen().map(|(v, n)| (v.name(), n)).collect::<BTreeMap<_, _>>(),
         "retries": {
             "stale_connection": counters.retries_stale,
             "another_backend": counters.retries_elsewhere,

@@ -3,21 +3,10 @@
 //! Here: [`BodyReader`], which delimits and decodes a body piece by piece. Not here: the chunked coding byte by
 //! byte (`chunked.rs`), writing one (`coding.rs`). Floor 1.
 
-use std::fmt;
 use std::ops::Range;
 
-use super::BodyLength;
 use super::chunked::Chunk;
-
-/// Why a chunked body is refused. Its connection can serve nothing after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkError(pub(super) &'static str);
-
-impl fmt::Display for ChunkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
+use super::{BodyLength, Violation};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -67,7 +56,7 @@ impl BodyReader {
     /// # Errors
     /// When the chunked coding is violated; nothing of this piece may be used then.
     #[inline]
-    pub fn read(&mut self, input: &mut [u8]) -> Result<Piece, ChunkError> {
+    pub fn read(&mut self, input: &mut [u8]) -> Result<Piece, Violation> {
         match &mut self.0 {
             State::Done => Ok(Piece { consumed: 0, data: 0..0 }),
             State::UntilClose => Ok(Piece { consumed: input.len(), data: 0..input.len() }),
@@ -94,7 +83,7 @@ impl BodyReader {
 
 /// Returns the piece and whether the body has ended.
 #[inline(never)]
-fn read_chunked(chunk: &mut Chunk, input: &mut [u8]) -> Result<(Piece, bool), ChunkError> {
+fn read_chunked(chunk: &mut Chunk, input: &mut [u8]) -> Result<(Piece, bool), Violation> {
     let mut at = 0;
     let mut data = 0..0;
     while at < input.len() {
@@ -131,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Feeds `wire` in pieces that end at `cuts`; returns the data, what was consumed, and whether the body ended.
-    fn feed(length: BodyLength, wire: &[u8], cuts: &[usize]) -> Result<(Vec<u8>, usize, bool), ChunkError> {
+    fn feed(length: BodyLength, wire: &[u8], cuts: &[usize]) -> Result<(Vec<u8>, usize, bool), Violation> {
         let mut reader = BodyReader::new(length);
         let (mut out, mut consumed, mut from) = (Vec::new(), 0, 0);
         let mut ends: Vec<usize> = cuts.iter().map(|c| c % (wire.len() + 1)).collect();

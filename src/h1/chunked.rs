@@ -4,7 +4,7 @@
 //! extensions and trailer fields are judged by their grammar. Not here: chunk data, which is taken as a run
 //! (`body.rs`). Floor 1.
 
-use super::body::ChunkError;
+use super::{Violation, is_text, is_token};
 
 /// Chunk extensions of one chunk, and all trailer fields together, may take this many bytes; both are dropped.
 const MAX_IGNORED_BYTES: u32 = 16 * 1024;
@@ -59,28 +59,28 @@ impl Chunk {
     pub(super) const START: Chunk = Chunk::Size { value: 0, digits: 0 };
 
     /// One byte of the coding outside chunk data; `None` at the end of the body.
-    pub(super) fn step(self, byte: u8) -> Result<Option<Chunk>, ChunkError> {
+    pub(super) fn step(self, byte: u8) -> Result<Option<Chunk>, Violation> {
         Ok(Some(match (self, byte) {
             (Chunk::Size { value, digits }, _) if byte.is_ascii_hexdigit() => {
                 if digits == MAX_SIZE_DIGITS {
-                    return Err(ChunkError("a chunk's size is too large"));
+                    return Err(Violation::ChunkSizeTooLarge);
                 }
                 let digit = (byte as char).to_digit(16).map_or(0, u64::from);
                 Chunk::Size { value: value << 4 | digit, digits: digits + 1 }
             }
-            (Chunk::Size { digits: 0, .. }, _) => return Err(ChunkError("a chunk's size is not a number")),
+            (Chunk::Size { digits: 0, .. }, _) => return Err(Violation::ChunkSize),
             (Chunk::Size { value, .. }, b'\r') => Chunk::SizeLf { value },
             (Chunk::SizeLf { value: 0 }, b'\n') => Chunk::Trailer { ignored: 0, at: Trailer::Start },
             (Chunk::SizeLf { value }, b'\n') => Chunk::Data { left: value },
             (Chunk::DataCr, b'\r') => Chunk::DataLf,
             (Chunk::DataLf, b'\n') => Chunk::START,
             (Chunk::DataCr | Chunk::DataLf, _) => {
-                return Err(ChunkError("no CR LF behind a chunk's data"));
+                return Err(Violation::ChunkEnd);
             }
             (Chunk::Trailer { at: Trailer::Start, .. }, b'\r') => Chunk::EndLf,
             (Chunk::EndLf, b'\n') => return Ok(None),
             (Chunk::SizeLf { .. } | Chunk::TrailerLf { .. } | Chunk::EndLf, _) if byte != b'\n' => {
-                return Err(ChunkError("CR without LF"));
+                return Err(Violation::BareCr);
             }
             _ => return self.step_ignored(byte).map(Some),
         }))
@@ -88,14 +88,14 @@ impl Chunk {
 
     /// A byte of what is dropped: an extension or a trailer field.
     #[cold]
-    fn step_ignored(self, byte: u8) -> Result<Chunk, ChunkError> {
+    fn step_ignored(self, byte: u8) -> Result<Chunk, Violation> {
         match self {
             Chunk::Size { value, .. } => {
                 let at = match byte {
                     b' ' | b'\t' => Extension::Semicolon,
                     b';' => Extension::NameStart,
-                    b'\n' => return Err(ChunkError("a line ends in LF without CR")),
-                    _ => return Err(ChunkError("a chunk's size is not a number")),
+                    b'\n' => return Err(Violation::BareLf),
+                    _ => return Err(Violation::ChunkSize),
                 };
                 Ok(Chunk::Extension { value, ignored: 0, at })
             }
@@ -117,14 +117,14 @@ impl Chunk {
 
 impl Extension {
     /// `None` at the end of the line.
-    fn step(self, byte: u8) -> Result<Option<Extension>, ChunkError> {
+    fn step(self, byte: u8) -> Result<Option<Extension>, Violation> {
         use Extension::{
             AfterName, AfterQuoted, Escaped, Name, NameStart, Quoted, Semicolon, Value, ValueStart,
         };
         Ok(Some(match (self, byte) {
-            (_, b'\n') => return Err(ChunkError("a line ends in LF without CR")),
+            (_, b'\n') => return Err(Violation::BareLf),
             (Name | Value | AfterQuoted, b'\r') => return Ok(None),
-            (Semicolon, b'\r') => return Err(ChunkError("white space at the end of a chunk's line")),
+            (Semicolon, b'\r') => return Err(Violation::ChunkLineSpace),
             (Semicolon, b' ' | b'\t') | (Value | AfterQuoted, b' ' | b'\t') => Semicolon,
             (Semicolon | Name | AfterName | Value | AfterQuoted, b';') => NameStart,
             (NameStart, b' ' | b'\t') => NameStart,
@@ -137,47 +137,37 @@ impl Extension {
             (Quoted, b'"') => AfterQuoted,
             (Quoted, b'\\') => Escaped,
             (Quoted | Escaped, _) if is_text(byte) => Quoted,
-            _ => return Err(ChunkError("a chunk extension is malformed")),
+            _ => return Err(Violation::ChunkExtension),
         }))
     }
 }
 
 impl Trailer {
     /// `None` at the end of the line.
-    fn step(self, byte: u8) -> Result<Option<Trailer>, ChunkError> {
+    fn step(self, byte: u8) -> Result<Option<Trailer>, Violation> {
         Ok(Some(match (self, byte) {
-            (_, b'\n') => return Err(ChunkError("a line ends in LF without CR")),
+            (_, b'\n') => return Err(Violation::BareLf),
             (Trailer::Value, b'\r') => return Ok(None),
             (Trailer::Value, _) if is_text(byte) => Trailer::Value,
-            (Trailer::Value, _) => return Err(ChunkError("a control character in a line")),
-            (Trailer::Start, b' ' | b'\t') => return Err(ChunkError("a folded line")),
-            (Trailer::Start, b':') => return Err(ChunkError("a field without a name")),
+            (Trailer::Value, _) => return Err(Violation::ControlCharacter),
+            (Trailer::Start, b' ' | b'\t') => return Err(Violation::FoldedLine),
+            (Trailer::Start, b':') => return Err(Violation::NoName),
             (Trailer::Start | Trailer::Name, _) if is_token(byte) => Trailer::Name,
             (Trailer::Name, b':') => Trailer::Value,
             (Trailer::Name, b' ' | b'\t') => {
-                return Err(ChunkError("white space in or behind a field's name"));
+                return Err(Violation::SpaceInName);
             }
-            (Trailer::Name, b'\r') => return Err(ChunkError("a field without a colon")),
-            _ => return Err(ChunkError("a character in a field's name that has no place there")),
+            (Trailer::Name, b'\r') => return Err(Violation::NoColon),
+            (_, byte) if is_text(byte) => return Err(Violation::NameCharacter),
+            _ => return Err(Violation::ControlCharacter),
         }))
     }
 }
 
 /// Counts a byte that is dropped.
-fn one_more(ignored: u32) -> Result<u32, ChunkError> {
+fn one_more(ignored: u32) -> Result<u32, Violation> {
     match ignored < MAX_IGNORED_BYTES {
         true => Ok(ignored + 1),
-        false => Err(ChunkError("the extensions of a chunk, or the trailer fields, are too large")),
+        false => Err(Violation::ChunkedTooLarge),
     }
-}
-
-/// A character of a token (RFC 9110 §5.6.2).
-const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
-}
-
-/// A character of a field's value, or of a quoted string: no control but the tab.
-const fn is_text(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }

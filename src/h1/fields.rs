@@ -5,7 +5,7 @@
 //! (`framing.rs`, `persistence.rs`, `rewrite.rs`). Floor 1.
 
 use super::framing::FramingFields;
-use super::{HeadError, Version, offset};
+use super::{Version, Violation, offset};
 
 /// A set of fields of one head, by their position. Two words instead of one of 128 bits: shifting that takes a dozen
 /// instructions.
@@ -62,9 +62,6 @@ impl FieldSet {
         self.0[0] | self.0[1] == 0
     }
 }
-
-/// httparse lets it pass at the end of a line; RFC 9112 §2.2 wants CR LF.
-pub(super) const BARE_LINE_FEED: HeadError = HeadError::Malformed("a line does not end in CR LF");
 
 /// A field that the proxy reads, removes or adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,12 +182,12 @@ impl Scan {
         bytes: &[u8],
         fields: &[httparse::Header<'_>],
         version: Version,
-    ) -> Result<(), HeadError> {
+    ) -> Result<(), Violation> {
         let scan = self;
         let mut connection = FieldSet::default();
         for (i, header) in fields.iter().enumerate() {
             if bytes.get(offset(bytes, header.name.as_bytes()).wrapping_sub(2)) != Some(&b'\r') {
-                return Err(BARE_LINE_FEED);
+                return Err(Violation::BareLf);
             }
             let position = Some(i as u8);
             match field(header.name) {

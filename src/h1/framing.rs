@@ -3,7 +3,7 @@
 //! Here: `Content-Length` and `Transfer-Encoding` judged together; what is refused as request smuggling. Not here:
 //! reading the body (`body.rs`). Called while a head is scanned. Floor 1.
 
-use super::{BodyLength, HeadError, Version};
+use super::{BodyLength, Version, Violation};
 
 /// What the framing fields of one head say so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,21 +16,21 @@ impl FramingFields {
     /// Takes a `Content-Length` value: digits only, and only once. RFC 9112 §6.3 would let equal ones pass; a
     /// second one is refused whatever it says, since no honest sender repeats it.
     #[inline(always)]
-    pub fn content_length(&mut self, value: &[u8]) -> Result<(), HeadError> {
+    pub fn content_length(&mut self, value: &[u8]) -> Result<(), Violation> {
         if self.length.is_some() {
-            return Err(HeadError::AmbiguousFraming("more than one Content-Length"));
+            return Err(Violation::SeveralLengths);
         }
         self.length = number(value);
-        self.length.map(|_| ()).ok_or(HeadError::AmbiguousFraming("Content-Length is not a number"))
+        self.length.map(|_| ()).ok_or(Violation::LengthForm)
     }
 
     /// Takes a `Transfer-Encoding` value. Only `chunked`, once, is understood; HTTP/1.0 knows none (RFC 9112 §6.1).
-    pub fn transfer_encoding(&mut self, value: &[u8], version: Version) -> Result<(), HeadError> {
+    pub fn transfer_encoding(&mut self, value: &[u8], version: Version) -> Result<(), Violation> {
         if version == Version::Http10 {
-            return Err(HeadError::AmbiguousFraming("Transfer-Encoding in HTTP/1.0"));
+            return Err(Violation::CodingInHttp10);
         }
         if self.chunked {
-            return Err(HeadError::AmbiguousFraming("a transfer coding after chunked"));
+            return Err(Violation::CodingAfterChunked);
         }
         if value.eq_ignore_ascii_case(b"chunked") {
             self.chunked = true;
@@ -38,23 +38,21 @@ impl FramingFields {
         }
         let last = value.rsplit(|&b| b == b',').next().unwrap_or_default().trim_ascii();
         Err(if last.eq_ignore_ascii_case(b"chunked") {
-            HeadError::UnknownCoding
+            Violation::UnknownCoding
         } else {
-            HeadError::AmbiguousFraming("Transfer-Encoding does not end in chunked")
+            Violation::CodingNotChunked
         })
     }
 
-    fn check(self) -> Result<(), HeadError> {
+    fn check(self) -> Result<(), Violation> {
         match self {
-            FramingFields { length: Some(_), chunked: true } => {
-                Err(HeadError::AmbiguousFraming("both Content-Length and Transfer-Encoding"))
-            }
+            FramingFields { length: Some(_), chunked: true } => Err(Violation::LengthAndCoding),
             _ => Ok(()),
         }
     }
 
     /// The length of a request's body (RFC 9112 §6.3).
-    pub fn of_request(self) -> Result<BodyLength, HeadError> {
+    pub fn of_request(self) -> Result<BodyLength, Violation> {
         self.check()?;
         Ok(match self.length {
             _ if self.chunked => BodyLength::Chunked,
@@ -65,7 +63,7 @@ impl FramingFields {
 
     /// The length of the body of a response with `status` to a request whose method was HEAD or not
     /// (RFC 9112 §6.3).
-    pub fn of_response(self, status: u16, to_head: bool) -> Result<BodyLength, HeadError> {
+    pub fn of_response(self, status: u16, to_head: bool) -> Result<BodyLength, Violation> {
         self.check()?;
         if to_head || status < 200 || status == 204 || status == 304 {
             return Ok(BodyLength::None);
@@ -107,7 +105,7 @@ fn large_number(digits: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn fields(lengths: &[&str], codings: &[&str]) -> Result<FramingFields, HeadError> {
+    fn fields(lengths: &[&str], codings: &[&str]) -> Result<FramingFields, Violation> {
         let mut fields = FramingFields::default();
         lengths.iter().try_for_each(|v| fields.content_length(v.as_bytes()))?;
         codings.iter().try_for_each(|v| fields.transfer_encoding(v.as_bytes(), Version::Http11))?;
@@ -115,7 +113,7 @@ mod tests {
     }
 
     fn request(lengths: &[&str], codings: &[&str]) -> Result<BodyLength, u16> {
-        fields(lengths, codings).and_then(FramingFields::of_request).map_err(HeadError::status)
+        fields(lengths, codings).and_then(FramingFields::of_request).map_err(Violation::status)
     }
 
     #[test]
@@ -144,7 +142,7 @@ mod tests {
     #[test]
     fn http_10_knows_no_transfer_coding() {
         let refused = FramingFields::default().transfer_encoding(b"chunked", Version::Http10);
-        assert_eq!(refused.map_err(HeadError::status), Err(400));
+        assert_eq!(refused.map_err(Violation::status), Err(400));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
-use super::fields::{BARE_LINE_FEED, FieldSet, Scan, named};
+use super::diagnosis;
+use super::fields::{FieldSet, Scan, named};
 use super::persistence::Persistence;
-use super::{BodyLength, HeadError, MAX_FIELDS, Version, is_within_crlf, offset};
+use super::{BodyLength, MAX_FIELDS, Version, Violation, is_within_crlf, offset};
 
 /// Room for the fields of a head while it is looked at.
 pub type FieldSpace<'a> = [MaybeUninit<Header<'a>>; MAX_FIELDS];
@@ -88,7 +89,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     pub fn parse(
         bytes: &'b [u8],
         space: &'h mut FieldSpace<'b>,
-    ) -> Result<Option<RequestHead<'h, 'b>>, HeadError> {
+    ) -> Result<Option<RequestHead<'h, 'b>>, Violation> {
         RequestHead::parse_within(&RequestLimits::default(), bytes, space)
     }
 
@@ -101,7 +102,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         limits: &RequestLimits,
         bytes: &'b [u8],
         space: &'h mut FieldSpace<'b>,
-    ) -> Result<Option<RequestHead<'h, 'b>>, HeadError> {
+    ) -> Result<Option<RequestHead<'h, 'b>>, Violation> {
         let mut parsed = httparse::Request::new(&mut []);
         let most = limits.head_bytes;
         let len = match parsed.parse_with_uninit_headers(bytes, &mut space[..limits.fields.min(MAX_FIELDS)]) {
@@ -110,18 +111,18 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             Ok(Status::Partial) if bytes.len() >= most => return Err(too_large(bytes, most)),
             Ok(Status::Partial) => return Ok(None),
             Err(httparse::Error::Version) => return Err(version(bytes)),
-            Err(e) => return Err(explain(e)),
+            Err(e) => return Err(diagnosis::of_head(bytes, e)),
         };
         let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
-            return Err(HeadError::Malformed("incomplete request line"));
+            return Err(Violation::RequestLine);
         };
         if target.len() > limits.target_bytes {
-            return Err(HeadError::TargetTooLong);
+            return Err(Violation::TargetTooLong);
         }
         let fields: &'h [Header<'b>] = parsed.headers;
         let start = offset(bytes, method.as_bytes());
         if !is_within_crlf(bytes, start, len) {
-            return Err(BARE_LINE_FEED);
+            return Err(Violation::BareLf);
         }
         let version = if version == 0 { Version::Http10 } else { Version::Http11 };
         let target = parse_target(method, target)?;
@@ -130,7 +131,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         check_host(&scan, fields, version)?;
         let body = scan.framing.of_request()?;
         if matches!(body, BodyLength::Exact(n) if n > limits.body_bytes) {
-            return Err(HeadError::BodyTooLarge);
+            return Err(Violation::BodyTooLarge);
         }
         let persistence = Persistence::of_message(version, scan.close, scan.keep_alive);
         Ok(Some(RequestHead { bytes, start, len, method, target, version, fields, body, persistence, scan }))
@@ -213,62 +214,46 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     }
 }
 
-/// A head of more than `most` bytes: is it the request line alone, after empty lines, that is so long?
 /// Whether bytes that are refused as a request head, or are only part of one, begin as HEAD does: whoever sent them takes
 /// no content for an answer (RFC 9110 §9.3.2).
 pub fn begins_as_head(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().starts_with(b"HEAD ")
 }
 
-fn too_large(bytes: &[u8], most: usize) -> HeadError {
+/// A head of more than `most` bytes: is it the request line alone, after empty lines, that is so long?
+fn too_large(bytes: &[u8], most: usize) -> Violation {
     match memchr::memchr(b'\n', bytes[..bytes.len().min(most)].trim_ascii_start()) {
-        Some(_) => HeadError::TooLarge,
-        None => HeadError::TargetTooLong,
+        Some(_) => Violation::HeadTooLarge,
+        None => Violation::TargetTooLong,
     }
 }
 
 /// What stands in the place of the version is one that we do not speak, or none: `GET /a b HTTP/1.1`.
-fn version(bytes: &[u8]) -> HeadError {
+fn version(bytes: &[u8]) -> Violation {
     let third = bytes.trim_ascii_start().splitn(3, |&b| b == b' ').nth(2).unwrap_or_default();
-    if third.starts_with(b"HTTP/") {
-        HeadError::Version
-    } else {
-        HeadError::Malformed("malformed request line")
-    }
+    if third.starts_with(b"HTTP/") { Violation::OtherVersion } else { Violation::RequestLine }
 }
 
-pub(super) fn explain(error: httparse::Error) -> HeadError {
-    match error {
-        httparse::Error::TooManyHeaders => HeadError::TooLarge,
-        httparse::Error::Version => HeadError::Version,
-        httparse::Error::HeaderName => HeadError::Malformed("malformed field name"),
-        httparse::Error::HeaderValue => HeadError::Malformed("malformed field value"),
-        httparse::Error::NewLine => HeadError::Malformed("malformed line ending"),
-        httparse::Error::Status => HeadError::Malformed("malformed status line"),
-        httparse::Error::Token => HeadError::Malformed("malformed request line"),
-    }
-}
-
-fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, HeadError> {
+fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, Violation> {
     if method == "CONNECT" {
-        return Err(HeadError::Connect);
+        return Err(Violation::Connect);
     }
     // RFC 9112 §3.2: what is not ASCII is percent-encoded, and others would not read it as we do.
     if !is_plain(target) {
-        return Err(HeadError::Malformed(match target.is_ascii() {
-            true => "a request target has no fragment",
-            false => "a request target is of ASCII characters",
-        }));
+        return Err(match target.is_ascii() {
+            true => Violation::TargetFragment,
+            false => Violation::TargetNotAscii,
+        });
     }
     if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
         return Ok(Target::Origin(target));
     }
     let scheme = target.get(..7).filter(|s| s.eq_ignore_ascii_case("http://"));
-    let rest = scheme.map(|s| &target[s.len()..]).ok_or(HeadError::Malformed("malformed request target"))?;
+    let rest = scheme.map(|s| &target[s.len()..]).ok_or(Violation::TargetForm)?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     if authority.is_empty() || !is_authority(authority.as_bytes()) {
-        return Err(HeadError::Malformed("malformed authority in the request target"));
+        return Err(Violation::TargetAuthority);
     }
     Ok(Target::Absolute { authority, path })
 }
@@ -285,13 +270,11 @@ fn is_plain(target: &str) -> bool {
 
 /// RFC 9112 §3.2: exactly one valid `Host` in HTTP/1.1, at most one in HTTP/1.0.
 #[inline(always)]
-fn check_host(scan: &Scan, fields: &[Header<'_>], version: Version) -> Result<(), HeadError> {
+fn check_host(scan: &Scan, fields: &[Header<'_>], version: Version) -> Result<(), Violation> {
     match scan.host {
-        None if version == Version::Http11 => Err(HeadError::Malformed("no Host field")),
-        _ if scan.several_hosts => Err(HeadError::Malformed("more than one Host field")),
-        Some(i) if !is_authority(fields[usize::from(i)].value) => {
-            Err(HeadError::Malformed("malformed Host field"))
-        }
+        None if version == Version::Http11 => Err(Violation::NoHost),
+        _ if scan.several_hosts => Err(Violation::SeveralHosts),
+        Some(i) if !is_authority(fields[usize::from(i)].value) => Err(Violation::HostForm),
         _ => Ok(()),
     }
 }

@@ -5,10 +5,11 @@
 
 use httparse::{Header, Status};
 
-use super::fields::{BARE_LINE_FEED, Scan};
+use super::diagnosis;
+use super::fields::Scan;
 use super::persistence::Persistence;
-use super::request::{FieldSpace, explain};
-use super::{BodyLength, HeadError, Version, is_within_crlf};
+use super::request::FieldSpace;
+use super::{BodyLength, Version, Violation, is_within_crlf};
 
 /// A backend's head may take this many bytes. Larger than a request's: applications set large cookies and policies.
 pub const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
@@ -43,28 +44,32 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         bytes: &'b [u8],
         to_head: bool,
         space: &'h mut FieldSpace<'b>,
-    ) -> Result<Option<ResponseHead<'h, 'b>>, HeadError> {
+    ) -> Result<Option<ResponseHead<'h, 'b>>, Violation> {
         let mut parsed = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         let len = match config.parse_response_with_uninit_headers(&mut parsed, bytes, space) {
-            Ok(Status::Complete(len)) if len > MAX_RESPONSE_HEAD_BYTES => return Err(HeadError::TooLarge),
+            Ok(Status::Complete(len)) if len > MAX_RESPONSE_HEAD_BYTES => {
+                return Err(Violation::HeadTooLarge);
+            }
             Ok(Status::Complete(len)) => len,
-            Ok(Status::Partial) if bytes.len() >= MAX_RESPONSE_HEAD_BYTES => return Err(HeadError::TooLarge),
+            Ok(Status::Partial) if bytes.len() >= MAX_RESPONSE_HEAD_BYTES => {
+                return Err(Violation::HeadTooLarge);
+            }
             Ok(Status::Partial) => return Ok(None),
-            Err(e) => return Err(explain(e)),
+            Err(e) => return Err(diagnosis::of_head(bytes, e)),
         };
         let (Some(status), Some(version)) = (parsed.code, parsed.version) else {
-            return Err(HeadError::Malformed("incomplete status line"));
+            return Err(Violation::StatusLine);
         };
         if !(100..=999).contains(&status) {
-            return Err(HeadError::Malformed("malformed status code"));
+            return Err(Violation::StatusCode);
         }
         let fields: &'h [Header<'b>] = parsed.headers;
         if !bytes.starts_with(b"HTTP/") {
-            return Err(HeadError::Malformed("an empty line before the status line"));
+            return Err(Violation::EmptyLineFirst);
         }
         if !is_within_crlf(bytes, 0, len) {
-            return Err(BARE_LINE_FEED);
+            return Err(Violation::BareLf);
         }
         let version = if version == 0 { Version::Http10 } else { Version::Http11 };
         let mut scan = Scan::default();

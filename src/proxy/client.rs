@@ -17,7 +17,7 @@ use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
 use crate::h1::request::{RequestHead, begins_as_head, field_space};
-use crate::h1::{BodyLength, HeadError, Version};
+use crate::h1::{BodyLength, Version, Violation};
 use crate::net::{Net, Readiness, Token, flush, send};
 use crate::time::Instant;
 
@@ -295,7 +295,7 @@ impl<N: Net> Proxy<N> {
 
     /// Whether what came of a chunked body with its head is well-formed and within its limit: if not, no backend is
     /// chosen for it.
-    fn judge_chunks(&mut self, head: &RequestHead<'_, '_>) -> Result<(), HeadError> {
+    fn judge_chunks(&mut self, head: &RequestHead<'_, '_>) -> Result<(), Violation> {
         if head.body != BodyLength::Chunked {
             return Ok(());
         }
@@ -303,9 +303,9 @@ impl<N: Net> Proxy<N> {
         let read = BodyReader::new(BodyLength::Chunked).read(copy.as_mut_slice());
         self.buffers.put(copy);
         match read {
-            Err(_) => Err(HeadError::Malformed("the chunked body is malformed")),
+            Err(violation) => Err(violation),
             Ok(piece) if piece.data.len() as u64 > self.options.limits.request.body_bytes => {
-                Err(HeadError::BodyTooLarge)
+                Err(Violation::BodyTooLarge)
             }
             Ok(_) => Ok(()),
         }
@@ -313,7 +313,7 @@ impl<N: Net> Proxy<N> {
 
     /// Answers a request that is never forwarded. Where the next one would begin is not known, so the connection
     /// closes.
-    pub(super) fn refuse(&mut self, turn: &mut Turn<'_, N>, id: ClientId, error: HeadError, to_head: bool) {
+    pub(super) fn refuse(&mut self, turn: &mut Turn<'_, N>, id: ClientId, error: Violation, to_head: bool) {
         log::debug!("refused a request with {}: {error}", error.status());
         let detail = error.to_string();
         let reply = Reply {

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use log::Level;
+
 use crate::time::Instant;
 
 /// Why an exchange went wrong: who, and when.
@@ -111,15 +113,30 @@ pub(super) struct Told {
 impl Told {
     /// Logs `what` as an error, unless the last one is less than a second ago.
     pub(super) fn error(&mut self, now: Instant, what: impl FnOnce() -> String) {
+        self.say(Level::Error, now, what);
+    }
+
+    /// The same as a warning.
+    pub(super) fn warn(&mut self, now: Instant, what: impl FnOnce() -> String) {
+        self.say(Level::Warn, now, what);
+    }
+
+    fn say(&mut self, level: Level, now: Instant, what: impl FnOnce() -> String) {
+        match self.admit(now) {
+            None => {}
+            Some(0) => log::log!(level, "{}", what()),
+            Some(n) => log::log!(level, "{} ({n} more of this kind since the last line)", what()),
+        }
+    }
+
+    /// Whether there may be a line now; then how many there were none for since the last one.
+    fn admit(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now - last < Duration::from_secs(1)) {
             self.kept_back += 1;
-            return;
+            return None;
         }
-        match self.kept_back {
-            0 => log::error!("{}", what()),
-            n => log::error!("{} ({n} more of this kind since the last line)", what()),
-        }
-        (self.last, self.kept_back) = (Some(now), 0);
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.kept_back))
     }
 }
 
@@ -156,5 +173,15 @@ mod tests {
                 "{failure:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_line_a_second_says_how_many_it_stands_for() {
+        let mut told = Told::default();
+        let at = |ms: u64| Instant::from_nanos(5_000_000_000 + ms * 1_000_000);
+        assert_eq!(
+            [0, 1, 999, 1_000, 1_001, 9_000].map(|ms| told.admit(at(ms))),
+            [Some(0), None, None, Some(2), None, Some(1)]
+        );
     }
 }

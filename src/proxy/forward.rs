@@ -24,7 +24,7 @@ use crate::h1::persistence::Persistence;
 use crate::h1::reply::Reply;
 use crate::h1::request::RequestHead;
 use crate::h1::rewrite::{self, RequestContext};
-use crate::h1::{BodyLength, HeadError, Version};
+use crate::h1::{BodyLength, Version};
 use crate::net::{Connect, Net, Token, is_exhaustion, send};
 use crate::record::{Averages, Mode, Record};
 use crate::telemetry::console::{self, ConnectionEvent};
@@ -98,10 +98,12 @@ impl<N: Net> Proxy<N> {
             return if plan.body == BodyLength::None { 0 } else { rest.len() };
         };
         let mut reader = BodyReader::new(plan.body);
-        let Ok(piece) = reader.read(rest) else {
-            let error = HeadError::Malformed("the chunked body is malformed");
-            self.refuse(turn, client, error, plan.kind == RequestKind::Head);
-            return rest.len();
+        let piece = match reader.read(rest) {
+            Ok(piece) => piece,
+            Err(violation) => {
+                self.refuse(turn, client, violation, plan.kind == RequestKind::Head);
+                return rest.len();
+            }
         };
         let coding = if plan.body == BodyLength::Chunked { Coding::Chunked } else { Coding::Identity };
         let done = reader.is_done();

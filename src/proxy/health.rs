@@ -10,6 +10,7 @@ use super::options::CheckOptions;
 use super::{CHECK, CheckId, Proxy, Timer, Turn};
 use crate::balance::BackendId;
 use crate::deadline::Deadline;
+use crate::h1::Violation;
 use crate::h1::request::field_space;
 use crate::h1::response::ResponseHead;
 use crate::net::{Connect, Net, Readiness, Stream, Token};
@@ -27,6 +28,8 @@ pub(super) struct Check<S> {
     sent: usize,
     received: Vec<u8>,
     pub(super) deadline: Deadline,
+    /// What its answer breaks.
+    violation: Option<Violation>,
 }
 
 /// What the checks of one server have found.
@@ -130,6 +133,7 @@ impl<N: Net> Proxy<N> {
             sent: 0,
             received: Vec::new(),
             deadline: Deadline::default(),
+            violation: None,
         });
         let Some(check) = self.checks.get_mut(id) else { return };
         if turn.net.register(&mut check.stream, Token::new(CHECK, id)).is_err() {
@@ -165,6 +169,9 @@ impl<N: Net> Proxy<N> {
     fn end_check(&mut self, turn: &mut Turn<'_, N>, id: CheckId, passed: bool) {
         let Some(mut check) = self.checks.remove(id) else { return };
         check.deadline.disarm(turn.timers);
+        if let Some(violation) = check.violation {
+            self.count_malformed(check.server, "the answer to a health check", violation, turn.now());
+        }
         self.judge(turn, check.server, passed);
     }
 
@@ -235,8 +242,15 @@ impl<S: Stream> Check<S> {
             let interim = match ResponseHead::parse(&self.received, false, &mut space) {
                 Ok(Some(head)) if head.status >= 200 => return Some(head.status < 400),
                 Ok(Some(head)) => head.len,
-                Ok(None) => return (self.received.len() > MAX_HEAD_BYTES).then_some(false),
-                Err(_) => return Some(false),
+                Ok(None) if self.received.len() > MAX_HEAD_BYTES => {
+                    self.violation = Some(Violation::HeadTooLarge);
+                    return Some(false);
+                }
+                Ok(None) => return None,
+                Err(violation) => {
+                    self.violation = Some(violation);
+                    return Some(false);
+                }
             };
             self.received.drain(..interim);
         }

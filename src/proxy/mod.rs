@@ -19,6 +19,7 @@ mod health;
 mod idle_clients;
 mod kind;
 mod listen;
+mod malformed;
 mod obey;
 mod options;
 mod pool;
@@ -155,6 +156,8 @@ pub struct Proxy<N: Net> {
     /// Who brings other options.
     changes: Option<Changes>,
     told: failure::Told,
+    /// Of answers that are malformed.
+    malformed: failure::Told,
     budget: Budget,
     checks: Slots<Check<N::Stream>>,
     /// Of each server.
@@ -189,6 +192,7 @@ impl<N: Net> Proxy<N> {
             orders: None,
             changes: None,
             told: failure::Told::default(),
+            malformed: failure::Told::default(),
             budget: Budget::new(options.retry_budget),
             checks: Slots::default(),
             findings: options.servers().map(|_| Findings::default()).collect(),

@@ -15,7 +15,7 @@ use crate::h1::persistence::Persistence;
 use crate::h1::request::field_space;
 use crate::h1::response::ResponseHead;
 use crate::h1::rewrite::{self, ResponseContext};
-use crate::h1::{BodyLength, Version};
+use crate::h1::{BodyLength, Version, Violation};
 use crate::net::{Net, send};
 use crate::time::Instant;
 
@@ -109,8 +109,9 @@ impl<N: Net> Proxy<N> {
                         return Fed::Over;
                     }
                     // A 101 that nobody asked for, or to another protocol, is malformed too.
-                    Ok(Some(_)) | Err(_) => {
-                        self.happened(turn, id, Event::ResponseHeadMalformed);
+                    judged => {
+                        let violation = judged.err().unwrap_or(Violation::UnaskedSwitch);
+                        self.answer_malformed(turn, id, Event::ResponseHeadMalformed, violation);
                         return Fed::Over;
                     }
                 };
@@ -218,9 +219,12 @@ impl<N: Net> Proxy<N> {
         bytes: &mut [u8],
         now: Instant,
     ) -> Fed {
-        let Ok(piece) = body.reader.read(bytes) else {
-            self.happened(turn, id, Event::ResponseBodyMalformed);
-            return Fed::Over;
+        let piece = match body.reader.read(bytes) {
+            Ok(piece) => piece,
+            Err(violation) => {
+                self.answer_malformed(turn, id, Event::ResponseBodyMalformed, violation);
+                return Fed::Over;
+            }
         };
         let Some(exchange) = self.exchanges.get_mut(id) else { return Fed::Over };
         exchange.response = ResponseSide::Body(body);
@@ -229,7 +233,8 @@ impl<N: Net> Proxy<N> {
             Owner::Client(id) => id,
             Owner::Batch(call) => {
                 if !self.gather_answer(call, data) {
-                    self.happened(turn, id, Event::ResponseBodyMalformed);
+                    let (event, violation) = (Event::ResponseBodyMalformed, Violation::BodyTooLarge);
+                    self.answer_malformed(turn, id, event, violation);
                 } else if body.reader.is_done() {
                     self.complete(turn, id, surplus, now);
                 } else {

@@ -213,6 +213,8 @@ pub struct Trace {
     pub bytes_out: u64,
     /// Why it failed.
     pub failure: Option<&'static str>,
+    /// The rule of HTTP that an answer to it breaks.
+    pub violation: Option<&'static str>,
 }
 
 impl Trace {
@@ -231,6 +233,7 @@ impl Trace {
             bytes_in: 0,
             bytes_out: 0,
             failure: None,
+            violation: None,
         }
     }
 

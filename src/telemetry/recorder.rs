@@ -14,6 +14,7 @@ use super::counts::Counts;
 use super::lane::TraceLane;
 use super::roster::Roster;
 use crate::balance::{Availability, RoutingMode};
+use crate::h1::violation::ViolationCounts;
 use crate::reactor::TurnTimes;
 use crate::record::Record;
 use crate::record::trace::Trace;
@@ -86,6 +87,8 @@ pub struct Counters {
     pub cancelled_forwarded: u64,
     /// The same of those that were to be batched.
     pub cancelled_batched: u64,
+    /// Answers of servers that were malformed, by the rule that they break.
+    pub malformed_answers: ViolationCounts,
     /// Tunnels begun.
     pub tunnels_opened: u64,
     /// Tunnels open now.

@@ -50,6 +50,7 @@ struct Line<'a> {
     bytes_in: u64,
     bytes_out: u64,
     failure: Option<&'static str>,
+    violation: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -145,6 +146,7 @@ impl<W: Write> Scribe<Entry> for TraceSheet<W> {
             bytes_in: trace.bytes_in,
             bytes_out: trace.bytes_out,
             failure: trace.failure,
+            violation: trace.violation,
         };
         // Keys are strings and a Vec takes all: there is nothing to fail.
         let _ = serde_json::to_writer(&mut self.gathered, &line);

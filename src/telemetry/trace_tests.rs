@@ -78,6 +78,7 @@ fn a_line_says_all_that_is_known() {
                 {"backend": "http://a:1", "begun_ns": 25, "retried": null},
             ],
             "attempts_made": 2, "batch": null, "bytes_in": 100, "bytes_out": 200, "failure": null,
+            "violation": null,
         })
     );
 }

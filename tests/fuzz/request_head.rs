@@ -5,7 +5,7 @@ use tidegate::h1::persistence::Persistence;
 use tidegate::h1::request::{RequestHead, RequestLimits, Target, field_space};
 use tidegate::h1::request_id::IdField;
 use tidegate::h1::rewrite::{self, RequestContext};
-use tidegate::h1::{BodyLength, HeadError, MAX_FIELDS, Version};
+use tidegate::h1::{BodyLength, MAX_FIELDS, Version, Violation};
 
 use super::origin_form::origin_form;
 use super::splits::same_in_any_split;
@@ -34,7 +34,7 @@ fn check_limits(bytes: &[u8]) {
     assert!(len <= NARROW.head_bytes && head.fields.len() <= NARROW.fields && body <= NARROW.body_bytes);
 }
 
-fn verdict(bytes: &[u8]) -> Option<Result<usize, HeadError>> {
+fn verdict(bytes: &[u8]) -> Option<Result<usize, Violation>> {
     RequestHead::parse(bytes, &mut field_space()).map(|head| head.map(|head| head.len)).transpose()
 }
 

@@ -5,7 +5,7 @@ use tidegate::h1::persistence::Persistence;
 use tidegate::h1::request::field_space;
 use tidegate::h1::response::ResponseHead;
 use tidegate::h1::rewrite::{self, ResponseContext, Told};
-use tidegate::h1::{BodyLength, HeadError, Version};
+use tidegate::h1::{BodyLength, Version, Violation};
 
 use super::splits::same_in_any_split;
 use super::strict::{self, Framing};
@@ -18,7 +18,7 @@ pub(crate) fn check(bytes: &[u8]) -> String {
 }
 
 fn check_answer_to(bytes: &[u8], to_head: bool) -> String {
-    let verdict = |bytes: &[u8]| -> Option<Result<usize, HeadError>> {
+    let verdict = |bytes: &[u8]| -> Option<Result<usize, Violation>> {
         let mut space = field_space();
         let head = ResponseHead::parse(bytes, to_head, &mut space);
         head.map(|head| head.map(|head| head.len)).transpose()

@@ -123,11 +123,23 @@ impl Families {
             "tidegate_shadow_requests",
             "Copies of requests that were sent only to learn how a backend does.",
             one(counters.shadows),
-        )?;
+        )
+    }
+
+    fn failures(&self, series: &mut Series<'_>) -> fmt::Result {
+        let counters = &self.snapshot.counters;
         series.counter(
             "tidegate_checks_failed",
             "Checks of servers that were not passed.",
             one(counters.checks_failed),
+        )?;
+        series.counter(
+            "tidegate_malformed_answers",
+            "Answers of servers, to requests and to checks, that break a rule of HTTP, by that rule.",
+            counters
+                .malformed_answers
+                .seen()
+                .map(|(violation, count)| (vec![("reason", violation.name())], count as f64)),
         )?;
         series.counter(
             "tidegate_backend_ejections",
@@ -302,6 +314,7 @@ impl Collector for Families {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut series = Series(encoder);
         self.requests(&mut series)?;
+        self.failures(&mut series)?;
         self.backends(&mut series)?;
         self.clients(&mut series)?;
         self.connections(&mut series)?;

@@ -1,7 +1,7 @@
 //! Heads in, heads out: what is forwarded, and what is refused before.
 
 use super::*;
-use crate::h1::HeadError;
+use crate::h1::Violation;
 use crate::h1::request::field_space;
 use crate::h1::request_id::IdField;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 const CONTEXT: RequestContext<'_> =
     RequestContext { client: b"127.0.0.1", authority: "b:81", close: false, request_id: None };
 
-fn forwarded(bytes: &str) -> Result<String, HeadError> {
+fn forwarded(bytes: &str) -> Result<String, Violation> {
     let mut space = field_space();
     let head = RequestHead::parse(bytes.as_bytes(), &mut space)?.expect("complete");
     let mut out = Vec::new();

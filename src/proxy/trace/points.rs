@@ -133,6 +133,7 @@ impl<N: Net> Proxy<N> {
             (phases.connected, phases.sent, phases.first_byte) = (connected, sent, first_byte);
             phases.last_byte = last_byte.unwrap_or(Instant::NEVER);
             trace.reused = of_batch.reused;
+            trace.violation = of_batch.violation;
         });
     }
 }
