@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 
-use rustix::process::Signal;
-use support::{Client, Gate, Launch, Origin, Proxy};
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Client, Gate, Launch, Origin, Proxy, end_of};
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -24,7 +25,7 @@ fn in_flight(proxy: &Proxy, origin: &Origin, clients: usize) -> Vec<Client> {
 
 #[test]
 fn a_stop_answers_what_is_in_flight_and_lets_nobody_in() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
         let gate = Gate::default();
         let origin = Origin::gated(&gate, HELLO);
         let mut proxy = Proxy::start(&[&origin.url()], &[]);
@@ -127,6 +128,52 @@ fn an_upload_under_way_is_finished_before_the_end() {
     let ended = proxy.end();
     assert_eq!((ended.code, ended.statuses()), (0, vec![200, 200]));
     assert!(origin.requests().iter().any(|request| request.body == b"abcdef"));
+}
+
+#[test]
+fn signals_that_mean_nothing_here_change_nothing() {
+    let gate = Gate::default();
+    let origin = Origin::gated(&gate, HELLO);
+    let mut proxy = Proxy::start(&[&origin.url()], &[]);
+    let mut clients = in_flight(&proxy, &origin, 3);
+    for signal in [Signal::USR2, Signal::PIPE, Signal::XFSZ, Signal::USR1, Signal::HUP] {
+        proxy.signal(signal);
+    }
+    proxy.says("there is no configuration file to read again");
+    gate.open();
+    clients.iter_mut().for_each(|client| assert_eq!(client.response().text(), "hello"));
+    assert_eq!(proxy.stop().statuses(), [200; 3]);
+}
+
+#[test]
+fn servers_without_settings_stop_on_a_hangup_too() {
+    for signal in [Signal::QUIT, Signal::HUP] {
+        for (command, who) in [("backend", "the backend A"), ("classifier", "the classifier")] {
+            let server = Launch::command(&[command, "--listen=127.0.0.1:0"]).start(who);
+            server.signal(signal);
+            assert_eq!(server.end().code, 0, "{command}: {signal:?}");
+        }
+    }
+}
+
+#[test]
+fn measurements_end_early_on_any_stop_signal_with_what_was_measured() {
+    let backend = support::simulated('A', "1");
+    let server = support::url(backend.address());
+    for signal in [Signal::TERM, Signal::QUIT, Signal::HUP] {
+        let mut load = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(["load", &server, "-c1", "-d1h"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut lines = BufReader::new(load.stdout.take().expect("its stdout")).lines().map_while(Result::ok);
+        assert!(lines.next().is_some_and(|line| line.starts_with("Running ")));
+        let pid = Pid::from_raw(load.id() as i32).expect("a process");
+        kill_process(pid, Signal::USR2).expect("it takes the signal");
+        kill_process(pid, signal).expect("it takes the signal");
+        assert!(lines.any(|line| line.starts_with("Requests/sec:")), "{signal:?}");
+        assert_eq!(end_of(&mut load).code(), Some(130), "{signal:?}");
+    }
 }
 
 #[test]

@@ -28,6 +28,13 @@ const EXCUSED: [(&str, usize); 0] = [];
 /// What must not stay behind. Split, so that this file does not contain them.
 const LEFTOVERS: [&str; 3] = [concat!("to", "do!("), concat!("db", "g!("), concat!("TO", "DO")];
 
+/// What writes to a standard stream and panics when it cannot, or holds its lock while it waits. Split, as those above.
+const PRINTING: [&str; 4] =
+    [concat!("print", "!("), concat!("println", "!("), concat!("stdout", "()"), concat!("stderr", "()")];
+
+/// The one file that has the standard streams.
+const STREAMS: &str = "src/telemetry/standard.rs";
+
 struct Source {
     /// From the repository's root, with `/`.
     path: String,
@@ -165,6 +172,22 @@ fn leftovers(source: &Source) -> Vec<String> {
     found.map(|leftover| format!("{}: `{leftover}` was left behind", source.path)).collect()
 }
 
+/// Prints in the program itself: a stream that is gone must not end it, one that nobody reads must not hold it up.
+fn prints(source: &Source) -> Vec<String> {
+    let path = &source.path;
+    let is_test = path.ends_with("tests.rs") || path.contains("/tests/");
+    if source.room().is_none() || is_test || path == STREAMS {
+        return Vec::new();
+    }
+    let code = source.code();
+    let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let called = |printing: &str| code.match_indices(printing).any(|(at, _)| !code[..at].ends_with('_'));
+    let found = PRINTING.into_iter().filter(|printing| called(printing));
+    found
+        .map(|printing| format!("{path}: `{printing}`; use `logger::complain`, or `say` of cli/output.rs"))
+        .collect()
+}
+
 /// The files that the `mod name;` of this source may mean.
 fn declared(source: &Source) -> Vec<String> {
     let folder = match source.path.rsplit_once('/') {
@@ -237,6 +260,11 @@ fn nothing_is_left_behind() {
 }
 
 #[test]
+fn nothing_prints_past_the_helpers() {
+    assert_none(sources().iter().flat_map(prints).collect());
+}
+
+#[test]
 fn no_file_is_dead() {
     assert_none(unreachable(&sources()));
 }
@@ -297,6 +325,14 @@ fn the_other_checks_find_violations() {
     assert!(header_violation(&Source::new("src/a.rs", "//! What.")).is_none());
     for leftover in LEFTOVERS {
         assert_eq!(leftovers(&Source::new("src/a.rs", &format!("fn f() {{ {leftover}"))).len(), 1);
+    }
+    for printing in ["println!(\"x\");", "eprint!(\"x\");", "io::stdout().lock();", "std::io::stderr()"] {
+        let code = format!("fn f() {{ {printing} }}");
+        assert_eq!(prints(&Source::new("src/cli/a.rs", &code)).len(), 1, "{printing}");
+        let in_test = format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{ {code} }}");
+        for (path, code) in [("src/a.rs", &in_test), ("src/a/tests.rs", &code), (STREAMS, &code)] {
+            assert_none(prints(&Source::new(path, code)));
+        }
     }
     let sources = [
         Source::new("src/lib.rs", "pub mod a;\nmod b;\n// mod dead;"),

@@ -67,7 +67,7 @@ struct Setup {
 
 /// Runs the command.
 pub(super) fn run(args: BackendArgs) -> Result<Exit, CliError> {
-    start_log(args.log_level.unwrap_or(LevelFilter::Info));
+    start_log(args.log_level.unwrap_or(LevelFilter::Info))?;
     let Setup { listen, options } = args.setup(simulated::port().as_deref())?;
     simulated::serve(&format!("the backend {}", options.id), listen, |listener, address, control| {
         SimulatedBackend::new(options, listener, address, control)

@@ -3,12 +3,11 @@
 //! Here: printing the settings in force. Not here: the checks (`config/`). Nothing is bound, opened or looked up.
 //! Floor 5.
 
-use std::io::{self, Write};
-
 use clap::ArgMatches;
 
+use super::output::say;
 use super::{CliError, Exit, ServerArgs};
-use crate::config::{Audience, Effective};
+use crate::config::Audience;
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
@@ -16,24 +15,15 @@ Examples:
   tidegate check --config tidegate.toml --routing adaptive_sma
 
 Prints each setting with who set it, then `configuration ok`.
-Exit codes: 0 all right, 2 the first error, with file, line and column.";
+Exit codes: 0 all right, or nobody reads on, 1 the output cannot be written, 2 the first error, with file, line and column.";
 
 /// Runs the command.
 pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliError> {
     let effective = args.source(matches, Audience::Either).load()?;
-    match print(&effective, io::stdout().lock()) {
-        // Whoever reads, such as `head`, has read enough.
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::System { what: "write to the standard output".to_owned(), source: e })
-        }
-        _ => Ok(Exit::Clean),
-    }
-}
-
-fn print(effective: &Effective, mut out: impl Write) -> io::Result<()> {
+    let mut text = String::new();
     for line in effective.lines() {
-        writeln!(out, "{line}")?;
+        text.push_str(&format!("{line}\n"));
     }
-    writeln!(out, "configuration ok")?;
-    out.flush()
+    say(&(text + "configuration ok\n"))?;
+    Ok(Exit::Clean)
 }

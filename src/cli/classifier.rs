@@ -64,7 +64,7 @@ pub(super) struct ClassifierArgs {
 
 /// Runs the command.
 pub(super) fn run(args: ClassifierArgs) -> Result<Exit, CliError> {
-    start_log(args.log_level.unwrap_or(LevelFilter::Info));
+    start_log(args.log_level.unwrap_or(LevelFilter::Info))?;
     let listen = simulated::listen_address(args.listen, simulated::port().as_deref(), CLASSIFIER_PORT)?;
     let options = args.options();
     simulated::serve("the classifier", listen, |listener, _, control| {

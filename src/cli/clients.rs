@@ -2,18 +2,21 @@
 //!
 //! Here: their options, a line for each answer, a summary. Not here: the customers (`load/customers/`). Floor 5.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::load::{reach, say};
-use super::start::{network_with_signals, start_log};
+use super::load::reach;
+use super::output::{OutputLines, say};
+use super::start::{network_with_signals_and_hangup, next_signal_ends_at_once, start_log};
 use super::{CliError, Exit};
 use crate::config::{ConfigError, Count, Period, Rate, TargetUrl, crowd, parse};
 use crate::load::customers::{Customer, CustomerSample, Customers, Told, closed_loop, open_loop};
 use crate::load::{AtEnd, Control, Generator, Plan, TICK_SHIFT};
-use crate::net::{OsNet, raise_descriptor_limit};
+use crate::net::{OsNet, Waker, raise_descriptor_limit};
 use crate::reactor::Reactor;
 
 pub(super) const EXAMPLE: &str = "\
@@ -26,7 +29,7 @@ A sends 1 to 3 snippets of 5 to 15 characters, 0.33 s after each answer; B 2 to 
 with probability 0.3, else 116, 0.67 s after each answer. One of your own is NAME=SEQUENCESxCHARACTERS,PAUSE, where
 SEQUENCES and CHARACTERS are a number or FROM..TO, and CHARACTERS may be several with their shares: 558@0.3|116.
 What is sent depends on seed, customer and number of the request, never on timing.
-Exit codes: 0 done, 1 failed, 2 usage, 130 ended early by Ctrl-C, with the summary.";
+Exit codes: 0 done, or nobody reads on, 1 failed, 2 usage, 130 ended early by a signal, with the summary.";
 
 /// Where the batching proxy takes requests.
 const PATH: &str = "/proxy_classify";
@@ -69,7 +72,7 @@ pub(super) struct ClientsArgs {
 
 /// Runs the command.
 pub(super) fn run(args: ClientsArgs) -> Result<Exit, CliError> {
-    start_log(log::LevelFilter::Warn);
+    start_log(log::LevelFilter::Warn)?;
     let proxy = args.proxy.or_path(PATH);
     let known = if args.customer.is_empty() { vec![Customer::a(), Customer::b()] } else { args.customer };
     let customers = crowd(&known, args.copies.0).map_err(ConfigError::new)?;
@@ -85,20 +88,44 @@ pub(super) fn run(args: ClientsArgs) -> Result<Exit, CliError> {
         duration: args.duration.0,
         at_end: AtEnd::Drain,
     };
-    let mut broken = None;
-    let report = |customer: &Customer, sample: &CustomerSample| {
-        if broken.is_none() {
-            broken = say(&format!("{}\n", Told(customer, sample))).err();
+    let net = network_with_signals_and_hangup()?;
+    let control = Arc::new(Control::default());
+    let stop = Stop { control: Arc::clone(&control), waker: net.waker().map_err(not_played)? };
+    let output = OutputLines::start()?;
+    let lines = output.clone();
+    let report = move |customer: &Customer, sample: &CustomerSample| {
+        if !lines.say(format!("{}\n", Told(customer, sample))) {
+            stop.now();
         }
     };
     let workload = Customers::new(customers, args.seed, &proxy.target, &proxy.authority(), report);
-    let (workload, interrupted) = play(network_with_signals()?, plan, workload)?;
+    let (workload, interrupted) = play(net, plan, workload, control)?;
     let (customers, samples) = workload.finish();
-    if let Some(broken) = broken {
-        return Err(broken);
-    }
+    // Whoever reads may let us wait, and nothing reads signals as readiness any more.
+    next_signal_ends_at_once()?;
+    output.finish()?;
     say(&summary(&customers, &samples))?;
     Ok(if interrupted { Exit::SecondSignal } else { Exit::Clean })
+}
+
+fn not_played(source: io::Error) -> CliError {
+    CliError::System { what: "run the customers".to_owned(), source }
+}
+
+/// Ends the play early.
+struct Stop {
+    control: Arc<Control>,
+    waker: Waker,
+}
+
+impl Stop {
+    fn now(&self) {
+        if !self.control.stop.swap(true, Ordering::AcqRel)
+            && let Err(e) = self.waker.wake()
+        {
+            log::warn!("nobody reads the answers, and the customers go on: {e}");
+        }
+    }
 }
 
 /// Plays the plan to its end; tells whether a signal cut it short.
@@ -106,13 +133,13 @@ fn play<F: FnMut(&Customer, &CustomerSample)>(
     net: OsNet,
     plan: Plan,
     workload: Customers<F>,
+    control: Arc<Control>,
 ) -> Result<(Customers<F>, bool), CliError> {
-    let failed = |source| CliError::System { what: "run the customers".to_owned(), source };
-    let net = net.with_fine_timer().map_err(failed)?;
+    let net = net.with_fine_timer().map_err(not_played)?;
     let mut reactor = Reactor::new(net, TICK_SHIFT);
-    let mut generator = Generator::new(plan, workload, Arc::new(Control::default()));
+    let mut generator = Generator::new(plan, workload, control);
     reactor.begin(|turn| generator.open(turn));
-    reactor.run(&mut generator).map_err(failed)?;
+    reactor.run(&mut generator).map_err(not_played)?;
     let interrupted = generator.interrupted();
     Ok((generator.finish().1, interrupted))
 }

@@ -17,7 +17,7 @@ use crate::telemetry::{Output, TelemetryError};
 /// The program's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// A clean stop, also when the drain limit cut requests off.
+    /// A clean stop, also when the drain limit cut requests off, or when whoever read the output has read enough.
     Clean = 0,
     /// It failed at start or while running.
     Failed = 1,
@@ -69,6 +69,8 @@ pub enum CliError {
     Log(LogError),
     /// An experiment failed.
     Experiment(ExperimentError),
+    /// Nobody reads the standard output any more: whoever did has read enough.
+    ReaderGone,
     /// Something else that the system refused.
     System {
         /// What was tried, after "cannot": `start the event loop`.
@@ -94,6 +96,7 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             CliError::Config(_) => Exit::Usage,
+            CliError::ReaderGone => Exit::Clean,
             CliError::Resolve(_)
             | CliError::Listen { .. }
             | CliError::ConnectFrom { .. }
@@ -132,6 +135,7 @@ impl fmt::Display for CliError {
             ),
             CliError::Log(e) => e.fmt(f),
             CliError::Experiment(e) => e.fmt(f),
+            CliError::ReaderGone => f.write_str("nobody reads the standard output any more"),
             CliError::System { what, source } => {
                 write!(f, "cannot {what}: {}", crate::config::reason(source))
             }
@@ -150,6 +154,7 @@ impl std::error::Error for CliError {
             | CliError::ConnectFrom { source, .. }
             | CliError::File { source, .. }
             | CliError::System { source, .. } => Some(source),
+            CliError::ReaderGone => None,
         }
     }
 }

@@ -11,6 +11,7 @@ mod clients;
 mod error;
 mod experiment;
 mod load;
+mod output;
 mod proxy;
 mod reload;
 mod report;
@@ -21,14 +22,20 @@ mod testbed;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Audience, ConfigError, Settings, Source};
 use crate::net::raise_descriptor_limit;
+use crate::telemetry::logger;
+use crate::telemetry::standard::StandardStream;
 
 pub use error::{CliError, Exit};
+
+/// How long the end waits until the last lines of the log are written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 #[derive(Parser)]
 #[command(name = "tidegate", version, about = "An event-loop HTTP/1.1 load balancer and its testbed", long_about = None)]
@@ -107,18 +114,30 @@ fn hide(command: clap::Command, flags: [&'static str; 2]) -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let matches = command().try_get_matches().map_err(|e| bad_value(&e).unwrap_or_else(|| e.exit()));
-    match matches.map_err(CliError::from).and_then(|matches| dispatch(&matches)) {
-        Ok(exit) => exit.into(),
-        Err(e) => {
-            eprintln!("tidegate: {}", one_line(&e.to_string()));
-            e.exit().into()
+    let exit = run().unwrap_or_else(|e| {
+        // Who has read enough need not be told.
+        if !matches!(e, CliError::ReaderGone) {
+            logger::complain(&format!("tidegate: {}", one_line(&e.to_string())));
         }
+        e.exit()
+    });
+    logger::flush(LAST_WORDS);
+    exit.into()
+}
+
+fn run() -> Result<Exit, CliError> {
+    start::disarm_signals()?;
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(e) => return clap_says(&e),
+    };
+    match Cli::from_arg_matches(&matches) {
+        Ok(cli) => dispatch(cli, &matches),
+        Err(e) => clap_says(&e),
     }
 }
 
-fn dispatch(matches: &ArgMatches) -> Result<Exit, CliError> {
-    let cli = Cli::from_arg_matches(matches).unwrap_or_else(|e| e.exit());
+fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CliError> {
     let matches = matches.subcommand().map_or(matches, |(_, of_command)| of_command);
     match cli.command {
         Command::Proxy(args) => proxy::run(args, matches),
@@ -133,8 +152,31 @@ fn dispatch(matches: &ArgMatches) -> Result<Exit, CliError> {
     }
 }
 
-/// A value that one of our parsers refused, told as everything else that is wrong with a configuration. All other
-/// errors, and help, are clap's own: it ends the program with 2, or 0 after --help and --version.
+/// A command line that is not run: one that is wrong, --help and --version. What one of our parsers refused is told as
+/// everything else that is wrong with a configuration, all else in clap's own words.
+fn clap_says(e: &clap::Error) -> Result<Exit, CliError> {
+    if let Some(refused) = bad_value(e) {
+        return Err(refused.into());
+    }
+    let to = if e.use_stderr() { StandardStream::Error } else { StandardStream::Output };
+    let text = e.render();
+    let text = if is_coloured(to) { text.ansi().to_string() } else { text.to_string() };
+    match to {
+        StandardStream::Output => output::say(&text).map(|()| Exit::Clean),
+        StandardStream::Error => {
+            logger::draw(text.into_bytes());
+            Ok(Exit::Usage)
+        }
+    }
+}
+
+/// Whether clap's words may have colours there (no-color.org).
+fn is_coloured(stream: StandardStream) -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// A value that one of our parsers refused.
 fn bad_value(e: &clap::Error) -> Option<ConfigError> {
     let (ErrorKind::ValueValidation, Some(ContextValue::String(usage)), Some(why)) =
         (e.kind(), e.get(ContextKind::InvalidArg), e.source())

@@ -30,7 +30,7 @@ Exit codes: 0 clean stop, 1 failed, 2 usage or configuration, 130 second signal.
 pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliError> {
     let source = args.source(matches, Audience::Proxy);
     let effective = source.load()?;
-    start_log(effective.log_level.value);
+    start_log(effective.log_level.value)?;
     let mut names = Names::of_system();
     let (backends, classifiers) = effective.look_up(&mut names)?;
     let setup = effective.clone().into_options(backends, classifiers)?;

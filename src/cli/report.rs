@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::load::say;
+use super::output::say;
 use super::{CliError, Exit};
 use crate::config::{ConfigError, Period, Value, parse};
 use crate::lab::charts::{NAMES, charts};
@@ -17,6 +17,7 @@ use crate::lab::log::{LogError, Unusable, read};
 use crate::lab::page::{PageExtra, page};
 use crate::lab::report::{Report, Run};
 use crate::lab::table::grouped;
+use crate::telemetry::logger;
 
 pub(super) const EXAMPLE: &str = "\
 Examples:
@@ -29,7 +30,7 @@ Examples:
 Logs of one name are repeats: names with two or more of them are compared, better, worse or not shown, with 99 %
 confidence. Which of them are of persistent and non-persistent connections is told by their names, for the bar charts.
 Rows that cannot be used are named on the standard error, counted and left out.
-Exit codes: 0 done, 1 a file cannot be read or written, 2 usage.";
+Exit codes: 0 done, or nobody reads on, 1 a file cannot be read or written, 2 usage.";
 
 /// What `report` takes.
 #[derive(Args)]
@@ -142,7 +143,7 @@ fn html(report: &Report) -> String {
 }
 
 fn complain(what: &str) {
-    eprintln!("tidegate: {}", super::one_line(what));
+    logger::complain(&format!("tidegate: {}", super::one_line(what)));
 }
 
 /// All logs with their names: those of files are `log` of `path/log.csv.gz`, or the whole path where that is taken.

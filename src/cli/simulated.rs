@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::start::{bind, network_with_signals};
+use super::start::{bind, network_with_signals_and_hangup};
 use super::{CliError, Exit};
 use crate::config::ConfigError;
 use crate::net::{OsNet, raise_descriptor_limit};
@@ -50,7 +50,7 @@ pub(super) fn serve<S: Service>(
 ) -> Result<Exit, CliError> {
     let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
     raise_descriptor_limit();
-    let net = network_with_signals()?;
+    let net = network_with_signals_and_hangup()?;
     let bound = bind(listen, name)?;
     log::info!("{name} listens on {}", bound.addr);
     let mut reactor = Reactor::new(net.with_fine_timer().map_err(failed)?, TICK_SHIFT);

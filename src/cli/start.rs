@@ -10,12 +10,12 @@ use std::sync::atomic::AtomicBool;
 
 use log::LevelFilter;
 use rustix::rand::{GetRandomFlags, getrandom};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag::register_conditional_shutdown;
-use simple_logger::SimpleLogger;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2, SIGXFSZ};
+use signal_hook::flag::{register, register_conditional_shutdown};
 
 use super::{CliError, Exit};
 use crate::net::OsNet;
+use crate::telemetry::logger;
 
 /// A socket that clients can connect to already; they wait in its backlog.
 pub(super) struct Bound {
@@ -52,12 +52,34 @@ fn bound(
 }
 
 /// The network of the thread that stops on signals. Made before anything listens, so that no signal is lost once
-/// the program can be seen.
+/// the program can be seen. For commands that have something to do on SIGHUP.
 pub(super) fn network_with_signals() -> Result<OsNet, CliError> {
+    network_watching(&[])
+}
+
+/// The same for commands that stop on SIGHUP too: there is nothing to read again, and the terminal is gone.
+pub(super) fn network_with_signals_and_hangup() -> Result<OsNet, CliError> {
+    network_watching(&[SIGHUP])
+}
+
+fn network_watching(further: &[i32]) -> Result<OsNet, CliError> {
     let failed = |source| CliError::System { what: "start the event loop".to_owned(), source };
     let mut net = OsNet::new().map_err(failed)?;
-    net.watch_signals().map_err(failed)?;
+    net.watch_signals(further).map_err(failed)?;
     Ok(net)
+}
+
+/// Takes their sting out of signals that would end the process and mean nothing here: SIGUSR2, and SIGXFSZ, with which the
+/// kernel answers a write beyond the largest file size; the write itself fails too, and that is dealt with. SIGPIPE is
+/// ignored by the runtime before `main` (`tests/signals.rs` sees to it).
+pub(super) fn disarm_signals() -> Result<(), CliError> {
+    for signal in [SIGUSR2, SIGXFSZ] {
+        register(signal, Arc::default()).map_err(|source| CliError::System {
+            what: "take over SIGUSR2 and SIGXFSZ".to_owned(),
+            source,
+        })?;
+    }
+    Ok(())
 }
 
 /// A number that tells this run from all others.
@@ -74,7 +96,7 @@ pub(super) fn draw_run() -> Result<u64, CliError> {
 /// Lets a further signal end the process with 130 while nothing reads signals as readiness any more.
 pub(super) fn next_signal_ends_at_once() -> Result<(), CliError> {
     let armed = Arc::new(AtomicBool::new(true));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM, SIGQUIT] {
         register_conditional_shutdown(signal, Exit::SecondSignal as i32, Arc::clone(&armed))
             .map_err(|source| CliError::System { what: "watch for a second signal".to_owned(), source })?;
     }
@@ -82,20 +104,10 @@ pub(super) fn next_signal_ends_at_once() -> Result<(), CliError> {
 }
 
 /// Writes the log to stderr from now on.
-pub(super) fn start_log(level: LevelFilter) {
-    // mio tells of every registration at trace level, which would drown our own lines; those that render pictures warn of bars of
-    // no height and boxes of no width.
-    let (of_mio, of_drawing) = (LevelFilter::Warn, LevelFilter::Error);
-    let logger = SimpleLogger::new()
-        .with_level(LevelFilter::Trace)
-        .with_module_level("mio", of_mio)
-        .with_local_timestamps();
-    let logger = ["usvg", "tiny_skia", "resvg"]
-        .into_iter()
-        .fold(logger, |logger, module| logger.with_module_level(module, of_drawing));
-    if logger.init().is_err() {
-        log::debug!("the log was started before");
-    }
-    // Judged before the logger is asked, and so it can change.
-    log::set_max_level(level);
+///
+/// # Errors
+/// When the system gives no thread for it.
+pub(super) fn start_log(level: LevelFilter) -> Result<(), CliError> {
+    logger::start(level)
+        .map_err(|source| CliError::System { what: "start the thread `log`".to_owned(), source })
 }

@@ -28,7 +28,7 @@ Exit codes: 0 clean stop, 1 failed, 2 usage or configuration, 130 second signal.
 pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliError> {
     let source = args.source(matches, Audience::Testbed);
     let effective = source.load()?;
-    start_log(effective.log_level.value);
+    start_log(effective.log_level.value)?;
     let net = network_with_signals()?;
     let mut sockets = Vec::new();
     for (id, addr) in ['A', 'B', 'C'].into_iter().zip(effective.backend_listen.value.0) {

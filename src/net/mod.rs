@@ -22,7 +22,7 @@ use crate::slots::SlotId;
 use crate::time::{Instant, WallTime};
 
 pub use door::{ACCEPT_BATCH, ACCEPT_PAUSE, Accepted, Door, LISTEN_BACKLOG, is_exhaustion};
-pub use os::{OsNet, OsStream, Waker, raise_descriptor_limit};
+pub use os::{OsNet, OsStream, Waker, raise_descriptor_limit, wall_clock};
 pub use send::{Broken, flush, send};
 pub use virtual_net::{Fabric, VirtualListener, VirtualNet, VirtualStream, VirtualWaker, Weather};
 
@@ -71,7 +71,7 @@ pub struct Readiness {
 /// Why the loop was woken other than by a socket or a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// SIGINT or SIGTERM: finish and stop.
+    /// SIGINT, SIGTERM or SIGQUIT: finish and stop.
     StopSignal,
     /// SIGUSR1: open files again under their names.
     ReopenSignal,

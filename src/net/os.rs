@@ -18,7 +18,7 @@ use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
 };
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -115,13 +115,13 @@ impl OsNet {
         Ok(())
     }
 
-    /// Reports SIGINT and SIGTERM as [`Wake::StopSignal`], SIGUSR1 as [`Wake::ReopenSignal`] from now on instead of
-    /// ending the process.
+    /// Reports SIGINT, SIGTERM, SIGQUIT and these further ones as [`Wake::StopSignal`], SIGUSR1 as [`Wake::ReopenSignal`] from
+    /// now on instead of ending the process.
     ///
     /// # Errors
     /// When the signal handlers cannot be installed.
-    pub fn watch_signals(&mut self) -> io::Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+    pub fn watch_signals(&mut self, further: &[i32]) -> io::Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGQUIT, SIGUSR1].iter().chain(further))?;
         self.poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         self.signals = Some(signals);
         Ok(())
@@ -156,11 +156,8 @@ impl OsNet {
         listen_on(socket, addr)
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the one reading of the civil clock")]
     fn read_wall(&mut self, now: Instant) {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.wall_at_origin_ns =
-            u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX).saturating_sub(now.as_nanos());
+        self.wall_at_origin_ns = wall_clock().as_nanos().saturating_sub(now.as_nanos());
         self.wall_read = now;
     }
 
@@ -342,6 +339,13 @@ impl Stream for OsStream {
             log::debug!("cannot set SO_LINGER: {e}");
         }
     }
+}
+
+/// The civil clock, for who has no network at hand.
+#[allow(clippy::disallowed_methods, reason = "the one reading of the civil clock")]
+pub fn wall_clock() -> WallTime {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_nanos(u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// The monotonic clock, without the checks of `std`'s subtraction: it is read several times an exchange.

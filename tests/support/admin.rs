@@ -20,12 +20,18 @@ pub fn administered(backends: &[&str], options: &[&str]) -> (Proxy, Admin) {
 /// Starts a program that has an admin listener.
 pub fn with_admin(launch: Launch) -> (Proxy, Admin) {
     let proxy = launch.start("the proxy");
-    let line = proxy.log.iter().find_map(|line| line.split_once("the dashboard listens on "));
-    let address = line.expect("where the dashboard listens").1.parse().expect("an address");
-    (proxy, Admin { address, client: Client::connect(address) })
+    let admin = Admin::of(&proxy);
+    (proxy, admin)
 }
 
 impl Admin {
+    /// The admin listener of a program that has said where it is.
+    pub fn of(proxy: &Proxy) -> Admin {
+        let line = proxy.log.iter().find_map(|line| line.split_once("the dashboard listens on "));
+        let address = line.expect("where the dashboard listens").1.parse().expect("an address");
+        Admin { address, client: Client::connect(address) }
+    }
+
     /// A request with the Host of this machine and further fields.
     pub fn ask(&mut self, method: &str, path: &str, fields: &str, body: &str) -> Response {
         let length = match body.len() {

@@ -23,7 +23,7 @@ use tidegate::testbed::{BackendOptions, spawn};
 pub use client::Client;
 pub use message::{Response, chunked, head_end, pattern};
 pub use origin::{Conn, Origin, Request};
-pub use proxy::{Ended, Launch, Proxy, Row};
+pub use proxy::{Ended, Launch, Proxy, Row, end_of};
 
 /// How long anything may take before a test fails with what it has seen.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,12 +1,15 @@
 //! The program, started, watched and stopped.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, PipeReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use crossbeam_channel::after;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 use tempfile::TempDir;
 
 use super::PATIENCE;
@@ -16,14 +19,16 @@ pub struct Launch {
     arguments: Vec<String>,
     folder: TempDir,
     file: Option<String>,
-    descriptors: Option<u32>,
+    /// What a shell does before the program takes its place.
+    before: Option<String>,
 }
 
 impl Launch {
     /// Any command.
     pub fn command(arguments: &[&str]) -> Launch {
         let arguments = arguments.iter().map(|&a| a.to_owned()).collect();
-        Launch { arguments, folder: tempfile::tempdir().expect("a folder"), file: None, descriptors: None }
+        let folder = tempfile::tempdir().expect("a folder");
+        Launch { arguments, folder, file: None, before: None }
     }
 
     /// The proxy on a free port, unless an option says where, in front of these backends, with a CSV file of its own.
@@ -52,8 +57,13 @@ impl Launch {
     }
 
     /// With no more than this many descriptors.
-    pub fn descriptors(mut self, most: u32) -> Launch {
-        self.descriptors = Some(most);
+    pub fn descriptors(self, most: u32) -> Launch {
+        self.after(&format!("ulimit -n {most}"))
+    }
+
+    /// After a shell has done this.
+    pub fn after(mut self, commands: &str) -> Launch {
+        self.before = Some(commands.to_owned());
         self
     }
 
@@ -65,12 +75,63 @@ impl Launch {
 
     /// Starts it and waits for the line that tells that `who` listens, and where.
     pub fn start(self, who: &str) -> Proxy {
+        let (log, stderr) = std::io::pipe().expect("a pipe");
+        let (child, folder) = self.spawn(stderr.into());
+        let (said, lines) = channel();
+        std::thread::spawn(move || {
+            // Reads to the end even when nobody listens any more, so that the program never waits to be heard.
+            BufReader::new(log).lines().map_while(Result::ok).for_each(|line| drop(said.send(line)));
+        });
+        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut proxy = Proxy { child, address: unknown, lines, log: Vec::new(), folder };
+        let line = proxy.says(&format!("{who} listens on "));
+        proxy.address = address_in(&line);
+        proxy
+    }
+
+    /// The same with a log that the test reads, or not, from there on. One that does not block tells the program when it is full.
+    pub fn start_with_log(self, who: &str, blocks: bool) -> (Proxy, BufReader<PipeReader>) {
+        let (log, stderr) = std::io::pipe().expect("a pipe");
+        if !blocks {
+            fcntl_setfl(&stderr, OFlags::NONBLOCK).expect("a pipe that does not block");
+        }
+        let (child, folder) = self.spawn(stderr.into());
+        let mut log = BufReader::with_capacity(1, log);
+        let heard = format!("{who} listens on ");
+        let mut said = Vec::new();
+        while !said.last().is_some_and(|line: &String| line.contains(&heard)) {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).is_ok_and(|n| n > 0), "it ends, having said {said:?}");
+            said.push(line.trim_end().to_owned());
+        }
+        let address = said.last().map(|line| address_in(line)).expect("a line");
+        (Proxy { child, address, lines: channel().1, log: said, folder }, log)
+    }
+
+    /// The same with a log that a shell sends to the file `log`.
+    pub fn start_with_log_file(self, who: &str) -> Proxy {
+        let (child, folder) = self.spawn(Stdio::null());
+        let (heard, limit) = (format!("{who} listens on "), after(PATIENCE));
+        loop {
+            let text = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+            let log: Vec<String> =
+                text.split_inclusive('\n').map(|line| line.trim_end().to_owned()).collect();
+            if let Some(line) = text.split_inclusive('\n').find(|l| l.contains(&heard) && l.ends_with('\n')) {
+                let address = address_in(line.trim_end());
+                return Proxy { child, address, lines: channel().1, log, folder };
+            }
+            assert!(limit.is_empty(), "it does not listen, but says {log:?}");
+        }
+    }
+
+    /// Starts it in its folder.
+    fn spawn(self, stderr: Stdio) -> (Child, TempDir) {
         let program = env!("CARGO_BIN_EXE_tidegate");
-        let mut command = match self.descriptors {
+        let mut command = match self.before {
             None => Command::new(program),
-            Some(most) => {
+            Some(before) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), program]);
+                shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\""), program]);
                 shell
             }
         };
@@ -85,22 +146,14 @@ impl Launch {
         for name in ["PORT", "SERVER_ID", "PROXY_STRATEGY", "DASHBOARD_PORT"] {
             command.env_remove(name);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
-        let stderr = BufReader::new(child.stderr.take().expect("its stderr"));
-        let (said, lines) = channel();
-        std::thread::spawn(move || {
-            // Reads to the end even when nobody listens any more, so that the program never waits to be heard.
-            stderr.lines().map_while(Result::ok).for_each(|line| drop(said.send(line)));
-        });
-        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
-        let folder = self.folder;
-        let mut proxy = Proxy { child, address: unknown, lines, log: Vec::new(), folder };
-        let line = proxy.says(&format!("{who} listens on "));
-        let address = line.rsplit(' ').next().expect("an address");
-        proxy.address = address.parse().expect("an address");
-        proxy
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        (command.spawn().expect("the program starts"), self.folder)
     }
+}
+
+/// The address at the end of a line.
+fn address_in(line: &str) -> SocketAddr {
+    line.rsplit(' ').next().and_then(|address| address.parse().ok()).expect("an address")
 }
 
 /// The running program.
@@ -198,7 +251,8 @@ impl Proxy {
                 }
             }
         }
-        let code = self.child.wait().expect("its end").code().expect("an exit code");
+        // Its words may have another end than it has.
+        let code = end_of(&mut self.child).code().expect("an exit code");
         let csv = std::fs::read_to_string(self.file("rows.csv")).unwrap_or_default();
         let rows = csv.lines().skip(1).map(row).collect();
         let trace = std::fs::read_to_string(self.file("trace.jsonl")).unwrap_or_default();
@@ -210,6 +264,20 @@ impl Proxy {
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// How a process ends, which it does in time.
+pub fn end_of(child: &mut Child) -> ExitStatus {
+    let pid = Pid::from_raw(child.id() as i32).expect("a process");
+    let process = pidfd_open(pid, PidfdFlags::empty()).expect("its descriptor");
+    let limit = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+    let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit));
+    if ended != Ok(1) {
+        // Nothing of a failed test must run on.
+        let _ = child.kill();
+        panic!("it does not end: {ended:?}");
+    }
+    child.wait().expect("its end")
 }
 
 impl Drop for Proxy {

@@ -16,6 +16,7 @@ use crate::admin::facts::Facts;
 use crate::balance::{Availability, RoutingMode};
 use crate::h1::reply::phrase;
 use crate::telemetry::histogram::Histogram;
+use crate::telemetry::logger;
 use crate::telemetry::process::ProcessFigures;
 use crate::telemetry::{BackendSnapshot, Snapshot};
 
@@ -289,6 +290,11 @@ impl Families {
             one(records_dropped),
         )?;
         turns::encode(&self.snapshot.counters.turns, series)?;
+        series.counter(
+            "tidegate_log_lines_dropped",
+            "Lines that are missing in the log: nobody read them as fast, or the standard error refused them.",
+            one(logger::lines_dropped()),
+        )?;
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         series.gauge("tidegate_build_info", "Always 1; the label tells the version.", [(version, 1.0)])
     }

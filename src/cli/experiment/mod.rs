@@ -5,14 +5,15 @@
 
 mod progress;
 mod selection;
+mod terminal;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::load::say;
-use super::start::{network_with_signals, start_log};
+use super::output::say;
+use super::start::{network_with_signals_and_hangup, next_signal_ends_at_once, start_log};
 use super::{CliError, Exit};
 use crate::balance::RoutingMode;
 use crate::batch::StrategyName;
@@ -37,7 +38,7 @@ Examples:
 
 Each experiment, selection only over sockets, makes a folder under results/ with the study, the environment, every row, figures, pictures and a report;
 nothing is overwritten. --simulate plays the same program in virtual time.
-Exit codes: 0 done, 1 failed, 2 usage or study, 130 ended early by Ctrl-C, with a report on what was played.";
+Exit codes: 0 done, or nobody reads on, 1 failed, 2 usage or study, 130 ended early by a signal, with a report on what was played.";
 
 /// What `experiment` takes.
 #[derive(Args)]
@@ -156,7 +157,7 @@ impl From<ExperimentError> for CliError {
 
 /// Runs the command.
 pub(super) fn run(args: ExperimentArgs) -> Result<Exit, CliError> {
-    start_log(log::LevelFilter::Warn);
+    start_log(log::LevelFilter::Warn)?;
     let descriptors = raise_descriptor_limit();
     let seconds = |count: Count| Duration::from_secs(count.0 as u64);
     match args.which {
@@ -205,7 +206,7 @@ fn play_into_folder(
     common: &Common,
     driver: DriverName,
 ) -> Result<(Findings, Folder), CliError> {
-    let net = network_with_signals()?;
+    let net = network_with_signals_and_hangup()?;
     let mut progress = Progress::new(study);
     let mut watcher = Watcher::new(net, &mut progress)?;
     let folder = Folder::new(&common.results, &study.name, watcher.wall())?;
@@ -217,6 +218,8 @@ fn play_into_folder(
     check_room(study, &ground)?;
     let findings = conduct(study, &ground, &folder, &mut watcher)?;
     progress.finish();
+    // Whoever reads what is told now may let us wait, and nothing reads signals as readiness any more.
+    next_signal_ends_at_once()?;
     Ok((findings, folder))
 }
 

@@ -2,15 +2,20 @@
 //!
 //! Here: a bar on a terminal, else a line at the beginning and every 10 s. Not here: who knows how it goes (`lab/experiment/watch.rs`). Floor 5.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::terminal::Terminal;
 use crate::lab::experiment::{Glimpse, Study, Watch};
+use crate::telemetry::logger;
+use crate::telemetry::standard::StandardStream;
 
 /// Between two lines, where there is no terminal.
 const LINE: Duration = Duration::from_secs(10);
+
+/// How often a bar is drawn at most.
+const DRAWN_A_SECOND: u8 = 20;
 
 /// Parts of a bar.
 const PARTS: f64 = 10_000.0;
@@ -24,10 +29,12 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(study: &Study) -> Progress {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = StandardStream::Error.is_terminal().then(|| {
             let style = ProgressStyle::with_template("{wide_msg}\n[{bar:40}] {percent} %")
                 .expect("a template that the crate knows");
-            ProgressBar::new(PARTS as u64).with_style(style.progress_chars("=> "))
+            let terminal = ProgressDrawTarget::term_like_with_hz(Box::<Terminal>::default(), DRAWN_A_SECOND);
+            ProgressBar::with_draw_target(Some(PARTS as u64), terminal)
+                .with_style(style.progress_chars("=> "))
         });
         let variants = study.variants.iter().map(|variant| variant.name.clone()).collect();
         Progress { bar, variants, next_line: Duration::ZERO }
@@ -51,7 +58,7 @@ impl Watch for Progress {
             }
             None if glimpse.elapsed >= self.next_line => {
                 self.next_line = glimpse.elapsed + LINE;
-                eprintln!("{}", line(glimpse, variant));
+                logger::complain(&line(glimpse, variant));
             }
             None => {}
         }

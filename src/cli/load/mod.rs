@@ -6,7 +6,7 @@
 mod options;
 mod text;
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::start::{network_with_signals, start_log};
+use super::output::say;
+use super::start::{network_with_signals_and_hangup, next_signal_ends_at_once, start_log};
 use super::{CliError, Exit};
 use crate::config::{TargetUrl, Value};
 use crate::load::{AtEnd, Ended, FixedRequest, Pace, Plan, RunningLoad, Summary, Tally, share, spawn};
@@ -33,7 +34,7 @@ Examples:
 Each of the connections sends its next request when the last is answered, as wrk does. With --rate requests fall due at
 that rate, and latency counts from then, also if all connections were busy (`Raw`: from when it was sent).
 Answers of any status count; latency ends with the last byte received and has three significant digits.
-Exit codes: 0 done, 1 failed, 2 usage, 130 ended early by Ctrl-C, with what was measured.";
+Exit codes: 0 done, or nobody reads on, 1 failed, 2 usage, 130 ended early by a signal, with what was measured.";
 
 /// How long the first connection may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
@@ -52,20 +53,19 @@ struct Report<'a> {
 
 /// Runs the command.
 pub(super) fn run(args: LoadArgs) -> Result<Exit, CliError> {
-    start_log(log::LevelFilter::Warn);
+    start_log(log::LevelFilter::Warn)?;
     let setup = args.setup()?;
     raise_descriptor_limit();
     let address = reach(&setup.url)?;
-    let net = network_with_signals()?;
+    let net = network_with_signals_and_hangup()?;
     let on_stdout = !matches!(setup.json, Some(Destination::Stdout));
     if on_stdout {
         say(&text::opening(&setup))?;
     }
     let (tally, interrupted) = measure(net, &setup, address)?;
+    // Whoever reads may let us wait, and nothing reads signals as readiness any more.
+    next_signal_ends_at_once()?;
     let summary = Summary::new(&tally);
-    if on_stdout {
-        say(&text::closing(&setup, &tally, &summary))?;
-    }
     let report = Report {
         url: setup.url.show(),
         threads: setup.threads,
@@ -77,6 +77,9 @@ pub(super) fn run(args: LoadArgs) -> Result<Exit, CliError> {
         Some(Destination::Stdout) => say(&as_json(&report))?,
         Some(Destination::File(path)) => write_file(path, &as_json(&report))?,
         None => {}
+    }
+    if on_stdout {
+        say(&text::closing(&setup, &tally, &summary))?;
     }
     Ok(if interrupted { Exit::SecondSignal } else { Exit::Clean })
 }
@@ -146,15 +149,4 @@ fn as_json(report: &Report<'_>) -> String {
 fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
     let what = || format!("write the JSON file {}", path.display());
     std::fs::write(path, text).map_err(|source| CliError::System { what: what(), source })
-}
-
-/// Writes to the standard output; whoever reads, such as `head`, may have read enough.
-pub(super) fn say(text: &str) -> Result<(), CliError> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::System { what: "write to the standard output".to_owned(), source: e })
-        }
-        _ => Ok(()),
-    }
 }
