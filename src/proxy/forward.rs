@@ -1,23 +1,16 @@
-//! A request on its way: selection, pool, connect or reuse, send.
+//! A request on its way: selection, reuse or connect, send.
 //!
-//! The hot path, to be read from top to bottom. Here: everything between a complete request head and its first bytes
-//! on an upstream connection, and the rest of its body. Not here: reading it (`client.rs`) and what comes back
-//! (`upstream.rs`). Floor 3.
-
-use std::io;
-use std::net::SocketAddr;
+//! The hot path, to be read from top to bottom. Here: everything between a complete request head and the connection that it
+//! goes out on, and the rest of its body. Not here: reading it (`client.rs`), a connection that has served before (`reuse.rs`), a new
+//! one (`connect.rs`), and what comes back (`upstream.rs`). Floor 3.
 
 use super::client::{After, ClientState};
 use super::exchange::{Course, Exchange, Owner, RequestSide, ResponseSide};
 use super::failure::Failure;
 use super::kind::{self, MAX_REPLAY_BYTES, RequestKind};
 use super::rules::Event;
-use super::target::Attempt;
-use super::trace::{STALE_CONNECTION, reach};
-use super::upstream::{Upstream, UpstreamState};
-use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
+use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Turn, UPSTREAM};
 use crate::balance::{BackendId, Choice};
-use crate::buffer::Buffer;
 use crate::h1::body::BodyReader;
 use crate::h1::coding::{ChunkLine, Coding, parts};
 use crate::h1::persistence::Persistence;
@@ -25,9 +18,8 @@ use crate::h1::reply::Reply;
 use crate::h1::request::RequestHead;
 use crate::h1::rewrite::{self, RequestContext};
 use crate::h1::{BodyLength, Version};
-use crate::net::{Connect, Net, Token, is_exhaustion, send};
+use crate::net::{Net, Token, send};
 use crate::record::{Averages, Mode, Record};
-use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
 
 /// What is left of a request head once the head to be forwarded is written.
@@ -170,140 +162,6 @@ impl<N: Net> Proxy<N> {
         id
     }
 
-    /// Sends on the newest idle connection that still takes it; `false` if there is none.
-    #[allow(clippy::too_many_arguments, reason = "the parts of one message, borrowed from different places")]
-    pub(super) fn send_reused(
-        &mut self,
-        turn: &mut Turn<'_, N>,
-        id: ExchangeId,
-        now: Instant,
-        coding: Coding,
-        line: &ChunkLine,
-        data: &[u8],
-        done: bool,
-    ) -> bool {
-        let Some((backend, idempotent)) = self.exchanges.get(id).map(|e| (e.backend, e.kind.is_idempotent()))
-        else {
-            return true;
-        };
-        while let Some(upstream_id) = self.servers.pool(backend).take() {
-            let Some(upstream) = self.upstreams.get_mut(upstream_id) else { continue };
-            let message = parts(&self.head, coding, line, data, done);
-            let sent = send(&mut upstream.stream, &mut upstream.unsent, &mut self.buffers, message);
-            if let Err(broken) = sent {
-                self.counters.connections_stale += 1;
-                self.close_upstream(turn, upstream_id);
-                if broken.taken > 0 && !idempotent {
-                    self.happened(turn, id, Event::UpstreamReset);
-                    return true;
-                }
-                self.trace_retry(turn, id, backend, STALE_CONNECTION);
-                continue;
-            }
-            self.counters.connections_reused += 1;
-            console::connection(ConnectionEvent::Reused, self.servers.url(backend));
-            upstream.state = UpstreamState::Carrying(id);
-            upstream.reused = true;
-            self.tracer.note(id, |trace| {
-                trace.reused = true;
-                reach(&mut trace.phases.connected, turn.now());
-            });
-            let Some(exchange) = self.exchanges.get_mut(id) else { return true };
-            exchange.upstream = Some(upstream_id);
-            exchange.course = Course::Reused;
-            if idempotent {
-                exchange.replay = Some(match data.is_empty() && coding == Coding::Identity {
-                    true => self.buffers.keep(&mut self.head),
-                    false => self.buffers.gather(&message),
-                });
-            }
-            self.settle_deadlines(turn, id, now);
-            return true;
-        }
-        false
-    }
-
-    /// Opens a connection to the exchange's backend; `request` goes out when it stands.
-    pub(super) fn connect(
-        &mut self,
-        turn: &mut Turn<'_, N>,
-        id: ExchangeId,
-        request: Buffer,
-        mut attempt: Attempt,
-    ) {
-        let Some(exchange) = self.exchanges.get_mut(id) else { return self.buffers.put(request) };
-        if exchange.course == Course::Reused {
-            exchange.course = Course::Fresh;
-        }
-        let backend = exchange.backend;
-        let mut failed = Event::Refused;
-        while let Some(address) = self.servers.target(backend).address(attempt) {
-            match self.open_upstream(turn, id, address, attempt) {
-                Ok((upstream_id, next)) => {
-                    let limit = turn.now() + self.options.connect_timeout;
-                    if let Some(upstream) = self.upstreams.get_mut(upstream_id) {
-                        upstream.unsent = Some(request);
-                        upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
-                    }
-                    if next == Connect::TryNow {
-                        self.connected(turn, upstream_id, id, attempt);
-                    }
-                    return;
-                }
-                Err(e) if is_ours(&e) => {
-                    let (now, url) = (turn.now(), self.servers.url(backend));
-                    self.told.error(now, || format!("no socket to {url} can be had: {e} ({})", advice(&e)));
-                    failed = Event::NoSocket;
-                    break;
-                }
-                Err(_) => attempt = attempt.next(),
-            }
-        }
-        self.never_sent(turn, id, request, failed);
-    }
-
-    /// No connection came about for this request.
-    pub(super) fn never_sent(
-        &mut self,
-        turn: &mut Turn<'_, N>,
-        id: ExchangeId,
-        request: Buffer,
-        event: Event,
-    ) {
-        match self.exchanges.get_mut(id) {
-            Some(exchange) => exchange.replay = Some(request),
-            None => self.buffers.put(request),
-        }
-        self.happened(turn, id, event);
-    }
-
-    /// Begins to connect.
-    fn open_upstream(
-        &mut self,
-        turn: &mut Turn<'_, N>,
-        id: ExchangeId,
-        address: SocketAddr,
-        attempt: Attempt,
-    ) -> io::Result<(UpstreamId, Connect)> {
-        let exchange = self.exchanges.get(id).ok_or(io::ErrorKind::NotFound)?;
-        let backend = exchange.backend;
-        // Copies are not worth another's connection.
-        let insists = !matches!(exchange.owner, Owner::Copy(_) | Owner::Nobody);
-        let (stream, next) = self.open_socket(turn, address, insists)?;
-        let upstream_id = self.upstreams.insert(Upstream::connecting(stream, backend, id, attempt));
-        let upstream = self.upstreams.get_mut(upstream_id).ok_or(io::ErrorKind::NotFound)?;
-        if let Err(e) = turn.net.register(&mut upstream.stream, Token::new(UPSTREAM, upstream_id)) {
-            self.upstreams.remove(upstream_id);
-            return Err(e);
-        }
-        if let Some(exchange) = self.exchanges.get_mut(id) {
-            exchange.upstream = Some(upstream_id);
-        }
-        self.counters.connections_opened += 1;
-        console::connection(ConnectionEvent::Opened, self.servers.url(backend));
-        Ok((upstream_id, next))
-    }
-
     /// Further bytes of a request body. Returns how many of them belong to it.
     pub(super) fn body_bytes(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, bytes: &mut [u8]) -> usize {
         let Some(exchange) = self.exchanges.get_mut(id) else { return bytes.len() };
@@ -379,21 +237,5 @@ impl<N: Net> Proxy<N> {
         };
         self.reply(turn, client, &reply, if keep { After::KeepAlive } else { After::Linger });
         self.trace_unsent(turn, record, failure.name());
-    }
-}
-
-/// Whether the error says that this machine has run out of something, rather than that the backend is not there.
-pub(super) fn is_ours(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, StorageFull};
-    // epoll_ctl(2) says ENOSPC when the user watches too many descriptors.
-    is_exhaustion(error) || matches!(error.kind(), AddrNotAvailable | StorageFull)
-}
-
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrNotAvailable => {
-            "no free local port: use --connections persistent, more of --source-address or a wider net.ipv4.ip_local_port_range"
-        }
-        _ => "raise the descriptor limit or lower --max-connections",
     }
 }

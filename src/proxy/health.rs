@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::forward::is_ours;
+use super::connect::is_ours;
 use super::options::CheckOptions;
 use super::{CHECK, CheckId, Proxy, Timer, Turn};
 use crate::balance::BackendId;

@@ -1,0 +1,69 @@
+//! Sending on a connection that has served before.
+//!
+//! On the hot path. Here: taking the newest idle connection that still takes the request. Not here: whether the request may
+//! go there (`forward.rs`), opening one (`connect.rs`), the order of reuse (`pool.rs`). Floor 3.
+
+use super::exchange::Course;
+use super::rules::Event;
+use super::trace::{STALE_CONNECTION, reach};
+use super::upstream::UpstreamState;
+use super::{ExchangeId, Proxy, Turn};
+use crate::h1::coding::{ChunkLine, Coding, parts};
+use crate::net::{Net, send};
+use crate::telemetry::console::{self, ConnectionEvent};
+use crate::time::Instant;
+
+impl<N: Net> Proxy<N> {
+    /// Sends on the newest idle connection that still takes it; `false` if there is none.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one message, borrowed from different places")]
+    pub(super) fn send_reused(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ExchangeId,
+        now: Instant,
+        coding: Coding,
+        line: &ChunkLine,
+        data: &[u8],
+        done: bool,
+    ) -> bool {
+        let Some((backend, idempotent)) = self.exchanges.get(id).map(|e| (e.backend, e.kind.is_idempotent()))
+        else {
+            return true;
+        };
+        while let Some(upstream_id) = self.servers.pool(backend).take() {
+            let Some(upstream) = self.upstreams.get_mut(upstream_id) else { continue };
+            let message = parts(&self.head, coding, line, data, done);
+            let sent = send(&mut upstream.stream, &mut upstream.unsent, &mut self.buffers, message);
+            if let Err(broken) = sent {
+                self.counters.connections_stale += 1;
+                self.close_upstream(turn, upstream_id);
+                if broken.taken > 0 && !idempotent {
+                    self.happened(turn, id, Event::UpstreamReset);
+                    return true;
+                }
+                self.trace_retry(turn, id, backend, STALE_CONNECTION);
+                continue;
+            }
+            self.counters.connections_reused += 1;
+            console::connection(ConnectionEvent::Reused, self.servers.url(backend));
+            upstream.state = UpstreamState::Carrying(id);
+            upstream.reused = true;
+            self.tracer.note(id, |trace| {
+                trace.reused = true;
+                reach(&mut trace.phases.connected, turn.now());
+            });
+            let Some(exchange) = self.exchanges.get_mut(id) else { return true };
+            exchange.upstream = Some(upstream_id);
+            exchange.course = Course::Reused;
+            if idempotent {
+                exchange.replay = Some(match data.is_empty() && coding == Coding::Identity {
+                    true => self.buffers.keep(&mut self.head),
+                    false => self.buffers.gather(&message),
+                });
+            }
+            self.settle_deadlines(turn, id, now);
+            return true;
+        }
+        false
+    }
+}
