@@ -22,6 +22,9 @@ fn a_request_head_is_forwarded_without_hop_by_hop_fields_and_with_our_own() {
     let head = origin.next().head;
     let mut lines: Vec<_> = head.trim_end().lines().map(|line| line.to_lowercase()).collect();
     assert_eq!(lines.remove(0), "get /a?b=c%20d http/1.1");
+    let via = lines.iter_mut().find(|line| line.starts_with("via: ")).expect("a Via");
+    let run = via.split_off(via.rfind('-').expect("a number") + 1);
+    assert!(run.len() == 16 && run.bytes().all(|b| b.is_ascii_hexdigit()), "{run}");
     lines.sort_unstable();
     // Proxy-Authorization may be kept or not (RFC 9110 §11.7.2).
     lines.retain(|line| !line.starts_with("proxy-authorization"));
@@ -32,7 +35,7 @@ fn a_request_head_is_forwarded_without_hop_by_hop_fields_and_with_our_own() {
             "cookie: b=2",
             "host: shop.example:81",
             "user-agent: test/1",
-            "via: 1.0 edge, 1.1 tidegate",
+            "via: 1.0 edge, 1.1 tidegate-",
             "x-forwarded-for: 10.1.1.1, 127.0.0.1",
             "x-forwarded-host: shop.example:81",
             "x-forwarded-proto: http",

@@ -11,6 +11,7 @@ use tidegate::h1::persistence::Persistence;
 use tidegate::h1::request::{RequestHead, field_space};
 use tidegate::h1::response::ResponseHead;
 use tidegate::h1::rewrite::{self, RequestContext, ResponseContext};
+use tidegate::h1::via::Via;
 
 const SMALL: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost:9090\r\n\r\n";
 
@@ -41,10 +42,12 @@ fn head(c: &mut Criterion) {
             });
         });
         group.bench_function("parse and rewrite", |b| {
+            let via = Via::new(1);
             let context = RequestContext {
                 client: b"127.0.0.1",
                 authority: "localhost:8081",
                 close: false,
+                via: &via,
                 request_id: None,
             };
             b.iter(|| {

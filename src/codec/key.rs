@@ -39,6 +39,17 @@ impl HeadKey {
         HeadKey(BatchKey { target: target.len(), members: bytes.len(), bytes })
     }
 
+    /// The same of a request that came by way of others of our kind, as the value of their `Via`; of none if that is empty.
+    /// What came by other ways travels apart, so that a batch can say which.
+    pub fn come_by(mut self, via: &[u8]) -> HeadKey {
+        if !via.is_empty() {
+            let key = &mut self.0;
+            [&b"Via: "[..], via, b"\r\n"].iter().for_each(|part| key.bytes.extend_from_slice(part));
+            key.members = key.bytes.len();
+        }
+        self
+    }
+
     pub(super) fn with_members(self, write: impl FnOnce(&mut Vec<u8>)) -> BatchKey {
         let mut key = self.0;
         write(&mut key.bytes);
@@ -52,7 +63,8 @@ impl BatchKey {
         std::str::from_utf8(&self.bytes[..self.target]).expect("a target came as text")
     }
 
-    /// The chosen headers as lines of a head, each with its CR LF; in the shape's order, then in that of the request.
+    /// The chosen headers as lines of a head, each with its CR LF; in the shape's order, then in that of the request; and
+    /// last, if it came by way of others of our kind, `Via`.
     pub fn header_lines(&self) -> &[u8] {
         &self.bytes[self.target + 2..self.members]
     }

@@ -17,6 +17,7 @@ pub mod request_id;
 pub mod response;
 pub mod rewrite;
 pub mod timing;
+pub mod via;
 pub mod violation;
 
 pub use date::HttpDate;

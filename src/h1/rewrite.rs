@@ -11,6 +11,7 @@ use super::fields::{FieldSet, named};
 use super::persistence::Persistence;
 use super::request::{RequestHead, Target};
 use super::response::ResponseHead;
+use super::via::Via;
 use super::{BodyLength, Version, offset};
 
 /// What the forwarded request needs beside the request itself.
@@ -22,6 +23,8 @@ pub struct RequestContext<'a> {
     pub authority: &'a str,
     /// Whether the upstream connection ends with this exchange.
     pub close: bool,
+    /// What we call ourselves.
+    pub via: &'a Via,
     /// The line that takes the place of these fields, every `X-Request-Id`; without one they stay as they came.
     pub request_id: Option<(FieldSet, &'a [u8])>,
 }
@@ -54,10 +57,7 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
     }
     copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
     // Our element of `Via` is the received version and a pseudonym (RFC 9110 §7.6.3).
-    let via = match head.version {
-        Version::Http10 => b"Via: 1.0 tidegate\r\nX-Forwarded-For: ",
-        Version::Http11 => b"Via: 1.1 tidegate\r\nX-Forwarded-For: ",
-    };
+    let via = context.via.lines(head.version);
     match value(scan.via).filter(|received| !received.is_empty()) {
         None => out.extend_from_slice(via),
         Some(received) => put(out, &[b"Via: ", received, b", ", &via[b"Via: ".len()..]]),

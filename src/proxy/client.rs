@@ -270,6 +270,7 @@ impl<N: Net> Proxy<N> {
                 return Some(bytes.len());
             }
             Ok(None) => return None,
+            Ok(Some(head)) if self.via.is_in(head) => return Some(self.turn_back(turn, id, head)),
             Ok(Some(head)) => match self.judge_chunks(head) {
                 Err(error) => {
                     let to_head = head.is_head();

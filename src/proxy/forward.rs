@@ -56,6 +56,7 @@ impl<N: Net> Proxy<N> {
                 client: client.address.as_bytes(),
                 authority: &self.servers.target(choice.backend).authority,
                 close: self.options.connections == ConnectionMode::NonPersistent,
+                via: &self.via,
                 request_id,
             };
             rewrite::request(head, &context, &mut self.head);

@@ -20,6 +20,7 @@ mod health;
 mod idle_clients;
 mod kind;
 mod listen;
+mod loops;
 mod malformed;
 mod obey;
 mod options;
@@ -45,6 +46,7 @@ use std::time::Duration;
 use crate::balance::BackendId;
 use crate::buffer::BufferPool;
 use crate::h1::HttpDate;
+use crate::h1::via::Via;
 use crate::net::{Door, Net, Readiness, Token, Wake};
 use crate::reactor::{Flow, Handler};
 use crate::remote::Orders;
@@ -160,6 +162,10 @@ pub struct Proxy<N: Net> {
     told: failure::Told,
     /// Of answers that are malformed.
     malformed: failure::Told,
+    /// The same of requests that came back.
+    turned_back: failure::Told,
+    /// What it calls itself towards servers.
+    via: Via,
     budget: Budget,
     checks: Slots<Check<N::Stream>>,
     /// Of each server.
@@ -195,6 +201,8 @@ impl<N: Net> Proxy<N> {
             changes: None,
             told: failure::Told::default(),
             malformed: failure::Told::default(),
+            turned_back: failure::Told::default(),
+            via: Via::new(options.run),
             budget: Budget::new(options.retry_budget),
             checks: Slots::default(),
             findings: options.servers().map(|_| Findings::default()).collect(),

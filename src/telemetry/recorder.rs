@@ -55,6 +55,8 @@ pub struct Counters {
     pub clients_refused: u64,
     /// Idle client connections closed to make room.
     pub clients_evicted: u64,
+    /// Requests answered with 508 because they had been here before.
+    pub loops_cut: u64,
     /// Idle upstream connections closed to make room.
     pub connections_evicted: u64,
     /// Client connections open now.

@@ -13,6 +13,7 @@ use std::io::{self, BufWriter, Write};
 use tidegate::h1::BodyLength;
 use tidegate::h1::request::{RequestHead, field_space};
 use tidegate::h1::rewrite::{self, RequestContext};
+use tidegate::h1::via::Via;
 
 use origin_form::origin_form;
 
@@ -34,6 +35,7 @@ fn main() -> io::Result<()> {
             client: b"192.0.2.7",
             authority: "backend:81",
             close: serial % 2 == 0,
+            via: &Via::new(0),
             request_id: None,
         };
         rewrite::request(&head, &context, &mut sent);

@@ -5,6 +5,7 @@ use tidegate::h1::persistence::Persistence;
 use tidegate::h1::request::{RequestHead, RequestLimits, Target, field_space};
 use tidegate::h1::request_id::IdField;
 use tidegate::h1::rewrite::{self, RequestContext};
+use tidegate::h1::via::Via;
 use tidegate::h1::{BodyLength, MAX_FIELDS, Version, Violation};
 
 use super::origin_form::origin_form;
@@ -15,6 +16,9 @@ type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 const CLIENT: &[u8] = b"192.0.2.7";
 const AUTHORITY: &str = "backend:81";
+
+/// What tells this run from others.
+const RUN: u64 = 0xfeed;
 
 /// Some that heads of a few lines exceed.
 const NARROW: RequestLimits = RequestLimits { head_bytes: 120, fields: 3, target_bytes: 12, body_bytes: 9 };
@@ -52,7 +56,8 @@ pub(crate) fn check(bytes: &[u8]) -> String {
     for (close, named) in [(false, false), (true, false), (false, true)] {
         let id = IdField::received(b"made-here").expect("a sane name");
         let request_id = named.then(|| (head.request_id().0, id.line()));
-        let context = RequestContext { client: CLIENT, authority: AUTHORITY, close, request_id };
+        let via = &Via::new(RUN);
+        let context = RequestContext { client: CLIENT, authority: AUTHORITY, close, via, request_id };
         let mut out = Vec::new();
         rewrite::request(&head, &context, &mut out);
         forwarded(&head, &context, &out);
@@ -164,8 +169,8 @@ fn expected_fields(head: &RequestHead<'_, '_>, context: &RequestContext<'_>) -> 
         let before = at.map(|i| head.fields[i].value).filter(|value| !value.is_empty());
         before.map_or(element.to_vec(), |before| [before, b", ", element].concat())
     };
-    let version = if head.version == Version::Http10 { "1.0 tidegate" } else { "1.1 tidegate" };
-    fields.push(own("Via", &appended(via, version.as_bytes())));
+    let version = if head.version == Version::Http10 { "1.0" } else { "1.1" };
+    fields.push(own("Via", &appended(via, format!("{version} tidegate-{RUN:016x}").as_bytes())));
     fields.push(own("X-Forwarded-For", &appended(forwarded_for, CLIENT)));
     fields.push(own("X-Forwarded-Proto", b"http"));
     fields.extend(host.map(|host| own("X-Forwarded-Host", &host)));

@@ -199,6 +199,11 @@ impl Families {
                 "Idle client connections closed to make room.",
                 counters.clients_evicted,
             ),
+            (
+                "tidegate_loops_cut",
+                "Requests answered with 508: they came back to this proxy.",
+                counters.loops_cut,
+            ),
             ("tidegate_tunnels", "WebSocket tunnels opened.", counters.tunnels_opened),
         ] {
             series.counter(name, help, one(value))?;

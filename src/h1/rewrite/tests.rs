@@ -6,14 +6,21 @@ use crate::h1::request::field_space;
 use crate::h1::request_id::IdField;
 use proptest::prelude::*;
 
-const CONTEXT: RequestContext<'_> =
-    RequestContext { client: b"127.0.0.1", authority: "b:81", close: false, request_id: None };
+/// What a head is forwarded with.
+fn context(via: &Via) -> RequestContext<'_> {
+    RequestContext { client: b"127.0.0.1", authority: "b:81", close: false, via, request_id: None }
+}
+
+/// What the proxy of these tests calls itself.
+fn own() -> Via {
+    Via::new(0xab)
+}
 
 fn forwarded(bytes: &str) -> Result<String, Violation> {
     let mut space = field_space();
     let head = RequestHead::parse(bytes.as_bytes(), &mut space)?.expect("complete");
     let mut out = Vec::new();
-    request(&head, &CONTEXT, &mut out);
+    request(&head, &context(&own()), &mut out);
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -25,7 +32,7 @@ fn refused(bytes: &str) -> u16 {
 fn a_plain_request_gains_what_a_proxy_adds() {
     assert_eq!(
         forwarded("GET /a?b=%20 HTTP/1.1\r\nHost: h:1\r\nX-Empty:\r\n\r\n").unwrap(),
-        "GET /a?b=%20 HTTP/1.1\r\nHost: h:1\r\nX-Empty:\r\nVia: 1.1 tidegate\r\nX-Forwarded-For: 127.0.0.1\r\n\
+        "GET /a?b=%20 HTTP/1.1\r\nHost: h:1\r\nX-Empty:\r\nVia: 1.1 tidegate-00000000000000ab\r\nX-Forwarded-For: 127.0.0.1\r\n\
          X-Forwarded-Proto: http\r\nX-Forwarded-Host: h:1\r\n\r\n"
     );
 }
@@ -40,7 +47,7 @@ fn hop_by_hop_fields_go_and_what_connection_names() {
     .unwrap();
     assert_eq!(
         out,
-        "GET / HTTP/1.1\r\nHost: h\r\nX-End: stays\r\nVia: 1.1 tidegate\r\nX-Forwarded-For: 127.0.0.1\r\n\
+        "GET / HTTP/1.1\r\nHost: h\r\nX-End: stays\r\nVia: 1.1 tidegate-00000000000000ab\r\nX-Forwarded-For: 127.0.0.1\r\n\
          X-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n\r\n"
     );
 }
@@ -60,7 +67,7 @@ fn list_fields_gain_our_element_at_their_end() {
     )
     .unwrap();
     let first = out.find("Via: 1.0 a\r\n").unwrap();
-    assert!(first < out.find("Via: 1.1 b, 1.1 tidegate\r\n").unwrap());
+    assert!(first < out.find("Via: 1.1 b, 1.1 tidegate-00000000000000ab\r\n").unwrap());
     assert!(
         out.find("X-Forwarded-For: 1.1.1.1\r\n").unwrap()
             < out.find("X-Forwarded-For: 2.2.2.2, 127.0.0.1\r\n").unwrap()
@@ -90,7 +97,7 @@ fn an_http_10_request_goes_on_as_11_with_a_host() {
     let out = forwarded("GET /x HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap();
     assert_eq!(
         out,
-        "GET /x HTTP/1.1\r\nHost: b:81\r\nVia: 1.0 tidegate\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n\r\n"
+        "GET /x HTTP/1.1\r\nHost: b:81\r\nVia: 1.0 tidegate-00000000000000ab\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n\r\n"
     );
 }
 
@@ -258,7 +265,11 @@ fn our_name_of_a_request_takes_the_place_of_all_others() {
     let mut space = field_space();
     let head = RequestHead::parse(bytes.as_bytes(), &mut space).unwrap().unwrap();
     let mut out = Vec::new();
-    request(&head, &RequestContext { request_id: Some((head.request_id().0, ID)), ..CONTEXT }, &mut out);
+    request(
+        &head,
+        &RequestContext { request_id: Some((head.request_id().0, ID)), ..context(&own()) },
+        &mut out,
+    );
     let out = String::from_utf8(out).unwrap();
     assert!(
         out.starts_with("GET / HTTP/1.1\r\nHost: h\r\nVia: ")
@@ -319,7 +330,7 @@ proptest! {
         let (all, only) = head.request_id();
         let request_id = if only.and_then(IdField::received).is_some() { None } else { Some((all, ID)) };
         let mut out = Vec::new();
-        request(&head, &RequestContext { request_id, ..CONTEXT }, &mut out);
+        request(&head, &RequestContext { request_id, ..context(&own()) }, &mut out);
         let mut space = field_space();
         let again = RequestHead::parse(&out, &mut space).unwrap().unwrap();
         prop_assert_eq!(again.len, out.len());
@@ -354,7 +365,7 @@ proptest! {
         let head = RequestHead::parse(&bytes, &mut space).unwrap().unwrap();
         prop_assert_eq!(head.len, len);
         let mut out = Vec::new();
-        request(&head, &CONTEXT, &mut out);
+        request(&head, &context(&own()), &mut out);
         let mut space = field_space();
         let again = RequestHead::parse(&out, &mut space).unwrap().unwrap();
         prop_assert_eq!(again.len, out.len());
@@ -372,7 +383,7 @@ proptest! {
         let mut space = field_space();
         if let Ok(Some(head)) = RequestHead::parse(bytes.as_bytes(), &mut space) {
             let mut out = Vec::new();
-            request(&head, &CONTEXT, &mut out);
+            request(&head, &context(&own()), &mut out);
             let mut space = field_space();
             let again = RequestHead::parse(&out, &mut space).unwrap().unwrap();
             prop_assert_eq!(again.len, out.len());

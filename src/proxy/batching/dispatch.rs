@@ -70,7 +70,7 @@ impl<N: Net> Proxy<N> {
         let authority = &self.servers.target(classifier).authority;
         let close = self.options.connections == ConnectionMode::NonPersistent;
         let id = id.as_ref().map_or(&b""[..], IdField::line);
-        batching.write_head(&batch, (authority, id), body.len(), close, &mut self.head);
+        batching.write_head(&batch, (authority, self.via.line(), id), body.len(), close, &mut self.head);
         let answer = self.buffers.take(body.len().min(MAX_BODY_BYTES));
         let call = batching.calls.insert(Call { batch, members, sent: now, answer, content_type: None });
         self.send_call(turn, call, classifier, &body, now);
@@ -170,11 +170,11 @@ impl Batching {
         merge(shape, key, slices.flatten(), out);
     }
 
-    /// `id` is the line of the merged request's own name.
+    /// `via` is the line of ours, `id` that of the merged request's own name.
     fn write_head(
         &self,
         batch: &Batch,
-        (authority, id): (&str, &[u8]),
+        (authority, via, id): (&str, &[u8], &[u8]),
         length: usize,
         close: bool,
         out: &mut Vec<u8>,
@@ -182,15 +182,16 @@ impl Batching {
         let (Some(shape), Some(key)) = (self.keys.shape(batch.key), self.keys.get(batch.key)) else { return };
         let length = length.to_string();
         let target = shape.upstream_target(key.target());
-        let parts: [&[u8]; 10] = [
+        let parts: [&[u8]; 11] = [
             b"POST ",
             target.as_bytes(),
             b" HTTP/1.1\r\nHost: ",
             authority.as_bytes(),
             b"\r\nContent-Type: application/json\r\nContent-Length: ",
             length.as_bytes(),
-            b"\r\nVia: 1.1 tidegate\r\n",
+            b"\r\n",
             key.header_lines(),
+            via,
             id,
             if close { b"Connection: close\r\n\r\n" } else { b"\r\n" },
         ];

@@ -16,6 +16,7 @@ use crate::h1::persistence::Persistence;
 use crate::h1::reply::CONTINUE;
 use crate::h1::request::{RequestHead, Target};
 use crate::h1::request_id::IdField;
+use crate::h1::via;
 use crate::h1::{BodyLength, Version};
 use crate::net::{Net, send};
 use crate::proxy::client::ClientState;
@@ -87,7 +88,7 @@ impl<N: Net> Proxy<N> {
                 let shape = batching.options.shapes.find(path)?;
                 match (method, patience(head), customer(head)) {
                     ("POST", Ok(patience), Ok(customer)) => Ask::Classify(Classify {
-                        head: HeadKey::new(shape, target, head.fields),
+                        head: HeadKey::new(shape, target, head.fields).come_by(&via::others(head)),
                         shape: Arc::clone(shape),
                         customer,
                         patience,
