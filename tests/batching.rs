@@ -303,3 +303,21 @@ fn only_this_machine_changes_the_strategy_unless_all_may() {
         assert_eq!(strategy(&mut near, post("/strategy", "", "\"fcfs\"")).0, 200);
     }
 }
+
+#[test]
+fn what_a_proxy_on_this_machine_passes_on_is_not_from_this_machine() {
+    let classifier = echoing();
+    for (from, status) in [("loopback", 403), ("any", 200)] {
+        let proxy = Proxy::start_batching(&classifier.url(), &[&format!("--strategy-from={from}")]);
+        let mut client = Client::connect(proxy.address);
+        for field in ["Via: 1.1 a\r\n", "X-Forwarded-For: 192.0.2.1\r\n", "x_real_ip: 192.0.2.1\r\n"] {
+            let (seen, text) = strategy(&mut client, post("/strategy", field, "\"fair\""));
+            assert_eq!(seen, status, "{field}: {text}");
+        }
+        // Another proxy of ours says so of itself.
+        let front = Proxy::start(&[&support::url(proxy.address)], &[]);
+        let mut far = Client::connect(front.address);
+        assert_eq!(strategy(&mut far, post("/strategy", "", "\"fair\"")).0, status);
+        assert_eq!(strategy(&mut client, post("/strategy", "", "\"fcfs\"")).0, 200);
+    }
+}

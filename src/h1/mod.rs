@@ -11,6 +11,7 @@ mod diagnosis;
 pub mod fields;
 pub mod framing;
 pub mod persistence;
+mod provenance;
 pub mod reply;
 pub mod request;
 pub mod request_id;

@@ -177,12 +177,6 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         }
     }
 
-    /// Whether a page that came from elsewhere has sent it, as its browser tells (RFC 6454 §7.3).
-    pub fn is_of_another_origin(&self) -> bool {
-        let origin = self.field("origin").map(|origin| origin.strip_prefix(b"http://").unwrap_or(origin));
-        origin.is_some_and(|origin| Some(origin) != self.authority())
-    }
-
     /// Where `X-Request-Id` stands, and its value if there is exactly one that is not for this hop alone.
     pub fn request_id(&self) -> (FieldSet, Option<&'b [u8]>) {
         let all = named(self.fields, b"x-request-id");

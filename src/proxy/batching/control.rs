@@ -41,6 +41,11 @@ impl<N: Net> Proxy<N> {
             let detail = "the strategy is changed from this machine only; see --strategy-from";
             return Ask::Refused(403, detail.to_owned(), "");
         }
+        // Then the address is that of a proxy on this machine, which speaks for anybody.
+        if !any && head.was_forwarded() {
+            let detail = "the strategy is changed from this machine only, and this was passed on by a proxy; see --strategy-from";
+            return Ask::Refused(403, detail.to_owned(), "");
+        }
         // A page of another site that runs in a browser here must not reach what only this machine may do.
         if head.is_of_another_origin() {
             return Ask::Refused(403, "a page of another origin may not change the strategy".to_owned(), "");
