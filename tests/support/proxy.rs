@@ -213,9 +213,18 @@ impl Proxy {
 
     /// The most memory that it has held, in bytes.
     pub fn peak_memory(&self) -> u64 {
+        self.held_memory("VmHWM:")
+    }
+
+    /// How much memory it holds, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.held_memory("VmRSS:")
+    }
+
+    fn held_memory(&self, which: &str) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
-        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("its peak");
+        let line = status.lines().find_map(|l| l.strip_prefix(which)).expect("its size");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a size") * 1024
     }
 
