@@ -17,7 +17,10 @@ use crate::time::Instant;
 
 /// Who has been idle for less, or has had its place for less, keeps it: its next request may be on its way. A closed
 /// connection would cost that request; a response that says so costs none.
-pub(super) const A_WHILE: Duration = Duration::from_millis(100);
+///
+/// With twice as many users as places (100, closed loop, small answers) 0.82 of the requests/s of 90 users at 100 ms. A newcomer
+/// waits so long for each time that the places have been filled before it.
+pub(super) const A_WHILE: Duration = Duration::from_millis(200);
 
 /// For so long after a place was wanted all idle clients are kept in order.
 const REMEMBERED: Duration = Duration::from_secs(1);
@@ -230,8 +233,8 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// No descriptor is left: closes what is to be closed anyway, or else what has been idle longest, clients only if they
-    /// have been idle for `least`.
+    /// No descriptor is left: closes what is to be closed anyway, or else what has been idle longest. Without anything pooled, a
+    /// client goes that has been idle for `least`.
     #[cold]
     pub(super) fn make_way(&mut self, turn: &mut Turn<'_, N>, least: Duration) -> Way {
         if !self.closing.is_empty() {
@@ -239,7 +242,7 @@ impl<N: Net> Proxy<N> {
             return Way::Made;
         }
         let now = turn.now();
-        let client = self.longest_idle(now, least);
+        let client = self.longest_idle(now, A_WHILE);
         match (client, self.pooled_longest(nanos(self.options.pool_idle_timeout))) {
             (Ok(idle), pooled) if pooled.is_none_or(|(_, pooled)| idle.since.as_nanos() <= pooled) => {
                 self.evict_client(turn, idle.id);
@@ -248,8 +251,11 @@ impl<N: Net> Proxy<N> {
                 self.counters.connections_evicted += 1;
                 self.close_oldest(turn, backend);
             }
-            (Err(at), None) if !self.idle_clients.queue.is_empty() => return Way::NotBefore(at),
-            (_, None) => return Way::None,
+            (_, None) => match self.longest_idle(now, least) {
+                Ok(idle) => self.evict_client(turn, idle.id),
+                Err(at) if !self.idle_clients.queue.is_empty() => return Way::NotBefore(at),
+                Err(_) => return Way::None,
+            },
         }
         Way::Made
     }
