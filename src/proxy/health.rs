@@ -17,7 +17,7 @@ use crate::net::{Connect, Net, Readiness, Stream, Token};
 use crate::telemetry::Kind;
 use crate::wheel::TimerId;
 
-/// A response head that is longer is a failure.
+/// A response whose head is longer, with all interim ones, is a failure.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 
 /// A check under way.
@@ -27,6 +27,8 @@ pub(super) struct Check<S> {
     request: Vec<u8>,
     sent: usize,
     received: Vec<u8>,
+    /// How long the interim heads were.
+    passed_over: usize,
     pub(super) deadline: Deadline,
     /// What its answer breaks.
     violation: Option<Violation>,
@@ -132,6 +134,7 @@ impl<N: Net> Proxy<N> {
             request,
             sent: 0,
             received: Vec::new(),
+            passed_over: 0,
             deadline: Deadline::default(),
             violation: None,
         });
@@ -242,7 +245,7 @@ impl<S: Stream> Check<S> {
             let interim = match ResponseHead::parse(&self.received, false, &mut space) {
                 Ok(Some(head)) if head.status >= 200 => return Some(head.status < 400),
                 Ok(Some(head)) => head.len,
-                Ok(None) if self.received.len() > MAX_HEAD_BYTES => {
+                Ok(None) if self.passed_over + self.received.len() > MAX_HEAD_BYTES => {
                     self.violation = Some(Violation::HeadTooLarge);
                     return Some(false);
                 }
@@ -253,6 +256,7 @@ impl<S: Stream> Check<S> {
                 }
             };
             self.received.drain(..interim);
+            self.passed_over += interim;
         }
     }
 }
