@@ -202,7 +202,7 @@ fn a_gap_within_a_body_ends_it_incomplete() {
         conn.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
         conn.wait_for_end();
     });
-    let (response, row) = one_get(&origin.url(), &["--upstream-timeout=300ms"]);
+    let (response, row) = one_get(&origin.url(), &["--stream-idle-timeout=300ms"]);
     assert_eq!((response.status, response.text().as_str(), response.complete), (200, "hello", false));
     assert!(row.latency_ms >= 300, "{row:?}");
 }

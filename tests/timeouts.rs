@@ -45,7 +45,7 @@ fn a_backend_that_takes_no_more_of_an_upload_is_504() {
         conn.read_head();
         wait.pass();
     });
-    let proxy = Proxy::start(&[&origin.url()], &["--upstream-timeout=300ms"]);
+    let proxy = Proxy::start(&[&origin.url()], &["--body-timeout=300ms", "--upstream-timeout=100ms"]);
     let mut client = Client::connect(proxy.address);
     client.send(format!("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n", 1 << 30));
     // More than two connections hold; the proxy passes over what comes after its answer.
@@ -142,4 +142,41 @@ fn an_empty_line_behind_a_body_is_no_request_that_could_be_late() {
     assert_eq!(client.response().status, 200);
     assert!(client.hears_nothing_for(Duration::from_millis(400)), "{:?}", client.response());
     assert_eq!(client.get("/").status, 200);
+}
+
+#[test]
+fn an_event_stream_may_be_silent_for_longer_than_a_head_and_its_end_is_seen() {
+    let gate = Gate::default();
+    let wait = gate.clone();
+    let origin = Origin::start(move |conn| {
+        conn.read_request();
+        conn.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+        wait.pass();
+        conn.send("data: 2\n\n");
+        conn.wait_for_end();
+    });
+    let options = [
+        "--upstream-timeout=100ms",
+        "--stream-idle-timeout=500ms",
+        "--eject-after=1",
+        "--eject-most=100%",
+        "--trace=trace.jsonl",
+    ];
+    let proxy = Proxy::start(&[&origin.url()], &options);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    let head = client.head();
+    assert!(head.contains("text/event-stream"), "{head}");
+    assert_eq!(client.exactly(14), b"9\r\ndata: 1\n\n\r\n");
+    assert!(client.hears_nothing_for(Duration::from_millis(300)));
+    gate.open();
+    assert_eq!(client.rest(), b"9\r\ndata: 2\n\n\r\n", "and no last chunk");
+    // The backend was not ejected.
+    let mut other = Client::connect(proxy.address);
+    other.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert!(other.head().contains("200 OK"));
+    drop(other);
+    let ended = proxy.stop();
+    assert_eq!(ended.statuses()[0], 200);
+    assert_eq!(ended.trace[0]["failure"], "stream-idle-timeout");
 }

@@ -70,6 +70,7 @@ pub struct Effective {
     pub ewma_alpha: Sourced<Weight>,
     pub reprobe_after: Sourced<Limit>,
     pub upstream_timeout: Sourced<Period>,
+    pub stream_idle_timeout: Sourced<Period>,
     pub connect_timeout: Sourced<Period>,
     pub header_timeout: Sourced<Period>,
     pub body_timeout: Sourced<Period>,
@@ -201,6 +202,7 @@ impl Effective {
             ewma_alpha: pick!(ewma_alpha, Weight(0.2)),
             reprobe_after: pick!(reprobe_after, Limit(None)),
             upstream_timeout: pick!(upstream_timeout, seconds(10)),
+            stream_idle_timeout: pick!(stream_idle_timeout, seconds(300)),
             connect_timeout: pick!(connect_timeout, seconds(2)),
             header_timeout: pick!(header_timeout, seconds(10)),
             body_timeout: pick!(body_timeout, seconds(30)),
@@ -282,7 +284,7 @@ impl Effective {
         let paths = self.repeatable.value.iter().map(Value::to_toml).collect();
         line("repeatable", list(paths), self.repeatable.origin);
         show!(sma_window, ewma_alpha, reprobe_after);
-        show!(upstream_timeout, connect_timeout, header_timeout, body_timeout);
+        show!(upstream_timeout, stream_idle_timeout, connect_timeout, header_timeout, body_timeout);
         show!(idle_timeout, pool_idle_timeout, tunnel_idle_timeout);
         show!(drain_timeout, client_keepalive, half_close);
         show!(max_head_bytes, max_header_fields, max_target_bytes, max_body_bytes, max_pipelined_bytes);

@@ -120,6 +120,7 @@ impl Effective {
             sma_window: self.sma_window.value.0,
             ewma_alpha: self.ewma_alpha.value.0,
             upstream_timeout: self.upstream_timeout.value.0,
+            stream_idle_timeout: self.stream_idle_timeout.value.0,
             connect_timeout: self.connect_timeout.value.0,
             header_timeout: self.header_timeout.value.0,
             body_timeout: self.body_timeout.value.0,

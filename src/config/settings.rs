@@ -189,10 +189,15 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub reprobe_after: Option<Limit>,
 
-    /// Longest wait for a response head, and for each gap in the response [default: 10s]
+    /// Longest wait for a response head [default: 10s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_UPSTREAM_TIMEOUT", value_parser = parse::<Period>)]
     #[serde(deserialize_with = "read::one")]
     pub upstream_timeout: Option<Period>,
+
+    /// How long a response may stand still after its head [default: 5m]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_STREAM_IDLE_TIMEOUT", value_parser = parse::<Period>)]
+    #[serde(deserialize_with = "read::one")]
+    pub stream_idle_timeout: Option<Period>,
 
     /// Longest wait for a connection to a backend [default: 2s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_CONNECT_TIMEOUT", value_parser = parse::<Period>)]

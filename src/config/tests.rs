@@ -119,6 +119,7 @@ const FLAGS: &[&str] = &[
     "--ewma-alpha=1",
     "--reprobe-after=1s",
     "--upstream-timeout=1.5s",
+    "--stream-idle-timeout=90s",
     "--connect-timeout=2us",
     "--header-timeout=1h",
     "--body-timeout=2ns",

@@ -79,6 +79,8 @@ pub enum Violation {
     BodyTooLarge,
     /// A 101 that nobody asked for, or to another protocol (RFC 9110 §15.2.2).
     UnaskedSwitch,
+    /// Interim answers without number before the final one (RFC 9110 §15.2).
+    TooManyInterim,
     /// A chunk's size that is no hexadecimal number (RFC 9112 §7.1).
     ChunkSize,
     /// A chunk's size that exceeds 64 bits (RFC 9112 §7.1).
@@ -95,7 +97,7 @@ pub enum Violation {
 
 impl Violation {
     /// All of them, in order.
-    pub const ALL: [Violation; 41] = [
+    pub const ALL: [Violation; 42] = [
         Violation::FoldedLine,
         Violation::SpaceBeforeFields,
         Violation::SpaceInName,
@@ -131,6 +133,7 @@ impl Violation {
         Violation::TooManyFields,
         Violation::BodyTooLarge,
         Violation::UnaskedSwitch,
+        Violation::TooManyInterim,
         Violation::ChunkSize,
         Violation::ChunkSizeTooLarge,
         Violation::ChunkLineSpace,
@@ -205,6 +208,7 @@ impl Violation {
             Violation::UnaskedSwitch => {
                 (400, "unasked-switch", "a switch to a protocol that was not asked for")
             }
+            Violation::TooManyInterim => (400, "too-many-interim", "too many interim answers"),
             Violation::ChunkSize => (400, "chunk-size", "a chunk's size is not a number"),
             Violation::ChunkSizeTooLarge => (400, "chunk-size-too-large", "a chunk's size is too large"),
             Violation::ChunkLineSpace => {

@@ -32,7 +32,9 @@ impl<N: Net> Proxy<N> {
             };
             let expected = match exchange.response {
                 ResponseSide::Tunnel(_) => ClientState::Tunnel(id),
-                ResponseSide::Pending | ResponseSide::Body(_) => ClientState::Busy(id),
+                ResponseSide::Pending | ResponseSide::Interim(_) | ResponseSide::Body(_) => {
+                    ClientState::Busy(id)
+                }
             };
             let known = client.is_some_and(|c| c.state == expected);
             ensure(known || !matches!(exchange.owner, Owner::Client(_)), || {
@@ -93,7 +95,7 @@ impl<N: Net> Proxy<N> {
     fn check_races(&self) -> Result<(), String> {
         let mut copies = 0;
         for id in self.races.known() {
-            let waits = self.exchanges.get(id).is_some_and(|e| e.response == ResponseSide::Pending);
+            let waits = self.exchanges.get(id).is_some_and(|e| e.response.is_pending());
             ensure(waits, || format!("exchange {id:?} waits for no response, and may get copies"))?;
             for copy in self.races.others(id) {
                 copies += 1;

@@ -126,10 +126,14 @@ impl<N: Net> Proxy<N> {
     /// The client takes bytes again.
     fn flush_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId, input: &mut [u8]) {
         let Some(client) = self.clients.get_mut(id) else { return };
+        let before = client.unsent.as_ref().map(Buffer::len);
         if flush(&mut client.stream, &mut client.unsent, &mut self.buffers).is_err() {
             return self.client_gone(turn, id);
         }
         if client.unsent.is_some() {
+            if client.unsent.as_ref().map(Buffer::len) == before {
+                return;
+            }
             let limit = turn.net.now() + self.options.body_timeout;
             client.deadline.set(turn.timers, limit, Timer::Client(id));
             return;

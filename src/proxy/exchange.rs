@@ -2,16 +2,16 @@
 //!
 //! Here: what is known of an exchange in flight, and the two ways out of it, through which all ends go: complete and
 //! failed. So in-flight counters, records, connections and buffers cannot drift. Not here: noticing the end
-//! (`client.rs`, `upstream.rs`), and the end of a further copy that is of no use any more (`race.rs`). Floor 3.
+//! (`client.rs`, `upstream.rs`, `timeouts.rs`), and the end of a further copy that is of no use any more (`race.rs`). Floor 3.
 
 use super::client::After;
 use super::failure::Failure;
 use super::kind::RequestKind;
 use super::rules::{self, Effect, Ending, Event, Progress};
-use super::trace::reach;
+use super::timeouts::Interim;
 use super::tunnel::Tunnel;
 use super::upstream::Carried;
-use super::{CallId, ClientId, ExchangeId, Proxy, Timer, Turn, UpstreamId};
+use super::{CallId, ClientId, ExchangeId, Proxy, Turn, UpstreamId};
 use crate::balance::{BackendId, Flight, Outcome, RoutingMode};
 use crate::buffer::Buffer;
 use crate::h1::Version;
@@ -37,8 +37,10 @@ pub(super) enum RequestSide {
 /// The response on its way to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResponseSide {
-    /// No final head has come.
+    /// No head has come.
     Pending,
+    /// Interim heads have come, and no final one.
+    Interim(Interim),
     /// The head has gone to the client; the body is coming.
     Body(ResponseBody),
     /// A 101 has gone to the client; what follows is no longer HTTP.
@@ -107,6 +109,13 @@ pub(super) struct Exchange {
     pub(super) replay: Option<Buffer>,
 }
 
+impl ResponseSide {
+    /// Whether no final head has come.
+    pub(super) const fn is_pending(&self) -> bool {
+        matches!(self, ResponseSide::Pending | ResponseSide::Interim(_))
+    }
+}
+
 impl Exchange {
     /// A further copy is not sent to yet another backend: others are under way.
     fn is_movable(&self) -> bool {
@@ -119,7 +128,7 @@ impl Exchange {
                 Progress::Stale
             }
             ResponseSide::Pending if self.replay.is_some() && self.is_movable() => Progress::Movable,
-            ResponseSide::Pending => Progress::Pending,
+            ResponseSide::Pending | ResponseSide::Interim(_) => Progress::Pending,
             ResponseSide::Body(body) if body.reader.ends_at_close() => Progress::UntilClose,
             ResponseSide::Body(_) => Progress::Framed,
             ResponseSide::Tunnel(_) => Progress::Tunnel,
@@ -130,7 +139,9 @@ impl Exchange {
     fn latency_ns(&self, now: Instant) -> u64 {
         match self.response {
             ResponseSide::Tunnel(tunnel) => tunnel.latency_ns,
-            ResponseSide::Pending | ResponseSide::Body(_) => now.nanos_since(self.begun),
+            ResponseSide::Pending | ResponseSide::Interim(_) | ResponseSide::Body(_) => {
+                now.nanos_since(self.begun)
+            }
         }
     }
 }
@@ -139,13 +150,19 @@ impl<N: Net> Proxy<N> {
     /// Something other than progress has befallen the exchange: does what follows from it.
     pub(super) fn happened(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, event: Event) {
         let Some(exchange) = self.exchanges.get(id) else { return };
-        if exchange.owner == Owner::Nobody && exchange.response != ResponseSide::Pending {
+        if exchange.owner == Owner::Nobody && !exchange.response.is_pending() {
             return self.end_sample(turn, id);
         }
+        let event = match (event, exchange.owner) {
+            (Event::UpstreamExpired, Owner::Client(_)) if !exchange.response.is_pending() => {
+                Event::StreamIdle
+            }
+            _ => event,
+        };
         let mut progress = exchange.progress();
         let is_stale =
             progress == Progress::Stale && matches!(event, Event::UpstreamClosed | Event::UpstreamReset);
-        if exchange.response == ResponseSide::Pending && !is_stale && self.is_raced(id) {
+        if exchange.response.is_pending() && !is_stale && self.is_raced(id) {
             progress = Progress::Raced;
         }
         match rules::exchange(event, progress) {
@@ -155,52 +172,6 @@ impl<N: Net> Proxy<N> {
             Effect::DropAttempt(failure) => self.drop_attempt(turn, id, failure),
             Effect::EndTunnel => self.end_tunnel(turn, id),
             Effect::Fail(failure) => self.fail(turn, id, failure),
-        }
-    }
-
-    /// Something has moved: whose turn is it now? Either the client's body deadline runs or the upstream's, never both
-    /// and never none, so that each is blamed for its own waiting only. While the connection opens, its own deadline
-    /// runs.
-    pub(super) fn settle_deadlines(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, now: Instant) {
-        let Some(exchange) = self.exchanges.get(id) else { return };
-        let Some(upstream_id) = exchange.upstream else { return };
-        let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return };
-        if !upstream.is_connected() {
-            return;
-        }
-        if self.tracer.is_on() && exchange.request == RequestSide::Done && upstream.unsent.is_none() {
-            self.tracer.note(id, |trace| reach(&mut trace.phases.sent, turn.now()));
-        }
-        let client_id = match exchange.owner {
-            Owner::Client(id) => id,
-            Owner::Batch(_) => {
-                let limit = exchange.begun + self.classifier_timeout();
-                let Some(upstream) = self.upstreams.get_mut(upstream_id) else { return };
-                return upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
-            }
-            Owner::Copy(_) => {
-                let limit = now + self.options.upstream_timeout;
-                return upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
-            }
-            // In all: nobody would notice that it goes on for ever.
-            Owner::Nobody => {
-                let limit = exchange.begun + self.options.upstream_timeout;
-                return upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
-            }
-        };
-        let Some(client) = self.clients.get_mut(client_id) else { return };
-        let has_to_send = matches!(exchange.request, RequestSide::Body { .. })
-            && exchange.response == ResponseSide::Pending
-            && upstream.unsent.is_none()
-            && !exchange.awaits_continue;
-        if client.unsent.is_some() || has_to_send {
-            let limit = now + self.options.body_timeout;
-            client.deadline.set(turn.timers, limit, Timer::Client(client_id));
-            upstream.deadline.clear();
-        } else {
-            let limit = now + self.options.upstream_timeout;
-            upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
-            client.deadline.clear();
         }
     }
 
@@ -270,7 +241,7 @@ impl<N: Net> Proxy<N> {
         };
         let record = self.record(turn, &exchange, status, row.blames_backend, carried, now);
         let (head_sent, ends_at_close) = match exchange.response {
-            ResponseSide::Pending => (false, false),
+            ResponseSide::Pending | ResponseSide::Interim(_) => (false, false),
             ResponseSide::Body(body) => (true, body.ends_at_close),
             ResponseSide::Tunnel(_) => (true, false),
         };

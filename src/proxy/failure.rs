@@ -20,6 +20,7 @@ pub(super) enum Failure {
     UpstreamResetBeforeHead,
     UpstreamHeadMalformed,
     UpstreamTimeout,
+    StreamIdle,
     UpstreamTruncatedBody,
     UpstreamBodyMalformed,
     ClientBodyMalformed,
@@ -53,6 +54,7 @@ impl Failure {
             Failure::UpstreamResetBeforeHead => "upstream-reset",
             Failure::UpstreamHeadMalformed => "upstream-head-malformed",
             Failure::UpstreamTimeout => "upstream-timeout",
+            Failure::StreamIdle => "stream-idle-timeout",
             Failure::UpstreamTruncatedBody => "upstream-truncated-body",
             Failure::UpstreamBodyMalformed => "upstream-body-malformed",
             Failure::ClientBodyMalformed => "client-body-malformed",
@@ -87,6 +89,8 @@ impl Failure {
             Failure::UpstreamTimeout => {
                 (504, Some("upstream-timeout"), true, "the backend did not respond in time")
             }
+            // Its head has been answer enough, and only its users know whether they wait: nobody is to blame.
+            Failure::StreamIdle => (504, None, false, "the response stood still"),
             Failure::UpstreamTruncatedBody => {
                 (502, Some("upstream-reset"), true, "the backend closed the connection in mid-response")
             }
@@ -157,6 +161,7 @@ mod tests {
             (UpstreamResetBeforeHead, 502, Some("upstream-reset"), true),
             (UpstreamHeadMalformed, 502, Some("upstream-malformed"), true),
             (UpstreamTimeout, 504, Some("upstream-timeout"), true),
+            (StreamIdle, 504, None, false),
             (UpstreamTruncatedBody, 502, Some("upstream-reset"), true),
             (UpstreamBodyMalformed, 502, Some("upstream-malformed"), true),
             (ClientBodyMalformed, 400, None, false),

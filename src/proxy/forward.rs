@@ -196,7 +196,7 @@ impl<N: Net> Proxy<N> {
             turn.again(Token::new(UPSTREAM, upstream_id));
         }
         let now = turn.now();
-        self.settle_deadlines(turn, id, now);
+        self.request_moved(turn, id, now);
         piece.consumed
     }
 

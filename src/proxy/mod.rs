@@ -35,6 +35,7 @@ mod run;
 mod seats;
 mod servers;
 mod target;
+mod timeouts;
 mod trace;
 mod tunnel;
 mod upstream;

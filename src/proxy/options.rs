@@ -108,13 +108,15 @@ pub struct Options {
     pub hedge_budget: f64,
     /// What the paths begin with on which every request may be sent more than once, whatever its method.
     pub repeatable: Vec<String>,
-    /// How long to wait for a response head, and then for each further piece of the response.
+    /// How long to wait for a response head; with interim heads at most three times as long.
     pub upstream_timeout: Duration,
+    /// How long a response may stand still after its head.
+    pub stream_idle_timeout: Duration,
     /// How long a connection to a backend may take to open.
     pub connect_timeout: Duration,
     /// How long a client may take from the first to the last byte of a request head.
     pub header_timeout: Duration,
-    /// How long a client's body may make no progress, in either direction.
+    /// How long a client's body may make no progress, in either direction, and how long a backend may take no bytes of one.
     pub body_timeout: Duration,
     /// How long a client's connection may rest between requests.
     pub idle_timeout: Duration,

@@ -135,8 +135,7 @@ impl<N: Net> Proxy<N> {
 
     /// The whole request of an exchange, while it is kept and no byte of a response has come.
     fn copy_request(&mut self, id: ExchangeId) -> Option<Buffer> {
-        let exchange =
-            self.exchanges.get(id).filter(|exchange| exchange.response == ResponseSide::Pending)?;
+        let exchange = self.exchanges.get(id).filter(|exchange| exchange.response.is_pending())?;
         let upstream = exchange.upstream.and_then(|upstream| self.upstreams.get(upstream))?;
         let unsent = upstream.unsent.as_ref().filter(|_| !upstream.is_connected());
         let request = exchange.replay.as_ref().or(unsent)?;
@@ -256,6 +255,7 @@ impl<N: Net> Proxy<N> {
         std::mem::swap(&mut a.course, &mut b.course);
         std::mem::swap(&mut a.replay, &mut b.replay);
         std::mem::swap(&mut a.request, &mut b.request);
+        std::mem::swap(&mut a.response, &mut b.response);
         for (id, upstream) in [(one, a.upstream), (other, b.upstream)] {
             let Some(upstream) = upstream.and_then(|upstream| self.upstreams.get_mut(upstream)) else {
                 continue;

@@ -86,11 +86,9 @@ impl<N: Net> Proxy<N> {
                     Ok(None) => return Fed::Partial(at),
                     Ok(Some(head)) if head.status < 200 && head.status != 101 => {
                         at += head.len;
-                        exchange.awaits_continue = false;
-                        if !self.pass_interim(turn, id, &head) {
+                        if !self.interim_head(turn, id, &head, now) {
                             return Fed::Over;
                         }
-                        self.settle_deadlines(turn, id, now);
                         continue;
                     }
                     Ok(Some(head)) if head.status >= 200 => {
@@ -121,7 +119,12 @@ impl<N: Net> Proxy<N> {
     }
 
     /// 1xx: passed on, except to HTTP/1.0, which knows none (RFC 9110 §15.2). `false` if the client has gone.
-    fn pass_interim(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, head: &ResponseHead<'_, '_>) -> bool {
+    pub(super) fn pass_interim(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: ExchangeId,
+        head: &ResponseHead<'_, '_>,
+    ) -> bool {
         let Some(exchange) = self.exchanges.get(id) else { return false };
         if exchange.version == Version::Http10 {
             return true;
@@ -263,8 +266,11 @@ impl<N: Net> Proxy<N> {
             self.complete(turn, id, surplus, now);
             return Fed::Over;
         }
-        // Only a whole head and what follows it count as progress: a head in drops is late all the same.
-        self.settle_deadlines(turn, id, now);
+        // Only a whole head and the body's own bytes count as progress: heads, lines of chunks and trailers in drops are late all
+        // the same.
+        if !data.is_empty() || !self.head.is_empty() {
+            self.settle_deadlines(turn, id, now);
+        }
         Fed::All
     }
 

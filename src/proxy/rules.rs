@@ -24,8 +24,10 @@ pub(super) enum Event {
     UpstreamClosed,
     /// The connection to the backend is lost.
     UpstreamReset,
-    /// The backend has let the time for a head, or for the next bytes, pass.
+    /// The backend has let the time for a head, for taking bytes of the request, or for the whole answer to a batch pass.
     UpstreamExpired,
+    /// A response has stood still after its head.
+    StreamIdle,
     ResponseHeadMalformed,
     ResponseBodyMalformed,
     RequestBodyMalformed,
@@ -107,6 +109,7 @@ pub(super) const fn exchange(event: Event, progress: Progress) -> Effect {
         (Event::NoSocket, _) => Effect::Fail(Failure::NoSocket),
         (Event::ConnectExpired, _) => Effect::Fail(Failure::ConnectTimeout),
         (Event::UpstreamExpired, _) => Effect::Fail(Failure::UpstreamTimeout),
+        (Event::StreamIdle, _) => Effect::Fail(Failure::StreamIdle),
         (Event::ResponseHeadMalformed, _) => Effect::Fail(Failure::UpstreamHeadMalformed),
         (Event::ResponseBodyMalformed, _) => Effect::Fail(Failure::UpstreamBodyMalformed),
         (Event::RequestBodyMalformed, _) => Effect::Fail(Failure::ClientBodyMalformed),

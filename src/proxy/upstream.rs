@@ -224,12 +224,17 @@ impl<N: Net> Proxy<N> {
         input: &mut [u8],
     ) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
+        let unsent = |upstream: &Upstream<N::Stream>| upstream.unsent.as_ref().map(Buffer::len);
+        let before = unsent(upstream);
         if flush(&mut upstream.stream, &mut upstream.unsent, &mut self.buffers).is_err() {
             upstream.lost_for_writing(&mut self.buffers);
             self.set_request(exchange, RequestSide::Abandoned);
         }
+        if self.upstreams.get(id).and_then(unsent) == before {
+            return;
+        }
         let now = turn.now();
-        self.settle_deadlines(turn, exchange, now);
+        self.request_moved(turn, exchange, now);
         self.resume_request(turn, exchange, input);
     }
 

@@ -93,6 +93,7 @@ impl Plan {
             retry_budget: self.retry_budget,
             hedge_budget: self.hedge_budget,
             upstream_timeout: self.timeout,
+            stream_idle_timeout: self.timeout * 2,
             header_timeout: self.timeout,
             body_timeout: self.timeout * 3,
             ..usual_options(servers)
@@ -148,6 +149,7 @@ pub fn usual_options(backends: Vec<Backend>) -> Options {
         hedge_budget: 0.0,
         repeatable: Vec::new(),
         upstream_timeout: seconds(10),
+        stream_idle_timeout: seconds(300),
         connect_timeout: seconds(2),
         header_timeout: seconds(10),
         body_timeout: seconds(30),

@@ -11,6 +11,7 @@ mod client;
 mod message;
 mod origin;
 mod proxy;
+pub mod rig;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};

@@ -11,13 +11,14 @@ use Event::*;
 
 const ID: SlotId = SlotId::new(0, 0);
 
-const EVENTS: [Event; 15] = [
+const EVENTS: [Event; 16] = [
     Refused,
     NoSocket,
     ConnectExpired,
     UpstreamClosed,
     UpstreamReset,
     UpstreamExpired,
+    StreamIdle,
     ResponseHeadMalformed,
     ResponseBodyMalformed,
     RequestBodyMalformed,
