@@ -32,9 +32,7 @@ impl Asked {
         let path = target.split('?').next().unwrap_or(target);
         let format = Format::accepted(head.fields.iter().filter(|f| f.name.eq_ignore_ascii_case("accept")));
         let call = route(head.method, if path.is_empty() { "/" } else { path }, format)?;
-        if call.changes() {
-            guard::check_origin(head)?;
-        }
+        guard::check_origin(head)?;
         if call.wants_body() && !is_json(head.field("content-type").unwrap_or_default()) {
             let detail = "send JSON, with Content-Type: application/json";
             return Err(Problem::new(415, detail).with("Accept", "application/json"));

@@ -1,8 +1,9 @@
 //! Who is let near.
 //!
-//! Here: the check of `Host` against DNS rebinding, and that of `Origin` on what changes something. A page of another
-//! site cannot read what is here as long as browsers keep origins apart; by rebinding its own name to this address it
-//! would become the same origin, but then `Host` carries that name. Not here: who may connect at all (the listener's
+//! Here: the check of `Host` against DNS rebinding, and that of `Origin` and `Sec-Fetch-Site`. A page of another site may
+//! change nothing, and has nothing to read either: browsers would keep it from it, but not from taking places here with
+//! feeds that never end. By rebinding its own name to this address it would become the same origin, but then `Host`
+//! carries that name. Not here: who may connect at all (the listener's
 //! address). Floor 3.
 
 use std::net::{IpAddr, SocketAddr};
@@ -31,7 +32,7 @@ pub(super) fn check_host(head: &RequestHead<'_, '_>, admin: SocketAddr) -> Resul
 /// One has.
 pub(super) fn check_origin(head: &RequestHead<'_, '_>) -> Result<(), Problem> {
     match head.is_of_another_origin() {
-        true => Err(Problem::new(403, "a page of another origin may not change anything here")),
+        true => Err(Problem::new(403, "a page of another origin may neither read nor change anything here")),
         false => Ok(()),
     }
 }

@@ -42,9 +42,12 @@ pub use facts::Facts;
 /// The grain of its deadlines, for [`crate::reactor::Reactor::new`].
 pub const TICK_SHIFT: u32 = 20;
 
-/// What the listener bears: a few browsers, scrapers and scripts.
+/// What the listener bears: a few browsers, scrapers and scripts. Half of the places are never those of event streams, and
+/// who is idle or slow there gives way, so that whoever asks for health or metrics is always answered.
 pub const LIMITS: Limits = Limits {
     connections: 64,
+    evicts: true,
+    streams: 32,
     body_bytes: 64 * 1024,
     request: Duration::from_secs(10),
     idle: Duration::from_secs(75),

@@ -59,16 +59,6 @@ impl Call {
     pub(super) fn wants_body(&self) -> bool {
         matches!(self, Call::Steer(Steering::Routing | Steering::Strategy))
     }
-
-    /// Whether something changes by it.
-    pub(super) fn changes(&self) -> bool {
-        match self {
-            Call::Load(_) | Call::Show(_) | Call::Steer(Steering::Ready) => false,
-            Call::Steer(Steering::Routing | Steering::Strategy | Steering::Reload | Steering::Drain(..)) => {
-                true
-            }
-        }
-    }
 }
 
 /// What `method` on `path` (without its query) asks for; metrics in this `format`.

@@ -42,6 +42,7 @@ impl<N: Net, S: Service> Server<N, S> {
             return self.answer(turn, id, form, &answer);
         }
         let timer = turn.timers.insert(due, Timer::Due(id));
+        connection.since = now;
         connection.state = State::Waiting(Waiting { answer, form, timer });
     }
 
@@ -83,7 +84,10 @@ impl<N: Net, S: Service> Server<N, S> {
                 return self.close(turn, id);
             }
             match connection.unsent {
-                None => connection.deadline.clear(),
+                None => {
+                    connection.deadline.clear();
+                    connection.since = now;
+                }
                 Some(_) => connection.deadline.set(turn.timers, now + SEND_LIMIT, Timer::Connection(id)),
             }
         }
@@ -92,16 +96,23 @@ impl<N: Net, S: Service> Server<N, S> {
     }
 
     fn answer(&mut self, turn: &mut Turn<'_, N>, id: SlotId, form: Form, answer: &S::Answer) {
+        let may_stream = self.limits.streams == usize::MAX || self.may_stream();
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Form { to_head, version, .. } = form;
         let now = turn.net.now();
         let wall = turn.net.wall(now);
+        connection.since = now;
         let Some(Response { status, content_type, fields, body, every }) =
             self.service.response(answer, wall)
         else {
             connection.stream.reset_on_close();
             return self.close(turn, id);
         };
+        if every.is_some() && !to_head && !may_stream {
+            let detail =
+                format!("{} event streams are open already; close one, or poll", self.limits.streams);
+            return self.refuse(turn, id, 503, &detail, to_head);
+        }
         let keep =
             form.persistence == Persistence::KeepAlive && self.phase == Phase::Serving && every.is_none();
         let persistence = if keep { Persistence::KeepAlive } else { Persistence::Close };
@@ -121,7 +132,10 @@ impl<N: Net, S: Service> Server<N, S> {
             Some(every) if !to_head && self.phase == Phase::Serving => {
                 let timer = turn.timers.insert(now + every, Timer::Due(id));
                 connection.state = State::Streaming(Streaming { every, timer });
-                connection.deadline.clear();
+                match connection.unsent {
+                    None => connection.deadline.clear(),
+                    Some(_) => connection.deadline.set(turn.timers, now + SEND_LIMIT, Timer::Connection(id)),
+                }
             }
             _ if !keep => return self.finish(turn, id),
             _ => connection.deadline.set(turn.timers, now + self.limits.idle, Timer::Connection(id)),
@@ -169,6 +183,7 @@ impl<N: Net, S: Service> Server<N, S> {
     /// Our last word on this connection is said, or waits to be sent.
     fn finish(&mut self, turn: &mut Turn<'_, N>, id: SlotId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.since = turn.net.now();
         let before = std::mem::replace(&mut connection.state, State::Lingering);
         let pending = connection.pending.take();
         let more = connection.readable || pending.is_some();

@@ -16,6 +16,7 @@ use crate::h1::request::{RequestHead, begins_as_head, field_space};
 use crate::h1::{BodyLength, Version};
 use crate::net::{Net, Readiness, Token, flush, send};
 use crate::slots::SlotId;
+use crate::time::Instant;
 use crate::wheel::TimerId;
 
 /// How many reads or pipelined requests one connection gets before the others have their turn.
@@ -85,11 +86,14 @@ pub(super) struct Connection<T, S: Service> {
     pub(super) pending: Option<Buffer>,
     pub(super) unsent: Option<Buffer>,
     pub(super) deadline: Deadline,
+    /// When it became what it is: accepted, in mid-head, in mid-body, asked, answered.
+    pub(super) since: Instant,
 }
 
 impl<T, S: Service> Connection<T, S> {
-    pub(super) fn new(stream: T) -> Connection<T, S> {
+    pub(super) fn new(stream: T, now: Instant) -> Connection<T, S> {
         Connection {
+            since: now,
             stream,
             state: State::Idle,
             readable: false,
@@ -221,6 +225,7 @@ impl<N: Net, S: Service> Server<N, S> {
                 let connection = self.connections.get_mut(id)?;
                 if matches!(connection.state, State::Idle) {
                     connection.state = State::Head;
+                    connection.since = now;
                     connection.deadline.set(turn.timers, now + self.limits.request, Timer::Connection(id));
                 }
                 return None;
@@ -240,6 +245,7 @@ impl<N: Net, S: Service> Server<N, S> {
             return Some(bytes.len());
         }
         let connection = self.connections.get_mut(id)?;
+        connection.since = now;
         connection.state = State::Body(Body { asked, form, reader: BodyReader::new(length), kept: None });
         let consumed = self.body(turn, id, &mut bytes[len..]);
         self.await_body(turn, id, expects_continue);

@@ -2,11 +2,12 @@
 //!
 //! Here: [`Server`], which lets clients in, reads their requests in order and stops when it is told to. What is
 //! answered and when is a [`Service`]'s (`service.rs`): simulated servers (`testbed/`) and the pages and calls of
-//! the admin listener (`admin/`). `connection.rs` reads, `answering.rs` answers, `presence.rs` lets it
-//! vanish, `run.rs` gives it a thread. Not here: requests that are passed on (`proxy/`). Floor 2.
+//! the admin listener (`admin/`). `connection.rs` reads, `answering.rs` answers, `places.rs` says who gives way to a
+//! newcomer, `presence.rs` lets it vanish, `run.rs` gives it a thread. Not here: requests that are passed on (`proxy/`). Floor 2.
 
 mod answering;
 mod connection;
+mod places;
 mod presence;
 #[cfg(test)]
 pub(crate) mod rig;
@@ -40,6 +41,10 @@ const INPUT_BLOCK_BYTES: usize = 16 * 1024;
 pub struct Limits {
     /// How many connections may be open at once; further ones wait in the listen backlog. At least 1.
     pub connections: usize,
+    /// Whether one of them gives way to a newcomer: who is idle or slow, for longest first.
+    pub evicts: bool,
+    /// How many answers that go on may be under way; further ones are refused.
+    pub streams: usize,
     /// The largest body that is kept for the service, in bytes.
     pub body_bytes: usize,
     /// How long a request may take to come: its head, and then its body.
@@ -55,6 +60,8 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: usize::MAX,
+            evicts: false,
+            streams: usize::MAX,
             body_bytes: 1024 * 1024,
             request: Duration::from_secs(60),
             idle: Duration::MAX,
@@ -78,6 +85,8 @@ pub enum Timer {
     Connection(SlotId),
     /// Accepting again after the process ran out of descriptors.
     Accept,
+    /// Looking again whether one of those who have places gives way.
+    Place,
     /// The end of stopping.
     Stop,
     /// It may have to go or to come back.
@@ -111,6 +120,8 @@ pub struct Server<N: Net, S: Service> {
     comes_back_at: Option<SocketAddr>,
     door: Door<N::Listener>,
     connections: Slots<Connection<N::Stream, S>>,
+    /// [`Timer::Place`] is set.
+    looks_again: bool,
     buffers: BufferPool,
     input: Box<[u8]>,
     output: Vec<u8>,
@@ -128,6 +139,7 @@ impl<N: Net, S: Service> Server<N, S> {
             comes_back_at: None,
             door: Door::new(listener),
             connections: Slots::default(),
+            looks_again: false,
             buffers: BufferPool::default(),
             input: vec![0; INPUT_BLOCK_BYTES].into_boxed_slice(),
             output: Vec::with_capacity(1024),
@@ -167,13 +179,18 @@ impl<N: Net, S: Service> Server<N, S> {
 
     fn accept(&mut self, turn: &mut Turn<'_, N>) {
         for _ in 0..ACCEPT_BATCH {
-            if self.connections.len() >= self.limits.connections {
+            if !self.door.may_accept() || !self.has_place(turn) {
                 return;
             }
             match self.door.accept(turn.net) {
-                Accepted::Client(stream, _) => self.admit(turn, Connection::new(stream)),
+                Accepted::Client(stream, _) => {
+                    self.give_place(turn);
+                    let now = turn.now();
+                    self.admit(turn, Connection::new(stream, now));
+                }
                 Accepted::Lost => {}
                 Accepted::Nobody => return,
+                Accepted::Exhausted(_) if self.evict(turn) => self.door.resume(),
                 Accepted::Exhausted(e) | Accepted::Failed(e) => {
                     let advice = if is_exhaustion(&e) { "; raise the descriptor limit" } else { "" };
                     log::error!("{}: cannot accept: {e}{advice}", self.service.name());
@@ -234,6 +251,10 @@ impl<N: Net, S: Service> Handler<N> for Server<N, S> {
             Timer::Connection(id) => self.connection_expired(turn, id),
             Timer::Accept => {
                 self.door.resume();
+                self.accept(turn);
+            }
+            Timer::Place => {
+                self.looks_again = false;
                 self.accept(turn);
             }
             Timer::Presence => self.heed_presence(turn),

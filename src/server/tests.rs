@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::rig::{Rig, address, received};
 use super::*;
 use crate::h1::request::RequestHead;
-use crate::net::{VirtualNet, Weather};
+use crate::net::{VirtualNet, VirtualStream, Weather};
 use crate::time::{Instant, WallTime};
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -168,4 +168,124 @@ fn a_connection_may_rest_so_long_and_come_in_such_numbers() {
     rig.reactor.net().wake(Wake::Waker);
     rig.run(10);
     assert!(received(&mut waiting).0.ends_with("told"));
+}
+
+/// Four places, two of which may stream, in a network that holds 2,500 bytes for who does not read.
+fn crowded(told: &Rc<Cell<bool>>) -> Rig<Clockwork> {
+    let limits = Limits { connections: 4, evicts: true, streams: 2, ..Limits::default() };
+    rig(Weather { capacity: 2_500, ..Weather::CALM }, limits, told)
+}
+
+/// Whether a newcomer is answered, once others wake the server.
+fn is_answered(rig: &mut Rig<Clockwork>, told: &Rc<Cell<bool>>) -> bool {
+    let mut newcomer = rig.client(ASK);
+    rig.run(1_000);
+    told.set(true);
+    rig.reactor.net().wake(Wake::Waker);
+    rig.run(10);
+    told.set(false);
+    received(&mut newcomer).0.ends_with("told")
+}
+
+fn closed(clients: &mut [VirtualStream]) -> usize {
+    clients.iter_mut().map(|client| usize::from(received(client).1)).sum()
+}
+
+#[test]
+fn whoever_is_idle_or_slow_or_waits_gives_way_to_a_newcomer() {
+    let half_body = b"POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 9\r\n\r\nhalf";
+    for slow in [&b""[..], b"GET / HT", half_body, ASK] {
+        let told = Rc::new(Cell::new(false));
+        let mut rig = crowded(&told);
+        let mut held: Vec<_> = (0..6).map(|_| rig.client(slow)).collect();
+        rig.run(1_000);
+        assert_eq!((rig.server.held().0, closed(&mut held)), (4, 2));
+        for _ in 0..3 {
+            assert!(is_answered(&mut rig, &told), "{}", String::from_utf8_lossy(slow));
+        }
+    }
+}
+
+#[test]
+fn whoever_reads_nothing_gives_way_and_whoever_watches_does_not() {
+    let told = Rc::new(Cell::new(false));
+    let mut rig = crowded(&told);
+    let mut watching = rig.client(TICKS);
+    let _asleep = rig.client(TICKS);
+    let mut seen = String::new();
+    for _ in 0..20 {
+        rig.run(500);
+        seen.push_str(&received(&mut watching).0);
+    }
+    let silent: Vec<_> = (0..8).map(|_| rig.client(b"")).collect();
+    for _ in 0..20 {
+        rig.run(500);
+        seen.push_str(&received(&mut watching).0);
+    }
+    assert_eq!(ticks(&seen).len(), 40);
+    // It has made place for one of the silent ones, and for another watcher.
+    let mut another = rig.client(TICKS);
+    rig.run(1_000);
+    assert!(received(&mut another).0.contains("begin|"));
+    drop(silent);
+}
+
+#[test]
+fn streams_have_a_bound_of_their_own() {
+    let mut rig = crowded(&Rc::default());
+    let mut all: Vec<_> = (0..3).map(|_| rig.client(TICKS)).collect();
+    rig.run(600);
+    let told: Vec<_> = all.iter_mut().map(|client| received(client).0[9..12].to_owned()).collect();
+    assert_eq!(told, ["200", "200", "503"]);
+    drop(all.remove(0));
+    rig.run(600);
+    let mut next = rig.client(TICKS);
+    rig.run(600);
+    assert!(received(&mut next).0.contains("begin|"));
+}
+
+#[test]
+fn a_newcomer_keeps_its_place_until_it_could_be_heard() {
+    let told = Rc::new(Cell::new(false));
+    let mut rig = crowded(&told);
+    let mut asking: Vec<_> = (0..4).map(|_| rig.client(ASK)).collect();
+    let mut others: Vec<_> = (0..20).map(|_| rig.clients.connect(address()).unwrap().0).collect();
+    rig.run(50);
+    told.set(true);
+    rig.reactor.net().wake(Wake::Waker);
+    rig.run(10);
+    assert!(asking.iter_mut().all(|client| received(client).0.ends_with("told")));
+    // The others come in one after the other, without an event that would tell of them again.
+    told.set(false);
+    rig.run(10_000);
+    assert!(closed(&mut others) >= 16);
+}
+
+#[test]
+fn a_head_and_a_body_have_a_time_in_all_however_they_trickle() {
+    let limits = Limits { request: Duration::from_secs(10), ..Limits::default() };
+    for (start, piece) in [
+        ("GET / HTTP/1.1\r\n", "A: b\r\n"),
+        ("POST / HTTP/1.1\r\nHost: s\r\nContent-Length: 1000\r\n\r\n", "x"),
+        ("POST / HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"),
+    ] {
+        let mut rig = rig(Weather::CALM, limits, &Rc::default());
+        let mut client = rig.client(start.as_bytes());
+        for _ in 0..9 {
+            rig.run(1_000);
+            assert!(client.write_all(piece.as_bytes()).is_ok() && !received(&mut client).1, "{start}");
+        }
+        rig.run(2_000);
+        assert!(received(&mut client).1, "{start}");
+    }
+}
+
+#[test]
+fn whoever_takes_not_even_the_beginning_of_a_stream_is_left_after_a_minute() {
+    let mut rig = rig(Weather { capacity: 50, ..Weather::CALM }, Limits::default(), &Rc::default());
+    let _client = rig.client(TICKS);
+    rig.run(30_000);
+    assert_eq!(rig.server.held().0, 1);
+    rig.run(40_000);
+    assert_eq!(rig.server.held().0, 0);
 }
