@@ -56,9 +56,10 @@ calibrate: ## Play pairs of variants of known difference in virtual time: how of
 instructions: install-valgrind ## Compare instructions per exchange with the accepted figures (ACCEPT=1 accepts, PROFILE=1 tells where they go)
 	$(CARGO) bench --locked --profile test --bench instructions
 
-sim: ## Run the world over seeds with faults (SECONDS=60, or SEEDS=10000 FIRST_SEED=0), or replay one with a trace (SEED=7)
-	@$(if $(SEED),SEED=$(SEED),$(if $(SEEDS),SEEDS=$(SEEDS),SECONDS=$(or $(SECONDS),60)) FIRST_SEED=$(or $(FIRST_SEED),0)) \
-		$(CARGO) test --locked --release --test world -- --nocapture $(if $(SEED),one_seed,many_seeds)
+sim: ## Run the worlds over seeds with faults and under stress (SECONDS=60 each, or SEEDS=10000 FIRST_SEED=0, CLIMATE=crowd for one kind), or replay one with a trace (SEED=7, CLIMATE=crowd SEED=7)
+	@$(if $(CLIMATE),CLIMATE=$(CLIMATE)) $(if $(SEED),SEED=$(SEED),$(if $(SEEDS),SEEDS=$(SEEDS),SECONDS=$(or $(SECONDS),60)) FIRST_SEED=$(or $(FIRST_SEED),0)) \
+		$(CARGO) test --locked --release $(if $(CLIMATE),,--test world) $(if $(SEED)$(CLIMATE),$(if $(CLIMATE),--test world_stress),--test world_stress) \
+		-- --nocapture $(if $(SEED),one_seed,many_seeds)
 
 fuzz: export SECONDS ?= 60
 fuzz: ## Mutate what is kept in tests/fuzz/corpus and check what must hold (SECONDS=60 SEED=0, all targets or one: TARGET=connection)

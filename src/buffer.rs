@@ -34,6 +34,11 @@ impl Buffer {
         self.bytes.len() - self.start
     }
 
+    /// How many bytes it has room for.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether no byte waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -118,6 +123,11 @@ impl BufferPool {
         // It is empty, so that nothing has to make room.
         parts.iter().filter(|part| !part.is_empty()).for_each(|part| buffer.bytes.extend_from_slice(part));
         buffer
+    }
+
+    /// How many bytes the emptied buffers have room for.
+    pub fn bytes_kept(&self) -> usize {
+        self.small.iter().chain(&self.large).map(Buffer::capacity).sum()
     }
 
     /// How many buffers are out; zero when everything is at rest.

@@ -27,6 +27,7 @@ mod options;
 mod pool;
 mod race;
 mod reload;
+mod resident;
 mod response;
 mod retry;
 mod reuse;
@@ -73,6 +74,7 @@ use upstream::Upstream;
 pub use batching::BatchOptions;
 pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options};
 pub use reload::{Changed, Changes, Refused};
+pub use resident::Resident;
 pub use run::{RunningProxy, spawn};
 
 /// What one read takes at most, and so about what may wait for a slow receiver.

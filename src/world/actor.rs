@@ -1,24 +1,69 @@
 //! Who acts in a virtual world.
 //!
-//! Here: [`Actor`], a handler with its reactor; [`step`], which lets everyone act or moves the clock on. Not here: who they
-//! are (`mod.rs`, `batching.rs`). Floor 4.
+//! Here: [`Actor`], a handler with its reactor, each turn of which must end within so many calls; [`wait`], which moves the clock
+//! on. Not here: who they are (`mod.rs`, `batching.rs`, `crowd/`). Floor 4.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::net::{Fabric, VirtualNet, Wake};
 use crate::proxy::Proxy;
 use crate::reactor::{Flow, Handler, Reactor};
 use crate::time::Instant;
 
+/// How many calls on the network a turn may make whatever there is to do: a batch of accepts, sixteen events with a few reads and
+/// writes each, a batch with its riders.
+const CALLS_A_TURN: u64 = 1_000;
+
+/// And how many more for each socket and each timer of the reactor: all of them may fall due at once, and each may cost an exchange
+/// its end.
+const CALLS_A_SOCKET: u64 = 16;
+
 /// A handler with its reactor.
 pub(super) struct Actor<H: Handler<VirtualNet>> {
     pub(super) reactor: Reactor<VirtualNet, H::Timer>,
     pub(super) handler: H,
     pub(super) stopped: bool,
+    /// The turn with the most calls.
+    pub(super) longest: LongestTurn,
+}
+
+/// How long turns become.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LongestTurn {
+    /// Calls on the network, closes apart.
+    pub calls: u64,
+    /// How many it could have made.
+    pub bound: u64,
 }
 
 impl<H: Handler<VirtualNet>> Actor<H> {
     pub(super) fn new(net: VirtualNet, tick_shift: u32, handler: H) -> Actor<H> {
-        Actor { reactor: Reactor::new(net, tick_shift), handler, stopped: false }
+        let reactor = Reactor::new(net, tick_shift);
+        Actor { reactor, handler, stopped: false, longest: LongestTurn::default() }
     }
+
+    /// Runs a turn. One that does not end is ended by the network's panic; that and any other is an error.
+    fn turn(&mut self) -> Result<Flow, String> {
+        let (sockets, timers) = (self.reactor.network().descriptors(), self.reactor.timers());
+        let bound = CALLS_A_TURN + CALLS_A_SOCKET * (sockets + timers) as u64;
+        self.reactor.network().begin_turn(bound);
+        let turned = catch_unwind(AssertUnwindSafe(|| self.reactor.turn(&mut self.handler)));
+        let calls = self.reactor.network().calls();
+        if calls > self.longest.calls {
+            self.longest = LongestTurn { calls, bound };
+        }
+        match turned {
+            Ok(flow) => flow.map_err(|e| format!("a turn failed: {e}")),
+            Err(panic) => Err(format!("with {sockets} sockets and {timers} timers {}", told(&*panic))),
+        }
+    }
+}
+
+/// What a panic says.
+fn told(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a turn panicked")
 }
 
 /// An actor, whatever it does.
@@ -39,8 +84,7 @@ impl<H: Handler<VirtualNet>> Acts for Actor<H> {
         if self.stopped || !due {
             return Ok(false);
         }
-        let flow = self.reactor.turn(&mut self.handler).map_err(|e| format!("a turn failed: {e}"))?;
-        self.stopped = flow == Flow::Stop;
+        self.stopped = self.turn()? == Flow::Stop;
         Ok(true)
     }
 

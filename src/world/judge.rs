@@ -26,11 +26,17 @@ struct Mark {
     retries: u64,
 }
 
+/// By what attempts are sorted.
+fn order((id, backend): &(SlotId, BackendId)) -> (u32, u32, u16) {
+    (id.index(), id.generation(), backend.0)
+}
+
 /// What it saw after the proxy's last turn.
 pub(super) struct Judge {
     health: HealthOptions,
     retry_budget: f64,
     hedge_budget: f64,
+    /// Sorted.
     attempts: Vec<(SlotId, BackendId)>,
     standing: Vec<(Availability, u64)>,
     /// Since when each is ejected, as far as it was seen.
@@ -81,15 +87,16 @@ impl Judge {
     ) -> Result<(), String> {
         let standing: Vec<_> = proxy.standing().collect();
         let mut asked = false;
-        let attempts: Vec<_> = proxy.attempts().collect();
-        let count = |all: &[(SlotId, BackendId)], one| all.iter().filter(|attempt| **attempt == one).count();
-        for &(id, backend) in &attempts {
+        let mut attempts: Vec<_> = proxy.attempts().collect();
+        attempts.sort_unstable_by_key(order);
+        let mut before = self.attempts.iter().peekable();
+        for attempt in &attempts {
+            while before.next_if(|known| order(known) < order(attempt)).is_some() {}
             // One more of the copies of a request may have gone where another one was already.
-            if count(&attempts, (id, backend)) <= count(&self.attempts, (id, backend)) {
-                continue;
+            if before.next_if_eq(&attempt).is_none() {
+                asked = true;
+                self.judge_choice(attempt.0, attempt.1, &standing, drained)?;
             }
-            asked = true;
-            self.judge_choice(id, backend, &standing, drained)?;
         }
         let before = std::mem::replace(&mut self.standing, standing);
         self.attempts = attempts;

@@ -17,6 +17,7 @@ mod reloads;
 mod requests;
 mod stage;
 mod steering;
+mod stress;
 mod tunnels;
 mod unruly;
 mod witness;
@@ -44,11 +45,13 @@ use steering::Steering;
 use unruly::UnrulyBackend;
 use witness::Witness;
 
+pub use actor::LongestTurn;
 pub use batching::{BatchingOutcome, BatchingPlan, BatchingWorld};
 pub use clients::{Behaviour, Seen};
 pub use front::Played;
 pub use plan::{Outcome, Plan, usual_options};
 pub use stage::{Servers, Stage, StageOutcome, StagePlan};
+pub use stress::{Script, Stalls, StressOutcome, StressPlan, StressWorld, UserGroup, UserKind};
 
 /// No unruly answer is longer.
 const LARGEST_ANSWER: usize = 100_000;

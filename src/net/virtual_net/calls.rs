@@ -18,7 +18,12 @@ use crate::time::Instant;
 const EMFILE: i32 = 24;
 
 impl Kernel {
+    pub(super) fn come_from(&mut self, poller: usize, source: Ipv4Addr) {
+        self.pollers[poller].source = source;
+    }
+
     pub(super) fn accept(&mut self, address: SocketAddr, poller: usize) -> io::Result<(SlotId, SocketAddr)> {
+        self.count(poller);
         let waiting = self.listeners.get(&address).is_some_and(|l| !l.backlog.is_empty());
         if !waiting {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -43,11 +48,12 @@ impl Kernel {
     }
 
     pub(super) fn connect(&mut self, to: SocketAddr, poller: usize) -> io::Result<(SlotId, Connect)> {
+        self.count(poller);
         if !self.has_descriptor(poller) {
             return Err(io::Error::from_raw_os_error(EMFILE));
         }
         self.next_port = self.next_port.checked_add(1).unwrap_or(1024);
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.next_port));
+        let address = SocketAddr::from((self.pollers[poller].source, self.next_port));
         let id = self.ends.insert(End::new(Link::Connecting, address));
         self.own(id, poller);
         self.trace(|| format!("{id:?} connects to {to}"));
@@ -67,6 +73,7 @@ impl Kernel {
     }
 
     pub(super) fn read(&mut self, id: SlotId, into: &mut [u8]) -> io::Result<usize> {
+        self.count_end(id);
         let end = self.ends.get_mut(id).ok_or(io::ErrorKind::NotConnected)?;
         if end.received.is_empty() {
             end.take_error()?;
@@ -77,9 +84,11 @@ impl Kernel {
             };
         }
         let n = into.len().min(end.received.len());
-        for (slot, byte) in into.iter_mut().zip(end.received.drain(..n)) {
-            *slot = byte;
-        }
+        let (first, rest) = end.received.as_slices();
+        let cut = n.min(first.len());
+        into[..cut].copy_from_slice(&first[..cut]);
+        into[cut..n].copy_from_slice(&rest[..n - cut]);
+        end.received.drain(..n);
         let peer = end.peer;
         self.trace(|| format!("{id:?} reads {n} bytes"));
         if let Some(peer) = peer {
@@ -90,6 +99,7 @@ impl Kernel {
     }
 
     pub(super) fn write(&mut self, id: SlotId, parts: &[&[u8]]) -> io::Result<usize> {
+        self.count_end(id);
         let cut_short = self.chance(self.weather.short_writes);
         let capacity = self.weather.capacity;
         let end = self.ends.get_mut(id).ok_or(io::ErrorKind::NotConnected)?;
@@ -154,6 +164,7 @@ impl Kernel {
     }
 
     pub(super) fn shutdown(&mut self, id: SlotId, how: Shutdown) -> io::Result<()> {
+        self.count_end(id);
         let end = self.ends.get_mut(id).ok_or(io::ErrorKind::NotConnected)?;
         if end.link != Link::Open {
             return Err(io::ErrorKind::NotConnected.into());

@@ -12,7 +12,7 @@ mod weather;
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::rc::Rc;
 
 use super::{Connect, Event, Net, Readiness, Stream, Token, Wake, Wakes};
@@ -120,6 +120,27 @@ impl VirtualNet {
         self.kernel().limit_descriptors(self.poller, most);
     }
 
+    /// From now on the connections of this reactor come from `source`.
+    pub fn come_from(&self, source: Ipv4Addr) {
+        self.kernel().come_from(self.poller, source);
+    }
+
+    /// A turn of this reactor begins, which may make so many calls on the network (closes apart).
+    pub fn begin_turn(&self, most_calls: u64) {
+        self.kernel().begin_turn(self.poller, most_calls);
+    }
+
+    /// How many calls its turn has made.
+    pub fn calls(&self) -> u64 {
+        self.kernel().calls(self.poller)
+    }
+
+    /// Polls now for the next poll, which will report this and nothing newer: as if the program stopped just behind the system
+    /// call.
+    pub fn poll_early(&self) {
+        self.kernel().poll_early(self.poller);
+    }
+
     /// How many streams this reactor has open.
     pub fn descriptors(&self) -> usize {
         self.kernel().descriptors(self.poller)
@@ -155,7 +176,9 @@ impl Net for VirtualNet {
     type Waker = VirtualWaker;
 
     fn now(&self) -> Instant {
-        self.fabric.now()
+        let kernel = self.fabric.0.borrow();
+        kernel.count(self.poller);
+        kernel.now()
     }
 
     fn wall(&self, now: Instant) -> WallTime {
@@ -235,11 +258,15 @@ impl Stream for VirtualStream {
     }
 
     fn is_lost(&self) -> bool {
-        self.fabric.0.borrow().is_broken(self.id)
+        let kernel = self.fabric.0.borrow();
+        kernel.count_end(self.id);
+        kernel.is_broken(self.id)
     }
 
     fn has_unread(&self) -> bool {
-        self.fabric.0.borrow().has_unread(self.id)
+        let kernel = self.fabric.0.borrow();
+        kernel.count_end(self.id);
+        kernel.has_unread(self.id)
     }
 
     fn reset_on_close(&self) {
@@ -288,5 +315,34 @@ mod tests {
         assert_eq!((one.descriptors(), other.descriptors()), (2, 3));
         drop(first);
         assert!(one.accept(&listener).is_ok());
+    }
+
+    #[test]
+    fn a_turn_that_makes_too_many_calls_is_ended() {
+        let net = Fabric::new(1, Weather::CALM).net();
+        net.begin_turn(3);
+        (0..3).for_each(|_| assert_eq!(net.now(), Instant::ZERO));
+        assert_eq!(net.calls(), 3);
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| net.now()));
+        assert!(
+            ended.is_err_and(|told| told.downcast_ref::<String>().is_some_and(|t| t.contains("3 calls")))
+        );
+        net.begin_turn(3);
+        assert_eq!((net.now(), net.calls()), (Instant::ZERO, 1));
+    }
+
+    #[test]
+    fn who_stops_behind_a_poll_is_told_what_was_so_then() {
+        let fabric = Fabric::new(1, Weather::CALM);
+        let (mut one, mut events) = (fabric.net(), Vec::new());
+        one.wake(Wake::StopSignal);
+        one.poll_early();
+        one.wake(Wake::Waker);
+        for told in [Wake::StopSignal, Wake::Waker] {
+            assert!(one.has_events());
+            one.poll(&mut events, Instant::ZERO, None).unwrap();
+            assert_eq!(std::mem::take(&mut events), [Event::Woken(told)]);
+        }
+        assert!(!one.has_events());
     }
 }

@@ -1,9 +1,11 @@
 //! Who uses a virtual network: what each is told, and how many descriptors it has.
 //!
-//! Here: the queues of events, the wakes, the count of descriptors. Not here: what happens on the network (`fabric.rs`). Floor 2.
+//! Here: the queues of events, the wakes, the count of descriptors and of calls. Not here: what happens on the network
+//! (`fabric.rs`). Floor 2.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::fabric::Kernel;
 use crate::net::{Event, Readiness, Wake};
@@ -27,6 +29,14 @@ pub(super) struct Poller {
     descriptors: usize,
     /// How many of them it may have.
     most_descriptors: usize,
+    /// The address that its connections come from.
+    pub(super) source: Ipv4Addr,
+    /// Calls since its turn began, but for closes.
+    calls: Cell<u64>,
+    /// How many a turn may make.
+    most_calls: Cell<u64>,
+    /// What the next poll reports, if it has been taken already.
+    polled: Option<Vec<Event>>,
 }
 
 impl Kernel {
@@ -37,6 +47,10 @@ impl Kernel {
             stirred: false,
             descriptors: 0,
             most_descriptors: usize::MAX,
+            source: Ipv4Addr::LOCALHOST,
+            calls: Cell::new(0),
+            most_calls: Cell::new(u64::MAX),
+            polled: None,
         });
         self.pollers.len() - 1
     }
@@ -51,6 +65,35 @@ impl Kernel {
 
     pub(super) fn has_descriptor(&self, poller: usize) -> bool {
         self.pollers[poller].descriptors < self.pollers[poller].most_descriptors
+    }
+
+    pub(super) fn begin_turn(&mut self, poller: usize, most_calls: u64) {
+        self.pollers[poller].calls.set(0);
+        self.pollers[poller].most_calls.set(most_calls);
+    }
+
+    pub(super) fn calls(&self, poller: usize) -> u64 {
+        self.pollers[poller].calls.get()
+    }
+
+    /// `poller` makes a call.
+    ///
+    /// # Panics
+    /// If its turn has made too many: no other way leads out of a loop without end.
+    pub(super) fn count(&self, poller: usize) {
+        let Poller { calls, most_calls, .. } = &self.pollers[poller];
+        calls.set(calls.get() + 1);
+        if calls.get() > most_calls.get() {
+            let most = most_calls.replace(u64::MAX);
+            panic!("a turn does not end: it has made more than {most} calls");
+        }
+    }
+
+    /// The owner of this end makes a call.
+    pub(super) fn count_end(&self, id: SlotId) {
+        if let Some(poller) = self.ends.get(id).and_then(|end| end.owner) {
+            self.count(poller);
+        }
     }
 
     /// The end is `poller`'s from now on.
@@ -69,7 +112,7 @@ impl Kernel {
 
     pub(super) fn has_events(&self, poller: usize) -> bool {
         let poller = &self.pollers[poller];
-        !poller.ready.is_empty() || !poller.wakes.is_empty()
+        !poller.ready.is_empty() || !poller.wakes.is_empty() || poller.polled.is_some()
     }
 
     pub(super) fn wake(&mut self, poller: usize, wake: Wake) {
@@ -94,7 +137,17 @@ impl Kernel {
         into.append(&mut self.stirred);
     }
 
+    /// The reactor has polled, and is stopped before it looks at what it was told.
+    pub(super) fn poll_early(&mut self, poller: usize) {
+        let mut events = self.pollers[poller].polled.take().unwrap_or_default();
+        self.poll(poller, &mut events);
+        self.pollers[poller].polled = Some(events);
+    }
+
     pub(super) fn poll(&mut self, poller: usize, events: &mut Vec<Event>) {
+        if let Some(mut polled) = self.pollers[poller].polled.take() {
+            return events.append(&mut polled);
+        }
         while let Some(wake) = self.pollers[poller].wakes.pop_front() {
             events.push(Event::Woken(wake));
         }

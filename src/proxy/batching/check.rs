@@ -2,11 +2,29 @@
 //!
 //! Here: tickets and their clients, jobs and their tickets. Not on the hot path. Floor 3.
 
-use super::Stage;
+use super::{Batching, Stage, Ticket};
+use crate::codec::Element;
 use crate::net::Net;
 use crate::proxy::Proxy;
 use crate::proxy::check::ensure;
 use crate::proxy::client::ClientState;
+
+impl Batching {
+    /// How many bytes the bodies of requests and answers take.
+    pub(in crate::proxy) fn bytes(&self) -> usize {
+        let of_ticket = |ticket: &Ticket| match &ticket.stage {
+            Stage::Gathering { body, .. } => body.capacity(),
+            Stage::Asked => 0,
+            Stage::Queued(queued) => {
+                let elements = queued.elements.capacity() * size_of::<Element>();
+                queued.body.capacity() + elements + queued.answers.capacity()
+            }
+        };
+        let tickets = self.tickets.iter().map(|(_, ticket)| of_ticket(ticket));
+        let calls = self.calls.iter().map(|(_, call)| call.answer.capacity());
+        tickets.chain(calls).sum::<usize>() + self.body.capacity()
+    }
+}
 
 impl<N: Net> Proxy<N> {
     /// Checks that each ticket's client waits for it, that the queue knows each ticket's job, and no other. Returns how

@@ -1,0 +1,248 @@
+//! A backend that answers as each request asks.
+//!
+//! Here: [`StressBackend`], which takes requests off its connections and writes what their scripts say, each piece in a write of
+//! its own. Not here: what they say (`script.rs`). Floor 4.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use super::script::{Script, extra};
+use crate::h1::body::BodyReader;
+use crate::h1::request::{RequestHead, field_space};
+use crate::net::{Accepted, Door, Net, Readiness, Token, VirtualNet, Wake};
+use crate::reactor::{Flow, Handler};
+use crate::slots::{SlotId, Slots};
+use crate::time::Instant;
+use crate::world::letter;
+
+type Turn<'a> = crate::reactor::Turn<'a, VirtualNet, SlotId>;
+type Stream = <VirtualNet as Net>::Stream;
+
+const LISTENER: u8 = 0;
+const CONNECTION: u8 = 1;
+const DOOR: Token = Token::new(LISTENER, SlotId::new(0, 0));
+
+/// The request that is being read.
+struct Asked {
+    serial: u64,
+    script: Script,
+    body: BodyReader,
+}
+
+struct Connection {
+    stream: Stream,
+    readable: bool,
+    input: Vec<u8>,
+    asked: Option<Asked>,
+    /// It reads nothing before.
+    deaf_until: Instant,
+    /// What is still to be written, and when.
+    pieces: VecDeque<(Instant, Vec<u8>)>,
+    /// An answer to no request is to be said before the next answer.
+    held: bool,
+    /// When something was said that nobody asked for.
+    spoilt: Option<Instant>,
+}
+
+/// A server that does what it is asked.
+pub(super) struct StressBackend {
+    door: Door<<VirtualNet as Net>::Listener>,
+    connections: Slots<Connection>,
+    /// How long anything takes from here to the proxy, at most.
+    delay: Duration,
+    stopping: bool,
+    /// How many requests have come.
+    pub(super) requests: u64,
+    /// The first thing that must not happen.
+    pub(super) violation: Option<String>,
+}
+
+impl StressBackend {
+    /// Will accept from `listener`. `delay`: how long a segment takes at most.
+    pub(super) fn new(listener: <VirtualNet as Net>::Listener, delay: Duration) -> StressBackend {
+        let (door, connections) = (Door::new(listener), Slots::default());
+        StressBackend { door, connections, delay, stopping: false, requests: 0, violation: None }
+    }
+
+    /// Begins to accept.
+    pub(super) fn open(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
+        self.door.register(turn.net, DOOR)
+    }
+
+    fn violate(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    fn accept(&mut self, turn: &mut Turn<'_>) {
+        while let Accepted::Client(stream, _) = self.door.accept(turn.net) {
+            let id = self.connections.insert(Connection {
+                stream,
+                readable: false,
+                input: Vec::new(),
+                asked: None,
+                deaf_until: Instant::ZERO,
+                pieces: VecDeque::new(),
+                held: false,
+                spoilt: None,
+            });
+            let Some(connection) = self.connections.get_mut(id) else { return };
+            let registered = turn.net.register(&mut connection.stream, Token::new(CONNECTION, id));
+            assert!(registered.is_ok(), "a virtual stream can always be registered");
+        }
+    }
+
+    fn read(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        let mut block = [0; 16 * 1024];
+        loop {
+            let now = turn.net.now();
+            let Some(connection) = self.connections.get_mut(id) else { return };
+            if !connection.readable || connection.deaf_until > now {
+                return;
+            }
+            match connection.stream.read(&mut block) {
+                Ok(n) if n > 0 => connection.input.extend_from_slice(&block[..n]),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    connection.readable = false;
+                    return;
+                }
+                _ => return drop(self.connections.remove(id)),
+            }
+            self.take_requests(turn, id);
+        }
+    }
+
+    fn take_requests(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        loop {
+            let now = turn.net.now();
+            if !self.take_head(turn, id, now) {
+                return;
+            }
+            let Some(connection) = self.connections.get_mut(id) else { return };
+            let Some(asked) = connection.asked.as_mut().filter(|_| connection.deaf_until <= now) else {
+                return;
+            };
+            let serial = asked.serial;
+            let Ok(piece) = asked.body.read(&mut connection.input) else {
+                return self.violate(format!("request {serial}: the proxy sent a malformed body"));
+            };
+            if connection.input[piece.data].iter().any(|&b| b != letter(serial)) {
+                return self.violate(format!("request {serial}: bytes of another body"));
+            }
+            connection.input.drain(..piece.consumed);
+            if !asked.body.is_done() {
+                return;
+            }
+            self.answer(turn, id, now);
+        }
+    }
+
+    /// Reads a head unless one is read already; whether there is one.
+    fn take_head(&mut self, turn: &mut Turn<'_>, id: SlotId, now: Instant) -> bool {
+        let delay = self.delay;
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        if connection.asked.is_some() {
+            return true;
+        }
+        let mut space = field_space();
+        let head = match RequestHead::parse(&connection.input, &mut space) {
+            Ok(Some(head)) => head,
+            Ok(None) => return false,
+            Err(e) => {
+                self.violate(format!("the proxy sent a malformed head: {e}"));
+                return false;
+            }
+        };
+        let Some((serial, script)) = Script::of(head.target) else {
+            let what = format!("a request for {:?}", head.target);
+            self.violate(what);
+            return false;
+        };
+        let (len, body) = (head.len, BodyReader::new(head.body));
+        connection.input.drain(..len);
+        connection.deaf_until = now + script.reads_after();
+        connection.asked = Some(Asked { serial, script, body });
+        // What was said had come to the proxy before this request was sent.
+        let spoilt = connection.spoilt.filter(|&at| now > at + delay * 2);
+        if connection.deaf_until > now {
+            turn.timers.insert(connection.deaf_until, id);
+        }
+        self.requests += 1;
+        if let Some(at) = spoilt {
+            let ago = now - at;
+            self.violate(format!("request {serial} on a connection that has spoken unasked {ago:?} ago"));
+        }
+        true
+    }
+
+    fn answer(&mut self, turn: &mut Turn<'_>, id: SlotId, now: Instant) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(asked) = connection.asked.take() else { return };
+        if std::mem::replace(&mut connection.held, asked.script == Script::TwiceHeld) {
+            connection.pieces.push_back((now, extra()));
+        }
+        let mut at = connection.pieces.back().map_or(now, |&(at, _)| at.max(now));
+        for (wait, bytes) in asked.script.pieces(asked.serial) {
+            at = at + wait;
+            connection.pieces.push_back((at, bytes));
+            if at > now {
+                turn.timers.insert(at, id);
+            }
+        }
+        if let Script::Twice(_) = asked.script {
+            connection.spoilt = Some(at);
+        }
+        self.write(turn, id);
+    }
+
+    /// Writes what is due, each piece by itself.
+    fn write(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        let now = turn.net.now();
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        while let Some((at, bytes)) = connection.pieces.front_mut()
+            && *at <= now
+        {
+            match connection.stream.write(bytes) {
+                Ok(n) if n == bytes.len() => drop(connection.pieces.pop_front()),
+                Ok(n) => drop(bytes.drain(..n)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => return drop(self.connections.remove(id)),
+            }
+        }
+    }
+}
+
+impl Handler<VirtualNet> for StressBackend {
+    type Timer = SlotId;
+
+    fn ready(&mut self, turn: &mut Turn<'_>, token: Token, readiness: Readiness) {
+        if token.role == LISTENER {
+            self.door.knocked();
+            return self.accept(turn);
+        }
+        if let Some(connection) = self.connections.get_mut(token.slot) {
+            connection.readable |= readiness.readable || readiness.read_closed || readiness.broken;
+        }
+        self.write(turn, token.slot);
+        self.read(turn, token.slot);
+    }
+
+    fn expired(&mut self, turn: &mut Turn<'_>, id: SlotId) {
+        self.write(turn, id);
+        // What came with the head waits here.
+        self.take_requests(turn, id);
+        self.read(turn, id);
+    }
+
+    fn woken(&mut self, _turn: &mut Turn<'_>, wake: Wake) {
+        if wake == Wake::StopSignal {
+            self.stopping = true;
+            self.door.shut();
+            self.connections = Slots::default();
+        }
+    }
+
+    fn turn_ended(&mut self, _turn: &mut Turn<'_>) -> Flow {
+        if self.stopping { Flow::Stop } else { Flow::Continue }
+    }
+}

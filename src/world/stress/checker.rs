@@ -1,0 +1,84 @@
+//! What a proxy under stress must not do.
+//!
+//! Here: [`Checker`], which looks at it between turns: no more bytes than its limits allow, nobody ejected where nobody is to blame,
+//! and how many more idle connections to a backend there are than were ever in use at once. Not here: what must hold at any time
+//! (`proxy/check.rs`). Floor 4.
+
+use super::plan::StressPlan;
+use crate::net::VirtualNet;
+use crate::proxy::{INPUT_BLOCK_BYTES, Proxy, Resident};
+
+/// What empty buffers may hold together: 1,024 small ones and 64 large ones.
+const KEPT_BYTES: usize = 1_024 * 8 * 1_024 + 64 * 192 * 1_024;
+
+/// What it has seen.
+pub(super) struct Checker {
+    blameless: bool,
+    /// What a connection may hold, with what it carries.
+    connection_bytes: usize,
+    /// The most connections to each backend that carried an exchange at once.
+    most_busy: Vec<usize>,
+    /// By how many the idle connections to one backend exceeded those at most.
+    pub(super) most_pooled: usize,
+    /// The most bytes of each kind.
+    pub(super) most_bytes: Resident,
+}
+
+impl Checker {
+    pub(super) fn new(plan: &StressPlan) -> Checker {
+        let limits = &plan.options.limits;
+        // What was read at once and not passed on, and a head and its answer's; a buffer that grows doubles.
+        let connection_bytes = 2 * (limits.pipelined_bytes + limits.request.head_bytes + INPUT_BLOCK_BYTES);
+        Checker {
+            blameless: plan.blameless,
+            connection_bytes,
+            most_busy: vec![0; plan.backends + usize::from(plan.options.batching.is_some())],
+            most_pooled: 0,
+            most_bytes: Resident::default(),
+        }
+    }
+
+    /// The proxy has had a turn.
+    pub(super) fn note(&mut self, proxy: &Proxy<VirtualNet>) {
+        for (most, busy) in self.most_busy.iter_mut().zip(proxy.in_flight_at()) {
+            *most = (*most).max(busy);
+        }
+    }
+
+    /// Looks at the proxy after a turn.
+    ///
+    /// # Errors
+    /// What must not be.
+    pub(super) fn check(&mut self, proxy: &Proxy<VirtualNet>) -> Result<(), String> {
+        let ejected: u64 = proxy.standing().map(|(_, ejected)| ejected).sum();
+        if self.blameless && ejected > 0 {
+            return Err(format!("{ejected} backends were ejected, and none is to blame"));
+        }
+        self.look_at_pools(proxy);
+        self.check_bytes(proxy)
+    }
+
+    fn look_at_pools(&mut self, proxy: &Proxy<VirtualNet>) {
+        for (backend, (idle, busy)) in proxy.pooled().into_iter().enumerate() {
+            let most = &mut self.most_busy[backend];
+            *most = (*most).max(busy);
+            self.most_pooled = self.most_pooled.max(idle.saturating_sub(*most));
+        }
+    }
+
+    fn check_bytes(&mut self, proxy: &Proxy<VirtualNet>) -> Result<(), String> {
+        let Resident { connections, batching, kept } = proxy.resident();
+        let most = &mut self.most_bytes;
+        most.connections = most.connections.max(connections);
+        most.batching = most.batching.max(batching);
+        most.kept = most.kept.max(kept);
+        let sockets = proxy.sockets();
+        if connections > sockets * self.connection_bytes {
+            return Err(format!("{connections} bytes are kept for {sockets} connections"));
+        }
+        match kept > KEPT_BYTES {
+            true => Err(format!("{kept} bytes in empty buffers")),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! How a backend is asked to answer.
+//!
+//! Here: [`Script`], which stands in a request's target, and what is written for it and when. Not here: who writes it
+//! (`backend.rs`) and who asks (`users.rs`). Floor 4.
+
+use std::time::Duration;
+
+use crate::h1::request::Target;
+use crate::world::letter;
+
+/// How a backend answers one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// After some time, with so many bytes.
+    Plain(Duration, usize),
+    /// With a 102 so often for so long, and then with an answer.
+    Interims(Duration, Duration),
+    /// With a head and a first byte at once, and so many further ones, each after a pause.
+    Stream(Duration, usize),
+    /// At once, and after some time once more, in a second write.
+    Twice(Duration),
+    /// At once, and once more when the connection's next request comes, before the answer to that.
+    TwiceHeld,
+    /// After a pause in which it reads nothing of the request's body.
+    LateReader(Duration),
+    /// With 500.
+    Error,
+    /// With a head that says more than comes: it falls silent in the body.
+    StallBody,
+    /// Never.
+    Silence,
+}
+
+/// What is written and how long after what was written before.
+pub(super) type Pieces = Vec<(Duration, Vec<u8>)>;
+
+impl Script {
+    /// The target of request `serial`, which asks for this.
+    pub(super) fn target(self, serial: u64) -> String {
+        let us = |time: Duration| time.as_micros();
+        match self {
+            Script::Plain(after, size) => format!("/{serial}/plain/{}/{size}", us(after)),
+            Script::Interims(every, long) => format!("/{serial}/interims/{}/{}", us(every), us(long)),
+            Script::Stream(pause, more) => format!("/{serial}/stream/{}/{more}", us(pause)),
+            Script::Twice(gap) => format!("/{serial}/twice/{}/0", us(gap)),
+            Script::TwiceHeld => format!("/{serial}/twice-held/0/0"),
+            Script::LateReader(pause) => format!("/{serial}/late-reader/{}/0", us(pause)),
+            Script::Error => format!("/{serial}/error/0/0"),
+            Script::StallBody => format!("/{serial}/stall-body/0/0"),
+            Script::Silence => format!("/{serial}/silence/0/0"),
+        }
+    }
+
+    /// The number of a request and what it asks for.
+    pub(super) fn of(target: Target<'_>) -> Option<(u64, Script)> {
+        let Target::Origin(path) = target else { return None };
+        let mut parts = path.strip_prefix('/')?.split('/');
+        let serial = parts.next()?.parse().ok()?;
+        let name = parts.next()?;
+        let numbers: (u64, u64) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let us = Duration::from_micros;
+        let script = match name {
+            "plain" => Script::Plain(us(numbers.0), numbers.1 as usize),
+            "interims" => Script::Interims(us(numbers.0), us(numbers.1)),
+            "stream" => Script::Stream(us(numbers.0), numbers.1 as usize),
+            "twice" => Script::Twice(us(numbers.0)),
+            "twice-held" => Script::TwiceHeld,
+            "late-reader" => Script::LateReader(us(numbers.0)),
+            "error" => Script::Error,
+            "stall-body" => Script::StallBody,
+            "silence" => Script::Silence,
+            _ => return None,
+        };
+        Some((serial, script))
+    }
+
+    /// How long it reads nothing of the body.
+    pub(super) fn reads_after(self) -> Duration {
+        if let Script::LateReader(pause) = self { pause } else { Duration::ZERO }
+    }
+
+    /// What is written for request `serial`, but for what waits until the next one.
+    pub(super) fn pieces(self, serial: u64) -> Pieces {
+        let now = Duration::ZERO;
+        match self {
+            Script::Plain(after, size) => vec![(after, answer(serial, 200, size))],
+            Script::Interims(every, long) => {
+                let count = long.as_nanos().checked_div(every.as_nanos()).unwrap_or(0);
+                let interim = (every, b"HTTP/1.1 102 Processing\r\n\r\n".to_vec());
+                let mut pieces = vec![interim; count as usize];
+                pieces.push((now, answer(serial, 200, 20)));
+                pieces
+            }
+            Script::Stream(pause, more) => {
+                let mut first = head(serial, 200, more + 1);
+                first.push(letter(serial));
+                let mut pieces = vec![(now, first)];
+                pieces.resize(1 + more, (pause, vec![letter(serial)]));
+                pieces
+            }
+            Script::Twice(gap) => vec![(now, answer(serial, 200, 20)), (gap, extra())],
+            Script::TwiceHeld | Script::LateReader(_) => vec![(now, answer(serial, 200, 20))],
+            Script::Error => vec![(now, answer(serial, 500, 20))],
+            Script::StallBody => {
+                let mut part = head(serial, 200, 1_000);
+                part.extend([letter(serial); 100]);
+                vec![(now, part)]
+            }
+            Script::Silence => Vec::new(),
+        }
+    }
+}
+
+/// An answer to no request: it has a number that none has.
+pub(super) fn extra() -> Vec<u8> {
+    answer(0, 200, 20)
+}
+
+fn answer(serial: u64, status: u16, size: usize) -> Vec<u8> {
+    let mut bytes = head(serial, status, size);
+    bytes.resize(bytes.len() + size, letter(serial));
+    bytes
+}
+
+fn head(serial: u64, status: u16, size: usize) -> Vec<u8> {
+    format!("HTTP/1.1 {status} X\r\nX-Serial: {serial}\r\nContent-Length: {size}\r\n\r\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_tells_its_script() {
+        let ms = Duration::from_millis;
+        for script in [
+            Script::Plain(ms(3), 77),
+            Script::Interims(ms(200), ms(1_000)),
+            Script::Stream(ms(9), 4),
+            Script::Twice(ms(1)),
+            Script::TwiceHeld,
+            Script::LateReader(ms(14_000)),
+            Script::Error,
+            Script::StallBody,
+            Script::Silence,
+        ] {
+            assert_eq!(Script::of(Target::Origin(&script.target(12))), Some((12, script)));
+        }
+        assert_eq!(Script::Interims(ms(200), ms(1_000)).pieces(1).len(), 6);
+        assert_eq!(Script::Stream(ms(1), 4).pieces(1).len(), 5);
+    }
+}
