@@ -15,7 +15,7 @@ use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::health::{CheckPath, Percent};
 use super::hedge::{Hedge, PathPrefix};
-use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
+use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, PoolCap, TargetBytes};
 use super::local::LocalAddress;
 use super::names::Names;
 use super::origin::{Origin, Sourced};
@@ -26,7 +26,7 @@ use super::{Audience, Settings};
 use crate::balance::{AllOut, RoutingGoal, RoutingMode};
 use crate::batch::StrategyName;
 use crate::codec::Shape;
-use crate::proxy::{Backend, ConnectionMode, HalfClose, Options};
+use crate::proxy::{Backend, ConnectionMode, HalfClose, Options, PoolLimit};
 
 /// The ports of the simulated backends A, B and C.
 const BACKEND_PORTS: [u16; 3] = [8081, 8082, 8083];
@@ -88,7 +88,7 @@ pub struct Effective {
     pub max_requests_per_connection: Sourced<Cap>,
     pub max_connections: Sourced<Count>,
     pub max_connections_per_client: Sourced<Cap>,
-    pub max_pool_per_backend: Sourced<Cap>,
+    pub max_pool_per_backend: Sourced<PoolCap>,
     pub health_check: Sourced<CheckPath>,
     pub classifier_health_check: Sourced<CheckPath>,
     pub health_interval: Sourced<Period>,
@@ -220,7 +220,7 @@ impl Effective {
             max_requests_per_connection: pick!(max_requests_per_connection, Cap(None)),
             max_connections: pick!(max_connections, most_connections(descriptors)),
             max_connections_per_client: pick!(max_connections_per_client, Cap(None)),
-            max_pool_per_backend: pick!(max_pool_per_backend, Cap(None)),
+            max_pool_per_backend: pick!(max_pool_per_backend, PoolCap(PoolLimit::Auto)),
             health_check: pick!(health_check, CheckPath(None)),
             classifier_health_check: pick!(classifier_health_check, CheckPath(None)),
             health_interval: pick!(health_interval, seconds(5)),

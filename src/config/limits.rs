@@ -5,7 +5,7 @@
 use super::values::{Count, Form, Value};
 use crate::h1::MAX_FIELDS;
 use crate::h1::request::RequestLimits;
-use crate::proxy::{INPUT_BLOCK_BYTES, Limits};
+use crate::proxy::{INPUT_BLOCK_BYTES, Limits, PoolLimit};
 
 /// A whole number within bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,34 @@ impl Value for Cap {
     }
 }
 
+/// How many connections rest in a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolCap(pub PoolLimit);
+
+impl Value for PoolCap {
+    const EXPECTED: &'static str = "a whole number from 1 to 1000000, \"auto\" or \"off\"";
+    const FORM: Form = Form::Quantity;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(PoolCap(PoolLimit::Auto)),
+            "off" => Ok(PoolCap(PoolLimit::Most(usize::MAX))),
+            _ => match Count::parse(text) {
+                Ok(n) => Ok(PoolCap(PoolLimit::Most(n.0))),
+                Err(e) => Err(format!("{e}, nor auto or off")),
+            },
+        }
+    }
+
+    fn show(&self) -> String {
+        match self.0 {
+            PoolLimit::Auto => "auto".to_owned(),
+            PoolLimit::Most(usize::MAX) => "off".to_owned(),
+            PoolLimit::Most(n) => n.to_string(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +159,9 @@ mod tests {
         assert_eq!(BodyBytes::parse("-1").unwrap_err(), "`-1` is not a whole number of bytes, nor off");
         assert_eq!((Cap::parse("off"), Cap::parse("7")), (Ok(Cap(None)), Ok(Cap(Some(7)))));
         assert!(Cap::parse("0").unwrap_err().ends_with("from 1 to 1000000, nor off"));
+        for text in ["auto", "off", "9"] {
+            assert_eq!(PoolCap::parse(text).map(|cap| cap.show()), Ok(text.to_owned()));
+        }
+        assert!(PoolCap::parse("none").unwrap_err().ends_with("from 1 to 1000000, nor auto or off"));
     }
 }

@@ -79,7 +79,7 @@ impl Effective {
             requests_per_connection: self.max_requests_per_connection.value.0.map_or(u32::MAX, in_a_row),
             connections: self.max_connections.value.0,
             connections_per_client: self.max_connections_per_client.value.or_unlimited(),
-            pool_per_backend: self.max_pool_per_backend.value.or_unlimited(),
+            pool_per_backend: self.max_pool_per_backend.value.0,
         }
     }
 

@@ -13,7 +13,7 @@ use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::health::{CheckPath, Percent};
 use super::hedge::{Hedge, PathPrefix};
-use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
+use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, PoolCap, TargetBytes};
 use super::local::LocalAddress;
 use super::read;
 use super::server::{self, Resolve, ServerEntry};
@@ -284,10 +284,10 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub max_connections_per_client: Option<Cap>,
 
-    /// How many idle connections to each backend are kept, or off [default: off]
-    #[arg(long, value_name = "N|off", env = "TIDEGATE_MAX_POOL_PER_BACKEND", value_parser = parse::<Cap>)]
+    /// How many idle connections to each backend are kept; auto: as many as were in use at once lately [default: auto]
+    #[arg(long, value_name = "N|auto|off", env = "TIDEGATE_MAX_POOL_PER_BACKEND", value_parser = parse::<PoolCap>)]
     #[serde(deserialize_with = "read::one")]
-    pub max_pool_per_backend: Option<Cap>,
+    pub max_pool_per_backend: Option<PoolCap>,
 
     /// What backends are asked for to see whether they work, with GET; 200 to 399 is a pass; or off [default: off]
     #[arg(long, value_name = "PATH|off", env = "TIDEGATE_HEALTH_CHECK", value_parser = parse::<CheckPath>)]

@@ -9,7 +9,7 @@ use clap::{Args, Command, FromArgMatches};
 use super::*;
 use crate::balance::{AllOut, HealthOptions, RoutingMode};
 use crate::h1::request::RequestLimits;
-use crate::proxy::{CheckOptions, Limits};
+use crate::proxy::{CheckOptions, Limits, PoolLimit};
 
 /// Loads as a command line would; a key of the environment is set by the binary's own tests (`tests/cli.rs`).
 fn load_from(flags: &[&str], toml: Option<&str>, audience: Audience) -> Result<Effective, ConfigError> {
@@ -309,7 +309,7 @@ fn a_limit_that_is_off_is_none_and_each_reaches_the_proxy() {
         requests_per_connection: 6,
         connections: 7,
         connections_per_client: 8,
-        pool_per_backend: 9,
+        pool_per_backend: PoolLimit::Most(9),
     };
     assert_eq!(limits(&set), expected);
 }

@@ -148,6 +148,13 @@ impl<N: Net> Proxy<N> {
                 }
             }
         }
+        for (pool, server) in self.servers.pools.iter().zip((0..).map(BackendId)) {
+            let own = self.upstreams.iter().filter(|(_, u)| u.backend == server);
+            let in_use = own.filter(|(_, u)| u.state != UpstreamState::Idle).count();
+            ensure(pool.in_use() as usize == in_use, || {
+                format!("{in_use} connections to {server:?} are in use, {} counted", pool.in_use())
+            })?;
+        }
         let in_pools: usize = self.servers.pools.iter().map(super::pool::Pool::len).sum();
         ensure(pooled == in_pools, || format!("{pooled} idle upstreams, {in_pools} in the pools"))
     }

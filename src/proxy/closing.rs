@@ -3,6 +3,7 @@
 //! Here: closing at once, and after the turn's answers. Not here: who is to be closed (`upstream.rs`, `crowd.rs` and others).
 //! Floor 3.
 
+use super::upstream::UpstreamState;
 use super::{Proxy, Turn, UpstreamId};
 use crate::balance::BackendId;
 use crate::net::Net;
@@ -17,10 +18,9 @@ impl<N: Net> Proxy<N> {
     /// Closes the connection that has been idle longest in the pool of `backend`.
     #[cold]
     pub(super) fn close_oldest(&mut self, turn: &mut Turn<'_, N>, backend: BackendId) {
-        let pool = self.servers.pool(backend);
-        let Some(oldest) = pool.oldest() else { return };
-        pool.remove(oldest);
-        self.close_upstream(turn, oldest);
+        if let Some(oldest) = self.servers.pool(backend).take_oldest() {
+            self.close_upstream(turn, oldest);
+        }
     }
 
     /// Closes it by the end of the turn. Apart, so that an exchange on a kept connection does not pay for it.
@@ -47,6 +47,9 @@ impl<N: Net> Proxy<N> {
     /// Whoever drops what this returns closes the connection.
     fn forget_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) -> Option<N::Stream> {
         let mut upstream = self.upstreams.remove(id)?;
+        if upstream.state != UpstreamState::Idle {
+            self.servers.pool(upstream.backend).end_use();
+        }
         self.counters.connections_closed += 1;
         console::connection(ConnectionEvent::Closed, self.servers.url(upstream.backend));
         upstream.deadline.disarm(turn.timers);

@@ -89,6 +89,7 @@ impl<N: Net> Proxy<N> {
             self.upstreams.remove(upstream_id);
             return Err(e);
         }
+        self.servers.pool(backend).begin_use();
         if let Some(exchange) = self.exchanges.get_mut(id) {
             exchange.upstream = Some(upstream_id);
         }

@@ -72,7 +72,7 @@ use trace::Tracer;
 use upstream::Upstream;
 
 pub use batching::BatchOptions;
-pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options};
+pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options, PoolLimit};
 pub use reload::{Changed, Changes, Refused};
 pub use resident::Resident;
 pub use run::{RunningProxy, spawn};
@@ -244,6 +244,7 @@ impl<N: Net> Proxy<N> {
             self.recorder.note_batching(batching.state(now));
         }
         self.budget.tick(now, self.begun);
+        self.servers.pools.iter_mut().for_each(|pool| pool.tick(now));
         self.servers.tell_changes();
         self.idle_clients.forget_unwanted(now);
         self.counters.clients_open = self.clients.len() as u64;

@@ -167,6 +167,17 @@ pub struct CheckOptions {
     pub fall: u32,
 }
 
+/// How many upstream connections may rest in the pool of one backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolLimit {
+    /// With those in use, as many as were in use at once in the last 60 s: one that a request opened for itself alone
+    /// takes the place of an older one.
+    #[default]
+    Auto,
+    /// So many; [`usize::MAX`] where there is no limit.
+    Most(usize),
+}
+
 /// How much is taken from clients, and how many connections are kept. Each is at least 1, and the largest value of its type
 /// where there is no limit.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,7 +195,7 @@ pub struct Limits {
     /// How many of them may come from one address.
     pub connections_per_client: usize,
     /// How many upstream connections may rest in the pool of one backend.
-    pub pool_per_backend: usize,
+    pub pool_per_backend: PoolLimit,
 }
 
 impl Default for Limits {
@@ -195,7 +206,7 @@ impl Default for Limits {
             requests_per_connection: u32::MAX,
             connections: usize::MAX,
             connections_per_client: usize::MAX,
-            pool_per_backend: usize::MAX,
+            pool_per_backend: PoolLimit::Auto,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::budget::Budget;
 use super::servers::unhedged;
-use super::{ConnectionMode, Options, Proxy, Turn};
+use super::{ConnectionMode, Options, PoolLimit, Proxy, Turn};
 use crate::balance::BackendId;
 use crate::net::Net;
 use crate::remote::{Bell, Orders};
@@ -160,12 +160,12 @@ impl<N: Net> Proxy<N> {
 
     fn change_connections(&mut self, turn: &mut Turn<'_, N>) {
         self.hosts.most = self.options.limits.connections_per_client;
-        let pooled = match self.options.connections {
+        let limit = match self.options.connections {
             ConnectionMode::Persistent => self.options.limits.pool_per_backend,
-            ConnectionMode::NonPersistent => 0,
+            ConnectionMode::NonPersistent => PoolLimit::Most(0),
         };
         for id in (0..=u16::MAX).take(self.servers.pools.len()).map(BackendId) {
-            while self.servers.pool(id).len() > pooled {
+            while self.servers.pool(id).len() > 0 && self.servers.pool(id).is_over(limit) {
                 self.close_oldest(turn, id);
             }
         }

@@ -48,6 +48,7 @@ impl<N: Net> Proxy<N> {
             console::connection(ConnectionEvent::Reused, self.servers.url(backend));
             upstream.state = UpstreamState::Carrying(id);
             upstream.reused = true;
+            self.servers.pool(backend).begin_use();
             self.tracer.note(id, |trace| {
                 trace.reused = true;
                 reach(&mut trace.phases.connected, turn.now());

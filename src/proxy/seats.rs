@@ -130,6 +130,7 @@ impl Servers {
             Some(index) => {
                 self.seats[index] = seat;
                 self.targets[index] = target;
+                self.pools[index] = Pool::default();
                 self.told[index] = Availability::default();
                 index
             }

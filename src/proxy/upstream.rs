@@ -318,9 +318,11 @@ impl<N: Net> Proxy<N> {
             upstream.state = UpstreamState::Idle;
             upstream.deadline.set(turn.timers, now + self.options.pool_idle_timeout, Timer::Upstream(id));
             let backend = upstream.backend;
+            let limit = self.options.limits.pool_per_backend;
             let pool = self.servers.pool(backend);
+            pool.end_use();
             pool.put(id);
-            if pool.len() > self.options.limits.pool_per_backend {
+            if pool.is_over(limit) {
                 self.close_oldest(turn, backend);
             }
         } else {

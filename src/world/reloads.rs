@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use crate::balance::RoutingMode;
-use crate::proxy::{ConnectionMode, Options};
+use crate::proxy::{ConnectionMode, Options, PoolLimit};
 use crate::time::Instant;
 
 /// Options that change while the world runs.
@@ -44,7 +44,8 @@ impl Reloads {
         options.routing = RoutingMode::ALL[self.rng.random_range(0..RoutingMode::ALL.len())];
         options.connections = ConnectionMode::ALL[self.rng.random_range(0..2)];
         options.sma_window = self.rng.random_range(1..6);
-        options.limits.pool_per_backend = self.rng.random_range(1..8);
+        let most = self.rng.random_range(0..8);
+        options.limits.pool_per_backend = if most == 0 { PoolLimit::Auto } else { PoolLimit::Most(most) };
         options.limits.connections_per_client = [usize::MAX, 9_999][self.rng.random_range(0..2)];
         options.upstream_timeout = Duration::from_millis(self.rng.random_range(500..20_000));
         Some(options)

@@ -10,7 +10,9 @@ use clap::{Args, Command};
 use tidegate::config::{Audience, Settings, Source};
 use tidegate::h1::request::RequestLimits;
 use tidegate::net::{Fabric, Net, Stream, VirtualListener, VirtualNet, VirtualStream, Wake, Weather};
-use tidegate::proxy::{Backend, ConnectionMode, HalfClose, Limits, Options, Proxy, TICK_SHIFT, Timer};
+use tidegate::proxy::{
+    Backend, ConnectionMode, HalfClose, Limits, Options, PoolLimit, Proxy, TICK_SHIFT, Timer,
+};
 use tidegate::reactor::{Flow, Reactor};
 use tidegate::telemetry::{Tap, tap};
 
@@ -157,7 +159,7 @@ fn options(conditions: Conditions) -> Options {
             request: RequestLimits { head_bytes: 256, fields: 8, target_bytes: 24, body_bytes: 12 },
             pipelined_bytes: 64,
             requests_per_connection: 2,
-            pool_per_backend: 1,
+            pool_per_backend: PoolLimit::Most(1),
             ..usual.limits.clone()
         },
         false => usual.limits.clone(),
