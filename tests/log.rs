@@ -137,3 +137,48 @@ fn a_log_file_that_must_not_grow_costs_lines_only() {
     assert!(log.len() <= 2048, "{}", log.len());
     assert_eq!(proxy.stop().code, 0);
 }
+
+/// A folder with a pipe that has a name, and this end of it.
+fn pipe(folder: &tempfile::TempDir) -> String {
+    let path = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+    assert!(made.success());
+    path.to_str().expect("text").to_owned()
+}
+
+#[test]
+fn rows_for_a_pipe_that_nobody_has_opened_are_refused_at_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = pipe(&folder);
+    for option in ["csv", "trace"] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(["proxy", "--listen=127.0.0.1:0", "--admin=off", &format!("--{option}={path}")])
+            .args(if option == "csv" { None } else { Some("--csv=off") })
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        assert_eq!(support::end_of(&mut child).code(), Some(1), "{option}");
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_costs_rows_which_are_counted_and_ends_in_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = pipe(&folder);
+    // Open for both, so that the program finds a reader.
+    let held = std::fs::OpenOptions::new().read(true).write(true).open(&path).expect("the pipe");
+    let backend = simulated('A', "0");
+    let to = format!("--backend={}", url(backend.address()));
+    let csv = format!("--csv={path}");
+    let launch = Launch::command(&["proxy", &to, &csv, "--listen=127.0.0.1:0", "--admin=127.0.0.1:0"]);
+    let (proxy, _admin) = with_admin(launch);
+    let requests = 3_000;
+    ask(&proxy, requests);
+    let ended = proxy.stop();
+    assert_eq!(ended.code, 0, "{:?}", ended.log);
+    let told = ended.messages().iter().find_map(|line| line.split_once(" rows are missing in the CSV file"));
+    let missing: usize = told.expect("what is missing").0.parse().expect("a number");
+    // The pipe holds 64 KiB: some hundred rows of the block that is being written, none of which counts before the block does.
+    assert!(missing > requests - 2_000 && missing <= requests, "{missing}");
+    drop(held);
+}

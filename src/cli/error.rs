@@ -71,6 +71,8 @@ pub enum CliError {
     Experiment(ExperimentError),
     /// Nobody reads the standard output any more: whoever did has read enough.
     ReaderGone,
+    /// A fault of ours, told in the log when it happened.
+    Panicked,
     /// Something else that the system refused.
     System {
         /// What was tried, after "cannot": `start the event loop`.
@@ -103,6 +105,7 @@ impl CliError {
             | CliError::File { .. }
             | CliError::Log(_)
             | CliError::Experiment(_)
+            | CliError::Panicked
             | CliError::System { .. } => Exit::Failed,
         }
     }
@@ -136,6 +139,7 @@ impl fmt::Display for CliError {
             CliError::Log(e) => e.fmt(f),
             CliError::Experiment(e) => e.fmt(f),
             CliError::ReaderGone => f.write_str("nobody reads the standard output any more"),
+            CliError::Panicked => f.write_str("a thread panicked"),
             CliError::System { what, source } => {
                 write!(f, "cannot {what}: {}", crate::config::reason(source))
             }
@@ -154,7 +158,7 @@ impl std::error::Error for CliError {
             | CliError::ConnectFrom { source, .. }
             | CliError::File { source, .. }
             | CliError::System { source, .. } => Some(source),
-            CliError::ReaderGone => None,
+            CliError::ReaderGone | CliError::Panicked => None,
         }
     }
 }

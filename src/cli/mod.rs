@@ -12,6 +12,7 @@ mod error;
 mod experiment;
 mod load;
 mod output;
+mod panics;
 mod proxy;
 mod reload;
 mod report;
@@ -114,13 +115,15 @@ fn hide(command: clap::Command, flags: [&'static str; 2]) -> clap::Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let exit = run().unwrap_or_else(|e| {
-        // Who has read enough need not be told.
-        if !matches!(e, CliError::ReaderGone) {
+    panics::watch();
+    let exit = panics::caught(run).unwrap_or_else(|e| {
+        // Who has read enough need not be told, and a panic has been told.
+        if !matches!(e, CliError::ReaderGone | CliError::Panicked) {
             logger::complain(&format!("tidegate: {}", one_line(&e.to_string())));
         }
         e.exit()
     });
+    let exit = if panics::happened() { Exit::Failed } else { exit };
     logger::flush(LAST_WORDS);
     exit.into()
 }

@@ -2,13 +2,17 @@
 //!
 //! Here: from settings to a running proxy. Not here: the proxy (`proxy/`). Floor 5.
 
+use std::time::Duration;
+
 use clap::ArgMatches;
 
 use crossbeam_channel::{Receiver, never};
 
 use super::reload::{Keeper, Settings, hear_hangups};
-use super::start::{Bound, bind, bind_shared, draw_run, network_with_signals, start_log};
-use super::{CliError, Exit, ServerArgs, admin};
+use super::start::{
+    Bound, bind, bind_shared, draw_run, network_with_signals, next_signal_ends_at_once, start_log,
+};
+use super::{CliError, Exit, ServerArgs, admin, panics};
 use crate::admin::{Configuration, Facts, InForce};
 use crate::balance::RoutingMode;
 use crate::config::{Audience, Names, Setup};
@@ -25,6 +29,12 @@ Examples:
 
 Flags beat the environment, which beats the file, which beats the defaults.
 Exit codes: 0 clean stop, 1 failed, 2 usage or configuration, 130 second signal.";
+
+/// How long the end waits for files that take nothing.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// The same after a second signal.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Runs the command.
 pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliError> {
@@ -104,8 +114,10 @@ pub(super) fn serve(stand: Stand, (recorder, telemetry): (Recorder, Telemetry)) 
     let what = |source| CliError::System { what: "start the thread `settings`".to_owned(), source };
     keeper.start(asked, askers, hangups).map_err(what)?;
     log::info!("the proxy listens on {}", door.addr);
-    let ended = run_reactor(net, proxy);
-    let summary = telemetry.stop();
+    let ended = panics::caught(|| run_reactor(net, proxy));
+    // Nothing reads signals as readiness any more, and files may let us wait.
+    next_signal_ends_at_once()?;
+    let summary = telemetry.stop(if matches!(ended, Ok(true)) { AT_ONCE } else { LAST_LINES });
     if summary.rows_dropped + summary.records_dropped > 0 {
         log::warn!(
             "{} rows are missing in the CSV file, which could not keep up, and {} records in the figures; {} rows were written",

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use clap::ArgMatches;
 
 use super::reload::Settings;
-use super::start::{Bound, bind, network_with_signals, next_signal_ends_at_once, start_log};
+use super::start::{Bound, bind, network_with_signals, start_log};
 use super::{CliError, Exit, ServerArgs, proxy};
 use crate::config::{Audience, BackendUrl, Names};
 use crate::proxy::Backend;
@@ -58,7 +58,6 @@ pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliErr
         return Ok(exit);
     }
     // The others outlive the proxy, so that what it has in flight is answered.
-    next_signal_ends_at_once()?;
     for (name, server) in running {
         let what = |source| CliError::System { what: format!("keep {name} running"), source };
         server.stop().map_err(what)?;

@@ -52,9 +52,9 @@ mod tests {
     /// Whether a head with these fields was forwarded, and whether it is of another origin.
     fn told(method: &str, fields: &[&str]) -> (bool, bool) {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
-        let mut bytes = format!("{method} / HTTP/1.1\r\nHost: h:1\r\n{fields}\r\n").into_bytes();
+        let bytes = format!("{method} / HTTP/1.1\r\nHost: h:1\r\n{fields}\r\n").into_bytes();
         let mut space = field_space();
-        let head = RequestHead::parse(&mut bytes, &mut space).expect("a head").expect("a whole one");
+        let head = RequestHead::parse(&bytes, &mut space).expect("a head").expect("a whole one");
         (head.was_forwarded(), head.is_of_another_origin())
     }
 

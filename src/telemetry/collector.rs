@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
-use super::counts::{Counts, Pace, Total};
+use super::counts::{Counts, Lines, Pace, Total};
 use super::figures::Figures;
 use super::give_back;
 use super::recorder::{BATCH, Batch, Gauge};
@@ -139,8 +139,6 @@ pub(super) struct CsvLane {
     /// and if each held one record, a disk that pauses for milliseconds would already cost rows.
     waiting: VecDeque<Block<Record>>,
     blocks: usize,
-    /// Rows that were to be written so far.
-    offered: u64,
     back: Sender<Vec<Record>>,
     counts: Arc<Counts>,
     complaint: Pace,
@@ -156,12 +154,12 @@ impl CsvLane {
         thread: JoinHandle<()>,
     ) -> CsvLane {
         let waiting = VecDeque::with_capacity(blocks);
-        CsvLane { rows, waiting, blocks, offered: 0, back, counts, complaint: Pace::new(COMPLAINT), thread }
+        CsvLane { rows, waiting, blocks, back, counts, complaint: Pace::new(COMPLAINT), thread }
     }
 
     /// Passes records on, keeps them for later, or drops and counts them; never waits.
     fn offer(&mut self, records: Block<Record>) {
-        self.offered += records.items.len() as u64;
+        self.counts.rows.offered.add(records.items.len());
         self.send_waiting();
         if !self.waiting.is_empty() {
             return self.keep(records);
@@ -173,7 +171,8 @@ impl CsvLane {
 
     /// Whether it is known of every row what became of it.
     fn is_settled(&self) -> bool {
-        self.offered == self.counts.rows.written.get() + self.counts.rows.dropped.get()
+        let Lines { offered, written, dropped } = &*self.counts.rows;
+        offered.get() == written.get() + dropped.get()
     }
 
     fn send_waiting(&mut self) {

@@ -27,8 +27,17 @@ impl Total {
 /// Lines for a file by what became of them.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
+    /// All that there were to be.
+    pub(super) offered: Total,
     pub(super) written: Total,
     pub(super) dropped: Total,
+}
+
+impl Lines {
+    /// How many are not in the file: those that are known to be dropped, or if nothing further will be written, all others too.
+    pub(super) fn missing(&self, settled: bool) -> u64 {
+        if settled { self.dropped.get() } else { self.offered.get().saturating_sub(self.written.get()) }
+    }
 }
 
 /// Lines and records by what became of them.

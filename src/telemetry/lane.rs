@@ -5,6 +5,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -15,6 +16,9 @@ use crate::record::trace::Trace;
 
 /// Traces that are handed over together.
 pub(super) const BLOCK: usize = 64;
+
+/// How long the last block waits for room.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An exchange, short and long.
 #[derive(Clone, Copy)]
@@ -59,6 +63,7 @@ impl TraceLane {
             self.send();
         }
         if self.current.len() == BLOCK {
+            self.lines.offered.add(1);
             return self.lines.dropped.add(1);
         }
         self.current.push(Entry { record, trace: *trace });
@@ -82,6 +87,7 @@ impl TraceLane {
         let Ok(fresh) = self.spare.try_recv() else { return };
         // Nobody else sends, so there is still room: an error means that the thread is gone.
         let block = Block { items: mem::replace(&mut self.current, fresh), roster: Arc::clone(&self.roster) };
+        self.lines.offered.add(block.items.len());
         if let Err(refused) = self.blocks.try_send(block) {
             self.lines.dropped.add(refused.into_inner().items.len());
         }
@@ -89,11 +95,12 @@ impl TraceLane {
 }
 
 impl Drop for TraceLane {
-    /// Hands over the rest. Here alone it may wait: the loop has ended.
+    /// Hands over the rest. Here alone it may wait, a while: the loop has ended.
     fn drop(&mut self) {
         let block = Block { items: mem::take(&mut self.current), roster: Arc::clone(&self.roster) };
+        self.lines.offered.add(block.items.len());
         if !block.items.is_empty()
-            && let Err(refused) = self.blocks.send(block)
+            && let Err(refused) = self.blocks.send_timeout(block, PATIENCE)
         {
             self.lines.dropped.add(refused.into_inner().items.len());
         }

@@ -19,8 +19,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::record::Record;
 
@@ -195,6 +196,8 @@ pub struct Telemetry {
     counts: Arc<Counts>,
     thread: JoinHandle<()>,
     trace: Option<JoinHandle<()>>,
+    /// Its other ends are gone when the threads have ended that hold one.
+    running: Receiver<()>,
 }
 
 impl Telemetry {
@@ -236,6 +239,7 @@ impl Telemetry {
         let mut figures = Figures::new(&roster);
         let published = Arc::new(Published::new(figures.snapshot(&counts)));
         let mut reopen = Vec::new();
+        let (runs, running) = bounded(0);
         let csv = match csv {
             None => None,
             Some(target) => {
@@ -251,7 +255,11 @@ impl Telemetry {
                     TraceLane::new(limits.trace_blocks, Arc::clone(&roster), Arc::clone(&counts.traces));
                 let sheet = TraceSheet::new(target, Arc::clone(&roster), Arc::clone(&counts.traces));
                 let asked = ask(&mut reopen);
-                let thread = spawn("trace", move || write_down(sheet, &end.blocks, asked, &end.back))?;
+                let runs: Sender<()> = runs.clone();
+                let thread = spawn("trace", move || {
+                    write_down(sheet, &end.blocks, asked, &end.back);
+                    drop(runs);
+                })?;
                 (Some(thread), Some(lane))
             }
         };
@@ -264,7 +272,10 @@ impl Telemetry {
             Arc::clone(&counts),
             csv,
         );
-        let thread = spawn("telemetry", move || collector.run())?;
+        let thread = spawn("telemetry", move || {
+            collector.run();
+            drop(runs);
+        })?;
         let recorder = Recorder::new(
             batches,
             spare_records,
@@ -273,7 +284,7 @@ impl Telemetry {
             limits.recorder_blocks,
             Arc::clone(&counts),
         );
-        Ok((recorder.with_files(lane, reopen), Telemetry { published, counts, thread, trace }))
+        Ok((recorder.with_files(lane, reopen), Telemetry { published, counts, thread, trace, running }))
     }
 
     /// The latest figures, at most about 100 ms behind what was flushed. Costs a lock held for one pointer's copy
@@ -287,23 +298,34 @@ impl Telemetry {
         Snapshots(Arc::clone(&self.published))
     }
 
-    /// Waits until everything recorded is written, flushed and the threads are gone; returns what became of it.
+    /// Waits until everything recorded is written, flushed and the threads are gone, for `limit` at most: a file may take
+    /// nothing for ever, such as a pipe that nobody reads. Returns what became of it.
     ///
     /// Drop the [`Recorder`] first: as long as it lives this waits for it.
-    pub fn stop(self) -> Summary {
+    pub fn stop(self, limit: Duration) -> Summary {
+        if self.running.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("a file takes no more lines: what was to be written is given up");
+            return summary(&self.counts, false);
+        }
         if self.thread.join().is_err() {
             log::error!("the thread `telemetry` panicked; figures and rows may be missing");
         }
-        if self.trace.is_some_and(|thread| thread.join().is_err()) {
+        let failed = self.trace.is_some_and(|thread| thread.join().is_err());
+        if failed {
             log::error!("the thread `trace` panicked; lines are missing in the trace file");
         }
-        Summary {
-            rows_written: self.counts.rows.written.get(),
-            rows_dropped: self.counts.rows.dropped.get(),
-            traces_written: self.counts.traces.written.get(),
-            traces_dropped: self.counts.traces.dropped.get(),
-            records_dropped: self.counts.records_dropped.get(),
-        }
+        summary(&self.counts, true)
+    }
+}
+
+/// What became of everything; if that is not `settled`, nothing more is written.
+fn summary(counts: &Counts, settled: bool) -> Summary {
+    Summary {
+        rows_written: counts.rows.written.get(),
+        rows_dropped: counts.rows.missing(settled),
+        traces_written: counts.traces.written.get(),
+        traces_dropped: counts.traces.missing(settled),
+        records_dropped: counts.records_dropped.get(),
     }
 }
 

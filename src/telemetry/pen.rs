@@ -6,11 +6,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, never, select};
 use memchr::{memchr, memchr_iter};
+use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::collector::COMPLAINT;
 use super::counts::{Lines, Pace};
@@ -37,18 +39,21 @@ impl Target<File> {
 }
 
 /// Opens `path` to append lines: a new or empty file gets its header, one that a crash left in the middle of a line
-/// a line end.
+/// a line end. Does not wait for somebody to read a pipe.
 ///
 /// # Errors
 ///
-/// What the kernel says on opening, or on writing those bytes.
+/// What the kernel says on opening, or on writing those bytes; of a pipe that nobody reads, that there is no such device.
 pub(super) fn open(path: &Path, kind: Output) -> io::Result<File> {
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let at_once = OFlags::NONBLOCK.bits() as i32;
+    let mut file = OpenOptions::new().append(true).create(true).custom_flags(at_once).open(path)?;
     if file.metadata()?.len() == 0 {
         file.write_all(kind.header())?;
     } else if !ends_in_newline(path) {
         file.write_all(b"\n")?;
     }
+    // From here on a thread of its own writes, which may wait for who reads slowly.
+    fcntl_setfl(&file, OFlags::APPEND)?;
     Ok(file)
 }
 

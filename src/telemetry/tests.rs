@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::balance::{Availability, BackendId, RoutingMode};
+use crate::record::trace::Trace;
 use crate::record::{Averages, Mode};
-use crate::time::WallTime;
+use crate::time::{Instant, WallTime};
 
 /// More than any of these tests takes; only a hang reaches it.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -90,7 +91,7 @@ fn everything_pushed_is_in_the_file_after_stop() {
         assert!(recorder.pending());
         drop(recorder);
         assert_eq!(
-            telemetry.stop(),
+            telemetry.stop(LIMIT),
             Summary {
                 rows_written: 50_000,
                 rows_dropped: 0,
@@ -131,12 +132,32 @@ fn a_stalled_disk_stops_neither_pushes_nor_figures_and_every_row_is_accounted_fo
     }
     drop(release);
     drop(recorder);
-    let summary = telemetry.stop();
+    let summary = telemetry.stop(LIMIT);
     assert_eq!(summary.records_dropped, 0);
     assert!(summary.rows_written >= 4 * BATCH as u64, "{summary:?}");
     assert_eq!(summary.rows_written + summary.rows_dropped, pushed);
     let last = snapshots.latest();
     assert_eq!((last.rows_written, last.rows_dropped), (summary.rows_written, summary.rows_dropped));
+}
+
+#[test]
+fn the_end_waits_a_while_only_for_files_that_take_nothing() {
+    let (_release, stall) = bounded(0);
+    let (mut recorder, telemetry) =
+        Telemetry::start_with(roster(), Some(stalled(stall.clone())), Some(stalled(stall)), SMALL).unwrap();
+    let pushed = 40 * BATCH as u64;
+    for i in 0..pushed {
+        recorder.push(record(i));
+        recorder.push_trace(record(i), &Trace::arrived(Instant::ZERO));
+        if i % 64 == 0 {
+            flush(&mut recorder);
+        }
+    }
+    drop(recorder);
+    let Summary { rows_written, rows_dropped, records_dropped, traces_written, traces_dropped } =
+        telemetry.stop(Duration::from_millis(20));
+    assert_eq!((rows_written, rows_dropped + records_dropped), (0, pushed));
+    assert_eq!((traces_written, traces_dropped), (0, pushed));
 }
 
 #[test]
@@ -153,7 +174,7 @@ fn small_batches_do_not_exhaust_the_rows_that_may_wait() {
     drop(release);
     drop(recorder);
     assert_eq!(
-        telemetry.stop(),
+        telemetry.stop(LIMIT),
         Summary {
             rows_written: 20,
             rows_dropped: 0,
@@ -180,7 +201,7 @@ fn rows_that_are_late_are_counted_without_another_request() {
         1
     );
     drop(recorder);
-    telemetry.stop();
+    telemetry.stop(LIMIT);
 }
 
 #[test]
@@ -204,7 +225,7 @@ fn figures_equal_a_naive_computation() {
     let snapshots = telemetry.snapshots();
     drop(recorder);
     assert_eq!(
-        telemetry.stop(),
+        telemetry.stop(LIMIT),
         Summary {
             rows_written: 0,
             rows_dropped: 0,

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::demand::{Asker, part};
 use super::outcome::{Load, Outcome, Rows};
@@ -31,6 +32,9 @@ pub enum Driver {
     /// wrk, and what is known is what the proxy logs in this folder.
     Wrk(PathBuf),
 }
+
+/// How long the end of a run waits for its rows to be written.
+const LAST_LINES: Duration = Duration::from_secs(60);
 
 /// Plays runs.
 pub struct Live<'a> {
@@ -129,7 +133,7 @@ impl House {
 
     fn close(self) -> Result<(), ExperimentError> {
         self.proxy.stop().map_err(cannot("keep the proxy running"))?;
-        self.telemetry.stop();
+        self.telemetry.stop(LAST_LINES);
         self.servers.into_iter().try_for_each(RunningServer::stop).map_err(cannot("keep a server running"))
     }
 }
