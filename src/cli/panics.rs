@@ -3,7 +3,7 @@
 //! Here: the hook that tells of it by way of the log, which holds nobody up; [`caught`], for what must be tidied up behind
 //! it; [`happened`], for the exit code. A helper's thread that panics must not leave a program behind that looks whole:
 //! the program is told to stop as by SIGTERM, so that what is in flight is finished and a supervisor starts it anew. Not
-//! here: why panics unwind (`Cargo.toml`). Floor 5.
+//! here: what is built to unwind and what to abort (`Cargo.toml`); where it aborts, it is told first. Floor 5.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
@@ -51,6 +51,10 @@ fn tell(panic: &PanicHookInfo<'_>) {
     let trace = Backtrace::capture();
     if trace.status() == BacktraceStatus::Captured {
         trace.to_string().lines().for_each(logger::complain);
+    }
+    if cfg!(panic = "abort") {
+        // What is not written when this returns never is.
+        return logger::flush(super::LAST_WORDS);
     }
     let first = !HAPPENED.swap(true, Ordering::AcqRel);
     // The second signal would end it at once.
