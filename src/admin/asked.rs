@@ -9,7 +9,7 @@ use super::guard;
 use super::metrics::Format;
 use super::problem::Problem;
 use super::route::{Call, route};
-use crate::h1::request::{RequestHead, Target};
+use crate::h1::request::RequestHead;
 
 /// A request that may be served.
 #[derive(Debug)]
@@ -26,9 +26,7 @@ impl Asked {
     /// Why it does not answer.
     pub(super) fn read(head: &RequestHead<'_, '_>, admin: SocketAddr) -> Result<Asked, Problem> {
         guard::check_host(head, admin)?;
-        let target = match head.target {
-            Target::Origin(target) | Target::Absolute { path: target, .. } => target,
-        };
+        let target = head.target.text().unwrap_or_default();
         let path = target.split('?').next().unwrap_or(target);
         let format = Format::accepted(head.fields.iter().filter(|f| f.name.eq_ignore_ascii_case("accept")));
         let call = route(head.method, if path.is_empty() { "/" } else { path }, format)?;

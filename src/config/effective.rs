@@ -26,6 +26,7 @@ use super::{Audience, Settings};
 use crate::balance::{AllOut, RoutingGoal, RoutingMode};
 use crate::batch::StrategyName;
 use crate::codec::Shape;
+use crate::h1::request::TargetRule;
 use crate::proxy::{Backend, ConnectionMode, HalfClose, Options, PoolLimit};
 
 /// The ports of the simulated backends A, B and C.
@@ -80,6 +81,8 @@ pub struct Effective {
     pub drain_timeout: Sourced<Grace>,
     pub client_keepalive: Sourced<Switch>,
     pub half_close: Sourced<HalfClose>,
+    pub strict_upstream: Sourced<Switch>,
+    pub target_bytes: Sourced<TargetRule>,
     pub max_head_bytes: Sourced<HeadBytes>,
     pub max_header_fields: Sourced<FieldCount>,
     pub max_target_bytes: Sourced<TargetBytes>,
@@ -212,6 +215,8 @@ impl Effective {
             drain_timeout: pick!(drain_timeout, Grace(Duration::from_secs(30))),
             client_keepalive: pick!(client_keepalive, Switch(true)),
             half_close: pick!(half_close, HalfClose::Answer),
+            strict_upstream: pick!(strict_upstream, Switch(false)),
+            target_bytes: pick!(target_bytes, TargetRule::Strict),
             max_head_bytes: pick!(max_head_bytes, HeadBytes::usual()),
             max_header_fields: pick!(max_header_fields, FieldCount::usual()),
             max_target_bytes: pick!(max_target_bytes, TargetBytes::usual()),
@@ -286,7 +291,7 @@ impl Effective {
         show!(sma_window, ewma_alpha, reprobe_after);
         show!(upstream_timeout, stream_idle_timeout, connect_timeout, header_timeout, body_timeout);
         show!(idle_timeout, pool_idle_timeout, tunnel_idle_timeout);
-        show!(drain_timeout, client_keepalive, half_close);
+        show!(drain_timeout, client_keepalive, half_close, strict_upstream, target_bytes);
         show!(max_head_bytes, max_header_fields, max_target_bytes, max_body_bytes, max_pipelined_bytes);
         show!(max_requests_per_connection, max_connections, max_connections_per_client);
         show!(max_pool_per_backend);

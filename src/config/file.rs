@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use clap::{Args, Command};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::DeTable;
@@ -63,6 +64,13 @@ fn start(e: &toml::de::Error) -> usize {
     e.span().map_or(0, |span| span.start)
 }
 
+/// The names of all settings.
+fn keys() -> Vec<String> {
+    let flags = Settings::augment_args(Command::new("keys"));
+    let names = flags.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned));
+    names.chain(["shape".to_owned()]).collect()
+}
+
 /// Reads the settings in a table of the file called `name`.
 pub(super) fn settings(
     name: &str,
@@ -72,7 +80,7 @@ pub(super) fn settings(
 ) -> Result<Settings, ConfigError> {
     let place = |offset| Place::of(name, text, offset);
     let table = document.get_ref();
-    let known = Settings::keys();
+    let known = keys();
     let is_known = |key: &str| known.iter().any(|k| k == key);
     let strangers =
         table.keys().filter(|key| !is_known(key.get_ref()) || audience.refuses(key.get_ref()).is_some());

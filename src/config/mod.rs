@@ -27,6 +27,7 @@ mod study;
 mod target;
 mod url;
 mod values;
+mod wire;
 
 pub use admin::{ADMIN_PORT, AdminTarget};
 pub use batching::{CustomerWeight, InFlight, Limit, StrategyFrom};

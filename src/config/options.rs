@@ -11,6 +11,7 @@ use crate::balance::HealthOptions;
 use crate::batch::QueueOptions;
 use crate::codec::{Shape, Shapes};
 use crate::h1::request::RequestLimits;
+use crate::h1::response::LineEnds;
 use crate::proxy::{Backend, BatchOptions, CheckOptions, Limits, Options};
 
 impl Effective {
@@ -72,6 +73,7 @@ impl Effective {
             fields: self.max_header_fields.value.0,
             target_bytes: self.max_target_bytes.value.0,
             body_bytes: self.max_body_bytes.value.0.unwrap_or(u64::MAX),
+            target: self.target_bytes.value,
         };
         Limits {
             request,
@@ -130,6 +132,7 @@ impl Effective {
             drain_timeout: self.drain_timeout.value.0,
             client_keepalive: self.client_keepalive.value.0,
             half_close: self.half_close.value,
+            line_ends: if self.strict_upstream.value.0 { LineEnds::CrLf } else { LineEnds::LfToo },
             batching,
             request_ids: self.request_id.value.0,
             run: 0,

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use clap::{Args, Command};
+use clap::Args;
 use log::LevelFilter;
 use serde::Deserialize;
 
@@ -21,6 +21,7 @@ use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Wei
 use crate::balance::{AllOut, RoutingGoal, RoutingMode};
 use crate::batch::StrategyName;
 use crate::codec::Shape;
+use crate::h1::request::TargetRule;
 use crate::proxy::{ConnectionMode, HalfClose};
 
 /// What one origin says; `None` where it is silent. Each key has one name: `sma-window` in a file, `--sma-window`
@@ -244,6 +245,16 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub half_close: Option<HalfClose>,
 
+    /// Refuse response heads whose lines end in LF alone: on, off [default: off]
+    #[arg(long, value_name = "ON|OFF", env = "TIDEGATE_STRICT_UPSTREAM", value_parser = parse::<Switch>)]
+    #[serde(deserialize_with = "read::one")]
+    pub strict_upstream: Option<Switch>,
+
+    /// Refuse request targets that are not ASCII, or pass them on as they come: strict, pass [default: strict]
+    #[arg(long, value_name = "RULE", env = "TIDEGATE_TARGET_BYTES", value_parser = parse::<TargetRule>)]
+    #[serde(deserialize_with = "read::one")]
+    pub target_bytes: Option<TargetRule>,
+
     /// Longest request head, in bytes [default: 32768]
     #[arg(long, value_name = "BYTES", env = "TIDEGATE_MAX_HEAD_BYTES", value_parser = parse::<HeadBytes>)]
     #[serde(deserialize_with = "read::one")]
@@ -379,13 +390,4 @@ pub struct Settings {
     #[arg(long, value_name = "LEVEL", env = "TIDEGATE_LOG_LEVEL", value_parser = parse::<LevelFilter>)]
     #[serde(deserialize_with = "read::one")]
     pub log_level: Option<LevelFilter>,
-}
-
-impl Settings {
-    /// The names of all settings.
-    pub fn keys() -> Vec<String> {
-        let flags = Settings::augment_args(Command::new("keys"));
-        let names = flags.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned));
-        names.chain(["shape".to_owned()]).collect()
-    }
 }

@@ -8,7 +8,8 @@ use clap::{Args, Command, FromArgMatches};
 
 use super::*;
 use crate::balance::{AllOut, HealthOptions, RoutingMode};
-use crate::h1::request::RequestLimits;
+use crate::h1::request::{RequestLimits, TargetRule};
+use crate::h1::response::LineEnds;
 use crate::proxy::{CheckOptions, Limits, PoolLimit};
 
 /// Loads as a command line would; a key of the environment is set by the binary's own tests (`tests/cli.rs`).
@@ -129,6 +130,8 @@ const FLAGS: &[&str] = &[
     "--drain-timeout=0s",
     "--client-keepalive=off",
     "--half-close=cancel",
+    "--strict-upstream=on",
+    "--target-bytes=pass",
     "--max-head-bytes=2000",
     "--max-header-fields=20",
     "--max-target-bytes=300",
@@ -282,6 +285,17 @@ fn what_is_said_of_health_reaches_the_proxy() {
 }
 
 #[test]
+fn what_ends_a_line_of_a_backend_is_an_option() {
+    let line_ends = |flags: &[&str]| {
+        let effective = load_from(flags, None, Audience::Proxy).unwrap();
+        effective.into_options(Vec::new(), Vec::new()).unwrap().options.line_ends
+    };
+    assert_eq!((line_ends(&[]), line_ends(&["--strict-upstream=on"])), (LineEnds::LfToo, LineEnds::CrLf));
+    let error = load_from(&[], Some("target-bytes = \"raw\""), Audience::Proxy);
+    assert!(error.unwrap_err().to_string().contains("`raw` is neither strict nor pass"));
+}
+
+#[test]
 fn a_limit_that_is_off_is_none_and_each_reaches_the_proxy() {
     let limits = |flags: &[&str]| {
         let effective = load_from(flags, None, Audience::Proxy).unwrap();
@@ -296,13 +310,20 @@ fn a_limit_that_is_off_is_none_and_each_reaches_the_proxy() {
         "--max-header-fields=20",
         "--max-target-bytes=300",
         "--max-body-bytes=40",
+        "--target-bytes=pass",
         "--max-pipelined-bytes=5000",
         "--max-requests-per-connection=6",
         "--max-connections=7",
         "--max-connections-per-client=8",
         "--max-pool-per-backend=9",
     ];
-    let request = RequestLimits { head_bytes: 2000, fields: 20, target_bytes: 300, body_bytes: 40 };
+    let request = RequestLimits {
+        head_bytes: 2000,
+        fields: 20,
+        target_bytes: 300,
+        body_bytes: 40,
+        target: TargetRule::Pass,
+    };
     let expected = Limits {
         request,
         pipelined_bytes: 5000,

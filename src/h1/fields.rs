@@ -143,6 +143,9 @@ pub(super) fn named<const N: usize>(fields: &[httparse::Header<'_>], known: &[u8
     found
 }
 
+/// The one transfer coding, as all readers know it.
+pub(super) const CHUNKED: &[u8] = b"chunked";
+
 /// What one pass over the fields of a head finds. Positions are below [`super::MAX_FIELDS`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Scan {
@@ -157,6 +160,10 @@ pub(super) struct Scan {
     websocket: bool,
     /// `Upgrade` names another protocol.
     other_protocol: bool,
+    /// A line ends in LF alone.
+    pub(super) bare_lf: bool,
+    /// Some of what is forwarded cannot be copied as it came.
+    pub(super) anew: bool,
     /// Hop-by-hop fields, what `Connection` names, and fields that only we may set.
     pub(super) dropped: FieldSet,
     pub(super) host: Option<u8>,
@@ -174,7 +181,7 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Looks at the `fields` of the head at the start of `bytes`; also whether the line before each ends in CR LF. To be
+    /// Looks at the `fields` of the head at the start of `bytes`; also at how the line before each ends. To be
     /// called once, on what knows nothing: returned, it would be moved twice.
     #[inline(always)]
     pub(super) fn look_at(
@@ -186,9 +193,8 @@ impl Scan {
         let scan = self;
         let mut connection = FieldSet::default();
         for (i, header) in fields.iter().enumerate() {
-            if bytes.get(offset(bytes, header.name.as_bytes()).wrapping_sub(2)) != Some(&b'\r') {
-                return Err(Violation::BareLf);
-            }
+            let before = bytes.get(offset(bytes, header.name.as_bytes()).wrapping_sub(2));
+            scan.bare_lf |= before != Some(&b'\r');
             let position = Some(i as u8);
             match field(header.name) {
                 Field::Other => {}
@@ -202,10 +208,13 @@ impl Scan {
                 }
                 Field::ContentLength => {
                     scan.framing.content_length(header.value)?;
+                    // Who takes what begins with 0 for octal reads another number.
+                    scan.anew |= header.value.len() > 1 && header.value[0] == b'0';
                     scan.content_length = position;
                 }
                 Field::TransferEncoding => {
                     scan.framing.transfer_encoding(header.value, version)?;
+                    scan.anew |= header.value != CHUNKED;
                     scan.transfer_encoding = position;
                 }
                 Field::Upgrade => {
@@ -217,7 +226,10 @@ impl Scan {
                     scan.host = position;
                 }
                 Field::Via => scan.via = position,
-                Field::XForwardedFor => scan.forwarded_for = position,
+                Field::XForwardedFor => {
+                    scan.anew |= scan.forwarded_for.is_some();
+                    scan.forwarded_for = position;
+                }
                 Field::Date => scan.date = true,
                 Field::Expect => scan.expect = true,
                 // Trailers are dropped with the chunked coding's own form (RFC 9110 §6.5.1), so none is announced.

@@ -51,6 +51,11 @@ impl FramingFields {
         }
     }
 
+    /// The number of `Content-Length`.
+    pub const fn length(self) -> Option<u64> {
+        self.length
+    }
+
     /// The length of a request's body (RFC 9112 §6.3).
     pub fn of_request(self) -> Result<BodyLength, Violation> {
         self.check()?;

@@ -17,6 +17,8 @@ pub mod request;
 pub mod request_id;
 pub mod response;
 pub mod rewrite;
+mod start_line;
+mod target;
 pub mod timing;
 pub mod via;
 pub mod violation;

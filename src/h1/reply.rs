@@ -66,7 +66,7 @@ impl Content<'_> {
 }
 
 /// A number's digits.
-fn decimal(digits: &mut [u8; 20], mut number: u64) -> &str {
+pub(super) fn decimal(digits: &mut [u8; 20], mut number: u64) -> &str {
     let mut start = digits.len();
     loop {
         start -= 1;
@@ -132,6 +132,7 @@ pub const fn phrase(status: u16) -> &'static str {
         413 => "Content Too Large",
         414 => "URI Too Long",
         415 => "Unsupported Media Type",
+        421 => "Misdirected Request",
         422 => "Unprocessable Content",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",

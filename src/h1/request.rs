@@ -10,17 +10,25 @@ use httparse::{Header, Status};
 use super::diagnosis;
 use super::fields::{FieldSet, Scan, named};
 use super::persistence::Persistence;
+use super::start_line::{self, RequestLine};
+use super::target::{self, is_authority};
 use super::{BodyLength, MAX_FIELDS, Version, Violation, is_within_crlf, offset};
 
+pub use super::target::{Target, TargetRule};
+
 /// Room for the fields of a head while it is looked at.
-pub type FieldSpace<'a> = [MaybeUninit<Header<'a>>; MAX_FIELDS];
+pub struct FieldSpace<'a> {
+    pub(super) usual: [MaybeUninit<Header<'a>>; MAX_FIELDS],
+    /// For heads whose first line httparse does not read.
+    pub(super) other: Option<Box<[Header<'a>; MAX_FIELDS]>>,
+}
 
 /// Uninitialised room for a head's fields; costs nothing.
 pub const fn field_space<'a>() -> FieldSpace<'a> {
-    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+    FieldSpace { usual: [const { MaybeUninit::uninit() }; MAX_FIELDS], other: None }
 }
 
-/// How large a request may be.
+/// How large a request may be, and what its target may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLimits {
     /// Bytes of the head, from the request line to the empty line.
@@ -31,6 +39,8 @@ pub struct RequestLimits {
     pub target_bytes: usize,
     /// Bytes of the body, without its coding.
     pub body_bytes: u64,
+    /// Which bytes a target may have.
+    pub target: TargetRule,
 }
 
 impl Default for RequestLimits {
@@ -40,22 +50,9 @@ impl Default for RequestLimits {
             fields: MAX_FIELDS,
             target_bytes: 8 * 1024,
             body_bytes: u64::MAX,
+            target: TargetRule::Strict,
         }
     }
-}
-
-/// The request target, by its form (RFC 9112 §3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target<'a> {
-    /// `/path?query`, or `*` for OPTIONS.
-    Origin(&'a str),
-    /// `http://authority/path?query`; the path may be empty.
-    Absolute {
-        /// Host and port, which take the place of `Host` (RFC 9112 §3.2.2).
-        authority: &'a str,
-        /// Path and query as they came, possibly empty.
-        path: &'a str,
-    },
 }
 
 /// A complete request head that may be acted upon.
@@ -72,6 +69,8 @@ pub struct RequestHead<'h, 'b> {
     pub target: Target<'b>,
     /// The client's version.
     pub version: Version,
+    /// The same to the digit: 1.2 to 1.9 are as 1.1.
+    pub(super) minor: u8,
     /// All fields in order.
     pub fields: &'h [Header<'b>],
     /// What delimits the body.
@@ -103,38 +102,31 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         bytes: &'b [u8],
         space: &'h mut FieldSpace<'b>,
     ) -> Result<Option<RequestHead<'h, 'b>>, Violation> {
+        let FieldSpace { usual, other } = space;
         let mut parsed = httparse::Request::new(&mut []);
-        let most = limits.head_bytes;
-        let len = match parsed.parse_with_uninit_headers(bytes, &mut space[..limits.fields.min(MAX_FIELDS)]) {
+        let (most, fields) = (limits.head_bytes, limits.fields.min(MAX_FIELDS));
+        let len = match parsed.parse_with_uninit_headers(bytes, &mut usual[..fields]) {
             Ok(Status::Complete(len)) if len > most => return Err(too_large(bytes, most)),
             Ok(Status::Complete(len)) => len,
             Ok(Status::Partial) if bytes.len() >= most => return Err(too_large(bytes, most)),
             Ok(Status::Partial) => return Ok(None),
-            Err(httparse::Error::Version) => return Err(version(bytes)),
+            Err(httparse::Error::Token | httparse::Error::Version | httparse::Error::NewLine) => {
+                return parse_otherwise(limits, bytes, other);
+            }
             Err(e) => return Err(diagnosis::of_head(bytes, e)),
         };
-        let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+        let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
             return Err(Violation::RequestLine);
         };
         if target.len() > limits.target_bytes {
             return Err(Violation::TargetTooLong);
         }
-        let fields: &'h [Header<'b>] = parsed.headers;
         let start = offset(bytes, method.as_bytes());
         if !is_within_crlf(bytes, start, len) {
             return Err(Violation::BareLf);
         }
-        let version = if version == 0 { Version::Http10 } else { Version::Http11 };
-        let target = parse_target(method, target)?;
-        let mut scan = Scan::default();
-        scan.look_at(bytes, fields, version)?;
-        check_host(&scan, fields, version)?;
-        let body = scan.framing.of_request()?;
-        if matches!(body, BodyLength::Exact(n) if n > limits.body_bytes) {
-            return Err(Violation::BodyTooLarge);
-        }
-        let persistence = Persistence::of_message(version, scan.close, scan.keep_alive);
-        Ok(Some(RequestHead { bytes, start, len, method, target, version, fields, body, persistence, scan }))
+        let target = target::parse(method, target, limits.target)?;
+        judge(limits, bytes, &Outline { start, len, method, target, minor }, parsed.headers)
     }
 
     /// The bytes that came behind the head.
@@ -171,10 +163,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     /// Host and port that the request is for (RFC 9112 §3.2.2, §3.2): those of the target or of `Host`; none in
     /// HTTP/1.0 without either.
     pub fn authority(&self) -> Option<&'b [u8]> {
-        match self.target {
-            Target::Absolute { authority, .. } => Some(authority.as_bytes()),
-            Target::Origin(_) => self.field("host"),
-        }
+        self.target.authority().map_or_else(|| self.field("host"), |authority| Some(authority.as_bytes()))
     }
 
     /// Where `X-Request-Id` stands, and its value if there is exactly one that is not for this hop alone.
@@ -208,6 +197,82 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     }
 }
 
+/// What a parser finds in a head beside its fields.
+struct Outline<'b> {
+    start: usize,
+    len: usize,
+    method: &'b str,
+    target: Target<'b>,
+    minor: u8,
+}
+
+/// Judges a head that is complete.
+#[inline(always)]
+fn judge<'h, 'b>(
+    limits: &RequestLimits,
+    bytes: &'b [u8],
+    outline: &Outline<'b>,
+    fields: &'h [Header<'b>],
+) -> Result<Option<RequestHead<'h, 'b>>, Violation> {
+    let Outline { start, len, method, target, minor } = *outline;
+    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+    let mut scan = Scan::default();
+    scan.look_at(bytes, fields, version)?;
+    if scan.bare_lf {
+        return Err(Violation::BareLf);
+    }
+    check_host(&scan, fields, version)?;
+    let body = scan.framing.of_request()?;
+    if matches!(body, BodyLength::Exact(n) if n > limits.body_bytes) {
+        return Err(Violation::BodyTooLarge);
+    }
+    let persistence = Persistence::of_message(version, scan.close, scan.keep_alive);
+    Ok(Some(RequestHead {
+        bytes,
+        start,
+        len,
+        method,
+        target,
+        version,
+        minor,
+        fields,
+        body,
+        persistence,
+        scan,
+    }))
+}
+
+/// Parses a head whose first line httparse refuses, maybe rightly.
+#[cold]
+#[inline(never)]
+fn parse_otherwise<'h, 'b>(
+    limits: &RequestLimits,
+    bytes: &'b [u8],
+    space: &'h mut Option<Box<[Header<'b>; MAX_FIELDS]>>,
+) -> Result<Option<RequestHead<'h, 'b>>, Violation> {
+    let (most, fields) = (limits.head_bytes, limits.fields.min(MAX_FIELDS));
+    let partial = || if bytes.len() >= most { Err(too_large(bytes, most)) } else { Ok(None) };
+    let Some(line) = start_line::request(bytes)? else { return partial() };
+    let RequestLine { start, end, method, minor, .. } = line;
+    let target = target::parse_bytes(method, line.target, limits.target)?;
+    let space = space.insert(Box::new([httparse::EMPTY_HEADER; MAX_FIELDS]));
+    let (len, fields) = match httparse::parse_headers(&bytes[end..], &mut space[..fields]) {
+        Ok(Status::Complete((len, fields))) => (end + len, fields),
+        Ok(Status::Partial) => return partial(),
+        Err(e) => return Err(diagnosis::of_head(bytes, e)),
+    };
+    if len > most {
+        return Err(too_large(bytes, most));
+    }
+    if line.target.len() > limits.target_bytes {
+        return Err(Violation::TargetTooLong);
+    }
+    if !is_within_crlf(bytes, start, len) {
+        return Err(Violation::BareLf);
+    }
+    judge(limits, bytes, &Outline { start, len, method, target, minor }, fields)
+}
+
 /// Whether bytes that are refused as a request head, or are only part of one, begin as HEAD does: whoever sent them takes
 /// no content for an answer (RFC 9110 §9.3.2).
 pub fn begins_as_head(bytes: &[u8]) -> bool {
@@ -222,46 +287,6 @@ fn too_large(bytes: &[u8], most: usize) -> Violation {
     }
 }
 
-/// What stands in the place of the version is one that we do not speak, or none: `GET /a b HTTP/1.1`.
-fn version(bytes: &[u8]) -> Violation {
-    let third = bytes.trim_ascii_start().splitn(3, |&b| b == b' ').nth(2).unwrap_or_default();
-    if third.starts_with(b"HTTP/") { Violation::OtherVersion } else { Violation::RequestLine }
-}
-
-fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, Violation> {
-    if method == "CONNECT" {
-        return Err(Violation::Connect);
-    }
-    // RFC 9112 §3.2: what is not ASCII is percent-encoded, and others would not read it as we do.
-    if !is_plain(target) {
-        return Err(match target.is_ascii() {
-            true => Violation::TargetFragment,
-            false => Violation::TargetNotAscii,
-        });
-    }
-    if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
-        return Ok(Target::Origin(target));
-    }
-    let scheme = target.get(..7).filter(|s| s.eq_ignore_ascii_case("http://"));
-    let rest = scheme.map(|s| &target[s.len()..]).ok_or(Violation::TargetForm)?;
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    if authority.is_empty() || !is_authority(authority.as_bytes()) {
-        return Err(Violation::TargetAuthority);
-    }
-    Ok(Target::Absolute { authority, path })
-}
-
-/// Whether a target is of ASCII and without a fragment. Apart, for the registers' sake.
-#[inline(never)]
-fn is_plain(target: &str) -> bool {
-    match target.len() {
-        // Done before a search for many bytes at a time has begun.
-        ..16 => target.bytes().all(|b| b.is_ascii() && b != b'#'),
-        _ => target.is_ascii() && memchr::memchr(b'#', target.as_bytes()).is_none(),
-    }
-}
-
 /// RFC 9112 §3.2: exactly one valid `Host` in HTTP/1.1, at most one in HTTP/1.0.
 #[inline(always)]
 fn check_host(scan: &Scan, fields: &[Header<'_>], version: Version) -> Result<(), Violation> {
@@ -271,46 +296,4 @@ fn check_host(scan: &Scan, fields: &[Header<'_>], version: Version) -> Result<()
         Some(i) if !is_authority(fields[usize::from(i)].value) => Err(Violation::HostForm),
         _ => Ok(()),
     }
-}
-
-/// `uri-host [ ":" port ]` of RFC 3986 §3.2, loosely: no user information, no delimiter that would end it.
-#[inline(never)]
-fn is_authority(value: &[u8]) -> bool {
-    let Some(end) = value.iter().position(|&b| !HOST_BYTES[usize::from(b)]) else { return true };
-    is_literal_or_port(value, end)
-}
-
-/// The same of one whose first byte that is not of a name stands at `end`.
-fn is_literal_or_port(value: &[u8], end: usize) -> bool {
-    let rest = match value[end] {
-        b'[' if end == 0 => match after_literal(&value[1..]) {
-            Some(rest) => rest,
-            None => return false,
-        },
-        _ => &value[end..],
-    };
-    rest.strip_prefix(b":").map_or(rest.is_empty(), |port| port.iter().all(u8::is_ascii_digit))
-}
-
-/// What follows the IPv6 address at the start of `value` and its bracket.
-fn after_literal(value: &[u8]) -> Option<&[u8]> {
-    let end = value.iter().position(|&b| b == b']')?;
-    let is_address = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
-    (end > 0 && value[..end].iter().all(is_address)).then(|| &value[end + 1..])
-}
-
-const HOST_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut b = 0;
-    while b < table.len() {
-        table[b] = is_host_byte(b as u8);
-        b += 1;
-    }
-    table
-};
-
-const fn is_host_byte(b: u8) -> bool {
-    // unreserved, percent-encoded, sub-delims
-    b.is_ascii_alphanumeric()
-        || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
 }

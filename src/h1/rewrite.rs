@@ -1,15 +1,17 @@
 //! A head as it is forwarded (RFC 9110 §7.6).
 //!
 //! Here: hop-by-hop fields out, `Via`, `X-Forwarded-*`, `Host`, `Date`, `Connection` and what we were given in. What stays is copied in
-//! runs of whole lines, as it came: the parser has made sure that they are well-formed. Not here: heads of our own
-//! (`reply.rs`). Floor 1.
+//! runs of whole lines, as it came: the parser has made sure that they are well-formed. Not here: heads that cannot be copied so
+//! (`rewrite/anew.rs`), heads of our own (`reply.rs`). Floor 1.
+
+mod anew;
 
 use std::ops::Range;
 
 use super::coding::Coding;
 use super::fields::{FieldSet, named};
 use super::persistence::Persistence;
-use super::request::{RequestHead, Target};
+use super::request::RequestHead;
 use super::response::ResponseHead;
 use super::via::Via;
 use super::{BodyLength, Version, offset};
@@ -44,9 +46,9 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
         skipped = skipped.union(replaced);
     }
     let from = request_line(head, out);
-    let host = match head.target {
-        Target::Origin(_) => value(scan.host),
-        Target::Absolute { authority, .. } => {
+    let host = match head.target.authority() {
+        None => value(scan.host),
+        Some(authority) => {
             skip(&mut skipped, scan.host);
             put(out, &[b"Host: ", authority.as_bytes(), b"\r\n"]);
             Some(authority.as_bytes())
@@ -55,15 +57,25 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
     if host.is_none() {
         put(out, &[b"Host: ", context.authority.as_bytes(), b"\r\n"]);
     }
-    copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
+    match scan.anew {
+        false => copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out),
+        true => anew::request_fields(head, skipped, out),
+    }
     // Our element of `Via` is the received version and a pseudonym (RFC 9110 §7.6.3).
-    let via = context.via.lines(head.version);
+    let later;
+    let mut via = context.via.lines(head.version);
+    if head.minor > 1 {
+        later = anew::via(via, head.minor);
+        via = &later;
+    }
     match value(scan.via).filter(|received| !received.is_empty()) {
         None => out.extend_from_slice(via),
         Some(received) => put(out, &[b"Via: ", received, b", ", &via[b"Via: ".len()..]]),
     }
-    if let Some(received) = value(scan.forwarded_for).filter(|received| !received.is_empty()) {
-        put(out, &[received, b", "]);
+    match value(scan.forwarded_for).filter(|received| !received.is_empty()) {
+        _ if scan.anew => anew::forwarded_for(head, out),
+        None => {}
+        Some(received) => put(out, &[received, b", "]),
     }
     out.extend_from_slice(context.client);
     match host {
@@ -94,24 +106,23 @@ fn skip(skipped: &mut FieldSet, position: Option<u8>) {
 /// Writes the request line if it must change; returns from where the head can be copied as it came.
 #[inline]
 fn request_line(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) -> usize {
-    match head.target {
-        Target::Origin(_) if head.version == Version::Http11 => head.start,
+    match head.target.authority() {
+        None if head.minor == 1 && !head.scan.anew => head.start,
         _ => changed_request_line(head, out),
     }
 }
 
 fn changed_request_line(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) -> usize {
-    let target = match head.target {
-        Target::Origin(target) => target,
+    let target = match head.target.path() {
         // RFC 9112 §3.2.4: OPTIONS for a server as a whole.
-        Target::Absolute { path: "", .. } if head.method == "OPTIONS" => "*",
-        Target::Absolute { path, .. } => path,
+        b"" if head.method == "OPTIONS" => b"*",
+        path => path,
     };
     put(out, &[head.method.as_bytes(), b" "]);
-    if !target.starts_with('/') && target != "*" {
+    if !target.starts_with(b"/") && target != b"*" {
         out.push(b'/');
     }
-    put(out, &[target.as_bytes(), b" HTTP/1.1\r\n"]);
+    put(out, &[target, b" HTTP/1.1\r\n"]);
     fields_start(head.bytes, head.len, head.fields)
 }
 
@@ -168,7 +179,7 @@ pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out:
         skipped = skipped.union(told.replaces(head.fields));
     }
     let from = status_line(head, out);
-    copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
+    copy_response_fields(head, from, skipped, out);
     if context.coding == Coding::Chunked && head.body != BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
@@ -212,13 +223,21 @@ fn one_hundred(head: &ResponseHead<'_, '_>, told: Option<&Told<'_>>, out: &mut V
         skipped = skipped.union(told.replaces(head.fields));
     }
     let from = status_line(head, out);
-    copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
+    copy_response_fields(head, from, skipped, out);
+}
+
+#[inline(always)]
+fn copy_response_fields(head: &ResponseHead<'_, '_>, from: usize, skipped: FieldSet, out: &mut Vec<u8>) {
+    match head.scan.anew {
+        false => copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out),
+        true => anew::response_fields(head, skipped, out),
+    }
 }
 
 /// Writes the status line if it must change: we answer under our own version (RFC 9110 §6.2).
 #[inline]
 fn status_line(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) -> usize {
-    let well_formed = head.version == Version::Http11 && head.bytes.get(12) == Some(&b' ');
+    let well_formed = head.is_our_version && head.bytes.get(12) == Some(&b' ') && !head.scan.anew;
     if well_formed { 0 } else { changed_status_line(head, out) }
 }
 

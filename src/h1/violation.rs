@@ -47,6 +47,8 @@ pub enum Violation {
     TargetNotAscii,
     /// A request target without a valid host (RFC 9112 §3.2.2).
     TargetAuthority,
+    /// A request target for https on a connection that is clear text (RFC 9110 §7.4).
+    SecureTarget,
     /// The request target exceeds the limit (RFC 9112 §3).
     TargetTooLong,
     /// CONNECT, which a reverse proxy does not serve (RFC 9110 §9.3.6).
@@ -97,7 +99,7 @@ pub enum Violation {
 
 impl Violation {
     /// All of them, in order.
-    pub const ALL: [Violation; 42] = [
+    pub const ALL: [Violation; 43] = [
         Violation::FoldedLine,
         Violation::SpaceBeforeFields,
         Violation::SpaceInName,
@@ -117,6 +119,7 @@ impl Violation {
         Violation::TargetFragment,
         Violation::TargetNotAscii,
         Violation::TargetAuthority,
+        Violation::SecureTarget,
         Violation::TargetTooLong,
         Violation::Connect,
         Violation::NoHost,
@@ -183,6 +186,9 @@ impl Violation {
             Violation::TargetNotAscii => (400, "target-not-ascii", "a request target is of ASCII characters"),
             Violation::TargetAuthority => {
                 (400, "target-authority", "malformed authority in the request target")
+            }
+            Violation::SecureTarget => {
+                (421, "secure-target", "the target is for https, and this connection is clear text")
             }
             Violation::TargetTooLong => (414, "target-too-long", "the request target is too long"),
             Violation::Connect => (501, "connect", "CONNECT is not served here"),

@@ -12,7 +12,7 @@ use crate::balance::BackendId;
 use crate::deadline::Deadline;
 use crate::h1::Violation;
 use crate::h1::request::field_space;
-use crate::h1::response::ResponseHead;
+use crate::h1::response::{LineEnds, ResponseHead};
 use crate::net::{Connect, Net, Readiness, Stream, Token};
 use crate::telemetry::Kind;
 use crate::wheel::TimerId;
@@ -152,7 +152,7 @@ impl<N: Net> Proxy<N> {
     pub(super) fn check_ready(&mut self, turn: &mut Turn<'_, N>, id: CheckId, readiness: Readiness) {
         let Some(check) = self.checks.get_mut(id) else { return };
         let verdict = match check.send(readiness) {
-            Ok(()) => check.receive(),
+            Ok(()) => check.receive(self.options.line_ends),
             Err(_) => Some(false),
         };
         if let Some(passed) = verdict {
@@ -222,7 +222,7 @@ impl<S: Stream> Check<S> {
     }
 
     /// Reads what has come. Returns whether the check is passed, once that is known.
-    fn receive(&mut self) -> Option<bool> {
+    fn receive(&mut self, line_ends: LineEnds) -> Option<bool> {
         let mut block = [0; 1024];
         loop {
             match self.stream.read(&mut block) {
@@ -232,17 +232,17 @@ impl<S: Stream> Check<S> {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(_) => return Some(false),
             }
-            let verdict = self.verdict();
+            let verdict = self.verdict(line_ends);
             if verdict.is_some() {
                 return verdict;
             }
         }
     }
 
-    fn verdict(&mut self) -> Option<bool> {
+    fn verdict(&mut self, line_ends: LineEnds) -> Option<bool> {
         loop {
             let mut space = field_space();
-            let interim = match ResponseHead::parse(&self.received, false, &mut space) {
+            let interim = match ResponseHead::parse_with(line_ends, &self.received, false, &mut space) {
                 Ok(Some(head)) if head.status >= 200 => return Some(head.status < 400),
                 Ok(Some(head)) => head.len,
                 Ok(None) if self.passed_over + self.received.len() > MAX_HEAD_BYTES => {

@@ -4,7 +4,7 @@
 //! while an earlier sending is under way (`race.rs`). Floor 3.
 
 use crate::h1::BodyLength;
-use crate::h1::request::{RequestHead, Target};
+use crate::h1::request::RequestHead;
 
 /// A request that is at most this long is kept while it may have to be sent again.
 pub(super) const MAX_REPLAY_BYTES: usize = 16 * 1024;
@@ -54,8 +54,8 @@ impl RequestKind {
 
 #[cold]
 fn is_on(head: &RequestHead<'_, '_>, paths: &[String]) -> bool {
-    let (Target::Origin(path) | Target::Absolute { path, .. }) = head.target;
-    paths.iter().any(|beginning| path.starts_with(beginning))
+    let path = head.target.path();
+    paths.iter().any(|beginning| path.starts_with(beginning.as_bytes()))
 }
 
 /// Whether all of a request has come, of a length that is kept for another sending.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::BatchOptions;
 use crate::balance::{BalanceOptions, HealthOptions, RoutingGoal, RoutingMode};
 use crate::h1::request::RequestLimits;
+use crate::h1::response::LineEnds;
 use crate::telemetry::Roster;
 
 /// Whether upstream connections are kept.
@@ -130,6 +131,8 @@ pub struct Options {
     pub client_keepalive: bool,
     /// What a client's half-close means; one that waits for a batch has left in any case.
     pub half_close: HalfClose,
+    /// How the lines of a backend's response heads may end.
+    pub line_ends: LineEnds,
     /// Batching, with a classifier.
     pub batching: Option<BatchOptions>,
     /// Whether requests have names: `X-Request-Id`, taken over or made, sent to the backend and returned.

@@ -80,39 +80,37 @@ impl<N: Net> Proxy<N> {
                 self.head.clear();
                 return self.relay_body(turn, id, body, &mut bytes[at..], now);
             }
+            let (line_ends, to_head) = (self.options.line_ends, exchange.kind == RequestKind::Head);
             let mut space = field_space();
-            let (len, body) =
-                match ResponseHead::parse(&bytes[at..], exchange.kind == RequestKind::Head, &mut space) {
-                    Ok(None) => return Fed::Partial(at),
-                    Ok(Some(head)) if head.status < 200 && head.status != 101 => {
-                        at += head.len;
-                        if !self.interim_head(turn, id, &head, now) {
+            let (len, body) = match ResponseHead::parse_with(line_ends, &bytes[at..], to_head, &mut space) {
+                Ok(None) => return Fed::Partial(at),
+                Ok(Some(head)) if head.status < 200 && head.status != 101 => {
+                    at += head.len;
+                    if !self.interim_head(turn, id, &head, now) {
+                        return Fed::Over;
+                    }
+                    continue;
+                }
+                Ok(Some(head)) if head.status >= 200 => {
+                    if !self.races.is_unused() {
+                        let Some(known) = self.answered(turn, id, head.status, now) else {
                             return Fed::Over;
-                        }
-                        continue;
+                        };
+                        id = known;
                     }
-                    Ok(Some(head)) if head.status >= 200 => {
-                        if !self.races.is_unused() {
-                            let Some(known) = self.answered(turn, id, head.status, now) else {
-                                return Fed::Over;
-                            };
-                            id = known;
-                        }
-                        (head.len, self.begin_response(turn, id, &head, now))
-                    }
-                    Ok(Some(head))
-                        if exchange.kind == RequestKind::WebSocket && head.switches_to_websocket() =>
-                    {
-                        self.begin_tunnel(turn, id, &head, &bytes[at + head.len..], now);
-                        return Fed::Over;
-                    }
-                    // A 101 that nobody asked for, or to another protocol, is malformed too.
-                    judged => {
-                        let violation = judged.err().unwrap_or(Violation::UnaskedSwitch);
-                        self.answer_malformed(turn, id, Event::ResponseHeadMalformed, violation);
-                        return Fed::Over;
-                    }
-                };
+                    (head.len, self.begin_response(turn, id, &head, now))
+                }
+                Ok(Some(head)) if exchange.kind == RequestKind::WebSocket && head.switches_to_websocket() => {
+                    self.begin_tunnel(turn, id, &head, &bytes[at + head.len..], now);
+                    return Fed::Over;
+                }
+                // A 101 that nobody asked for, or to another protocol, is malformed too.
+                judged => {
+                    let violation = judged.err().unwrap_or(Violation::UnaskedSwitch);
+                    self.answer_malformed(turn, id, Event::ResponseHeadMalformed, violation);
+                    return Fed::Over;
+                }
+            };
             let Some(body) = body else { return Fed::Over };
             return self.relay_body(turn, id, body, &mut bytes[at + len..], now);
         }

@@ -11,7 +11,7 @@ use super::target::Target;
 use super::{ClientId, ExchangeId, Options};
 use crate::balance::BackendId;
 use crate::h1::fields::FieldSet;
-use crate::h1::request::{self, RequestHead};
+use crate::h1::request::RequestHead;
 use crate::h1::request_id::{IdField, IdMaker};
 use crate::h1::rewrite::Told;
 use crate::h1::timing::server_timing;
@@ -197,10 +197,7 @@ impl Tracer {
         let draft = &mut self.draft;
         draft.id = Text::new(self.id.value());
         draft.method = Text::new(head.method.as_bytes());
-        draft.target = match head.target {
-            request::Target::Origin(target) => Text::new(target.as_bytes()),
-            request::Target::Absolute { path, .. } => Text::new(path.as_bytes()),
-        };
+        draft.target = Text::new(head.target.path());
         draft.client = Text::new(client.address.as_bytes());
         draft.phases.received = now;
         draft.bytes_in = head.len as u64;

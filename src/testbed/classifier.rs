@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::ServiceTime;
 use super::workers::Workers;
-use crate::h1::request::{RequestHead, Target};
+use crate::h1::request::RequestHead;
 use crate::server::{Response, Service};
 use crate::time::{Instant, WallTime};
 
@@ -161,7 +161,7 @@ impl Service for Classifications {
     }
 
     fn head(&mut self, head: &RequestHead<'_, '_>, _now: Instant) -> Route {
-        let (Target::Origin(target) | Target::Absolute { path: target, .. }) = head.target;
+        let target = head.target.text().unwrap_or_default();
         match (target.split('?').next().unwrap_or(target), head.method) {
             ("/classify", "POST") => Route::Classify,
             ("/docs", "GET" | "HEAD") => Route::Docs,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::address;
 use super::clients::{Behaviour, Seen};
 use crate::balance::{HealthOptions, RoutingGoal, RoutingMode};
+use crate::h1::response::LineEnds;
 use crate::net::Weather;
 use crate::proxy::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options};
 use crate::record::Record;
@@ -159,6 +160,7 @@ pub fn usual_options(backends: Vec<Backend>) -> Options {
         drain_timeout: seconds(30),
         client_keepalive: true,
         half_close: HalfClose::Answer,
+        line_ends: LineEnds::LfToo,
         batching: None,
         request_ids: true,
         run: 0,

@@ -44,7 +44,7 @@ fn main() -> io::Result<()> {
             BodyLength::Exact(n) => format!("length {n}"),
             BodyLength::Chunked => "chunked".to_owned(),
         };
-        record(&mut out, [head.method.as_bytes(), origin_form(&head).as_bytes(), framing.as_bytes(), &sent])?;
+        record(&mut out, [head.method.as_bytes(), &origin_form(&head), framing.as_bytes(), &sent])?;
     }
     record(&mut out, [b"", b"", refused.to_string().as_bytes(), b""])?;
     out.flush()

@@ -20,7 +20,7 @@ const METHODS: [&str; 12] = [
     "CONNECT",
 ];
 
-const TARGETS: [&str; 28] = [
+const TARGETS: [&str; 30] = [
     "/",
     "/",
     "/a/b?c=d&e",
@@ -43,6 +43,8 @@ const TARGETS: [&str; 28] = [
     "http:///x",
     "http://h:x/",
     "https://h/",
+    "HTTPS://h?q",
+    "/\u{a0}\u{ad}",
     "h:80",
     "/a b",
     "/\t",
@@ -51,7 +53,7 @@ const TARGETS: [&str; 28] = [
     "/very/long/",
 ];
 
-const VERSIONS: [&str; 14] = [
+const VERSIONS: [&str; 18] = [
     "HTTP/1.1",
     "HTTP/1.1",
     "HTTP/1.1",
@@ -62,13 +64,17 @@ const VERSIONS: [&str; 14] = [
     "HTTP/1.0",
     "HTTP/2.0",
     "HTTP/1.2",
+    "HTTP/1.9",
+    "HTTP/1.10",
+    "HTTP/11.1",
+    "HTTP/1",
     "http/1.1",
     "HTTP/1.1 ",
     "HTTP/01.1",
     "",
 ];
 
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 28] = [
     "Host",
     "Content-Length",
     "Content-Length",
@@ -84,6 +90,8 @@ const NAMES: [&str; 26] = [
     "Proxy-Connection",
     "Via",
     "X-Forwarded-For",
+    "X-Forwarded-For",
+    "X-Forwarded-For",
     "X-Forwarded-Host",
     "X-Forwarded-Proto",
     "X-Request-Id",
@@ -97,13 +105,16 @@ const NAMES: [&str; 26] = [
     "!#$%&'*+-.^_`|~",
 ];
 
-const LENGTHS: [&str; 20] = [
+const LENGTHS: [&str; 23] = [
     "0",
     "5",
     "5",
     "5",
     "12",
     "007",
+    "05",
+    "010",
+    "00000000000000000000000000000005",
     "+5",
     "-5",
     "5,5",

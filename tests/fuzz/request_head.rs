@@ -2,7 +2,7 @@
 
 use httparse::Header;
 use tidegate::h1::persistence::Persistence;
-use tidegate::h1::request::{RequestHead, RequestLimits, Target, field_space};
+use tidegate::h1::request::{RequestHead, RequestLimits, Target, TargetRule, field_space};
 use tidegate::h1::request_id::IdField;
 use tidegate::h1::rewrite::{self, RequestContext};
 use tidegate::h1::via::Via;
@@ -21,7 +21,8 @@ const AUTHORITY: &str = "backend:81";
 const RUN: u64 = 0xfeed;
 
 /// Some that heads of a few lines exceed.
-const NARROW: RequestLimits = RequestLimits { head_bytes: 120, fields: 3, target_bytes: 12, body_bytes: 9 };
+const NARROW: RequestLimits =
+    RequestLimits { head_bytes: 120, fields: 3, target_bytes: 12, body_bytes: 9, target: TargetRule::Strict };
 
 /// Whether a head within narrow limits is accepted: in any split, and then it is one that is accepted without.
 fn check_limits(bytes: &[u8]) {
@@ -31,28 +32,49 @@ fn check_limits(bytes: &[u8]) {
         parsed.map(|head| head.map(|head| Some(head.len))).unwrap_or(Some(None))
     };
     let Some(Some(len)) = same_in_any_split(bytes, within) else { return };
-    assert_eq!(verdict(bytes), Some(Ok(len)));
+    assert_eq!(verdict(bytes, TargetRule::Strict), Some(Ok(len)));
     let mut space = field_space();
     let Ok(Some(head)) = RequestHead::parse(bytes, &mut space) else { unreachable!("just parsed") };
     let body = if let BodyLength::Exact(n) = head.body { n } else { 0 };
     assert!(len <= NARROW.head_bytes && head.fields.len() <= NARROW.fields && body <= NARROW.body_bytes);
 }
 
-fn verdict(bytes: &[u8]) -> Option<Result<usize, Violation>> {
-    RequestHead::parse(bytes, &mut field_space()).map(|head| head.map(|head| head.len)).transpose()
+fn limits(target: TargetRule) -> RequestLimits {
+    RequestLimits { target, ..RequestLimits::default() }
+}
+
+fn verdict(bytes: &[u8], target: TargetRule) -> Option<Result<usize, Violation>> {
+    let parsed = RequestHead::parse_within(&limits(target), bytes, &mut field_space())
+        .map(|head| head.map(|head| head.len));
+    parsed.transpose()
 }
 
 /// Checks a request head; says what became of it.
 pub(crate) fn check(bytes: &[u8]) -> String {
     check_limits(bytes);
-    match same_in_any_split(bytes, verdict) {
+    let strict = check_with(bytes, TargetRule::Strict);
+    let passing = check_with(bytes, TargetRule::Pass);
+    if strict != passing {
+        assert!(strict.starts_with("400 ") && !bytes.is_ascii(), "{strict} but {passing}");
+        return format!("{strict}, else {passing}");
+    }
+    strict
+}
+
+fn check_with(bytes: &[u8], rule: TargetRule) -> String {
+    match same_in_any_split(bytes, |bytes| verdict(bytes, rule)) {
         None => return "partial".to_owned(),
-        Some(Err(error)) => return format!("{} {error}", error.status()),
+        Some(Err(error)) => {
+            assert!(!is_plain(bytes), "{error}");
+            return format!("{} {error}", error.status());
+        }
         Some(Ok(_)) => {}
     }
-    let mut space = field_space();
-    let Ok(Some(head)) = RequestHead::parse(bytes, &mut space) else { unreachable!("just parsed") };
-    well_formed(bytes, &head);
+    let (limits, mut space) = (limits(rule), field_space());
+    let Ok(Some(head)) = RequestHead::parse_within(&limits, bytes, &mut space) else {
+        unreachable!("just parsed")
+    };
+    let minor = well_formed(bytes, &head, rule);
     for (close, named) in [(false, false), (true, false), (false, true)] {
         let id = IdField::received(b"made-here").expect("a sane name");
         let request_id = named.then(|| (head.request_id().0, id.line()));
@@ -60,11 +82,12 @@ pub(crate) fn check(bytes: &[u8]) -> String {
         let context = RequestContext { client: CLIENT, authority: AUTHORITY, close, via, request_id };
         let mut out = Vec::new();
         rewrite::request(&head, &context, &mut out);
-        forwarded(&head, &context, &out);
+        forwarded(&head, minor, &context, &out, &limits);
     }
     let mut form = match head.target {
         Target::Origin(_) => "origin",
         Target::Absolute { .. } => "absolute",
+        Target::Raw { .. } => "raw",
     };
     if head.asks_for_websocket() {
         form = "websocket";
@@ -73,6 +96,26 @@ pub(crate) fn check(bytes: &[u8]) -> String {
     let keep = head.persistence == Persistence::KeepAlive;
     let body = if let Framing::Length(_) = body { Framing::Length(1) } else { body };
     format!("{:?} {form} {body:?} expects {expects} keep {keep} {}", head.version, head.fields.len().min(9))
+}
+
+/// Whether these bytes begin with a request that nobody has a reason to refuse.
+fn is_plain(bytes: &[u8]) -> bool {
+    let Ok(Some(head)) = strict::head(bytes) else { return false };
+    let parts: Vec<_> = head.first.split(|&b| b == b' ').collect();
+    let [method, target, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor]] = parts[..] else { return false };
+    let hosts = head.values("host");
+    let is_coded = !head.values("transfer-encoding").is_empty();
+    let is_host = |host: &&[u8]| !host.is_empty() && host.iter().all(u8::is_ascii_alphanumeric);
+    strict::is_token(method)
+        && method != b"CONNECT"
+        && target.starts_with(b"/")
+        && target.iter().all(|b| b.is_ascii_graphic() && *b != b'#')
+        && minor.is_ascii_digit()
+        && hosts.len() == 1
+        && hosts.iter().all(is_host)
+        && !(is_coded && *minor == b'0')
+        && head.framing_of_request().is_ok()
+        && head.fields.len() <= MAX_FIELDS
 }
 
 fn framing(body: BodyLength) -> Framing {
@@ -84,8 +127,8 @@ fn framing(body: BodyLength) -> Framing {
     }
 }
 
-/// What is accepted has no other reading.
-fn well_formed(bytes: &[u8], head: &RequestHead<'_, '_>) {
+/// What is accepted has no other reading. Returns its minor version.
+fn well_formed(bytes: &[u8], head: &RequestHead<'_, '_>, rule: TargetRule) -> char {
     let mut start = 0;
     while bytes[start..].starts_with(b"\r\n") {
         start += 2;
@@ -96,8 +139,14 @@ fn well_formed(bytes: &[u8], head: &RequestHead<'_, '_>) {
     let parts: Vec<_> = model.first.split(|&b| b == b' ').collect();
     assert_eq!(parts.len(), 3, "{}", model.first.escape_ascii());
     assert_eq!(parts[0], head.method.as_bytes());
-    assert!(strict::is_token(parts[0]) && parts[1].iter().all(u8::is_ascii_graphic));
+    let is_part = |b: &u8| b.is_ascii_graphic() || (rule == TargetRule::Pass && !b.is_ascii());
+    assert!(strict::is_token(parts[0]) && parts[1].iter().all(is_part) && !parts[1].contains(&b'#'));
     assert_eq!(model.framing_of_request(), Ok(framing(head.body)));
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] = parts[2] else {
+        panic!("the version {}", parts[2].escape_ascii())
+    };
+    assert_eq!(head.version == Version::Http10, *minor == b'0');
+    char::from(*minor)
 }
 
 fn pairs<'b>(fields: &[Header<'b>]) -> Vec<(&'b [u8], &'b [u8])> {
@@ -105,13 +154,20 @@ fn pairs<'b>(fields: &[Header<'b>]) -> Vec<(&'b [u8], &'b [u8])> {
 }
 
 /// What goes to the backend is one request, and the one that it should be.
-fn forwarded(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &[u8]) {
+fn forwarded(
+    head: &RequestHead<'_, '_>,
+    minor: char,
+    context: &RequestContext<'_>,
+    out: &[u8],
+    limits: &RequestLimits,
+) {
     let sent = strict::head(out).expect("a well-formed head").expect("a whole head");
     assert_eq!(sent.len, out.len(), "more than one head");
-    let (method, target) = sent.request_line().expect("a request line");
-    assert_eq!((method, target), (head.method.as_bytes(), origin_form(head).as_bytes()));
+    let (method, target) = sent.request_line(limits.target == TargetRule::Pass).expect("a request line");
+    assert_eq!((method, target), (head.method.as_bytes(), &origin_form(head)[..]));
+    sent.is_plainly_framed().expect("one reading");
     let fields: Fields = sent.fields.iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
-    assert_eq!(fields, expected_fields(head, context));
+    assert_eq!(fields, expected_fields(head, minor, context));
     assert_eq!(sent.framing_of_request(), Ok(framing(head.body)));
     assert_eq!(sent.values("host").len(), 1);
 
@@ -120,14 +176,14 @@ fn forwarded(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &[u8
         return;
     }
     let mut space = field_space();
-    let again = RequestHead::parse(out, &mut space).expect("accepted again").expect("whole");
+    let again = RequestHead::parse_within(limits, out, &mut space).expect("accepted again").expect("whole");
     let of = |head: &RequestHead<'_, '_>| (head.body, head.expects_continue(), head.asks_for_websocket());
     assert_eq!((again.len, of(&again)), (out.len(), of(head)));
     assert_eq!(again.persistence == Persistence::Close, context.close);
 }
 
 /// The fields that go to the backend, put together one by one (RFC 9110 §7.6).
-fn expected_fields(head: &RequestHead<'_, '_>, context: &RequestContext<'_>) -> Fields {
+fn expected_fields(head: &RequestHead<'_, '_>, minor: char, context: &RequestContext<'_>) -> Fields {
     let lower: Vec<String> = head.fields.iter().map(|f| f.name.to_ascii_lowercase()).collect();
     let values = |name: &str| {
         let named = head.fields.iter().zip(&lower).filter(move |(_, n)| *n == name);
@@ -148,29 +204,31 @@ fn expected_fields(head: &RequestHead<'_, '_>, context: &RequestContext<'_>) -> 
     };
     let own = |name: &str, value: &[u8]| (name.as_bytes().to_vec(), value.to_vec());
     let mut fields = Fields::new();
-    let host = match head.target {
-        Target::Absolute { authority, .. } => Some(authority.as_bytes().to_vec()),
-        Target::Origin(_) => values("host").pop(),
+    let host_replaced = head.target.authority().is_some();
+    let host = match head.target.authority() {
+        Some(authority) => Some(authority.as_bytes().to_vec()),
+        None => values("host").pop(),
     };
-    let host_replaced = matches!(head.target, Target::Absolute { .. });
     if host_replaced || host.is_none() {
         fields.push(own("Host", host.as_deref().unwrap_or(AUTHORITY.as_bytes())));
     }
-    // Of the fields to which our element is appended, the last is written anew.
-    let last = |name: &str| lower.iter().rposition(|n| n == name).filter(|_| kept(name));
-    let (via, forwarded_for) = (last("via"), last("x-forwarded-for"));
+    // The last `Via` gets our element, and all `X-Forwarded-For` become one list.
+    let via = lower.iter().rposition(|n| n == "via").filter(|_| kept("via"));
     for (i, field) in head.fields.iter().enumerate() {
-        let anew = Some(i) == via || Some(i) == forwarded_for || (lower[i] == "host" && host_replaced);
-        if kept(&lower[i]) && !anew {
-            fields.push((field.name.as_bytes().to_vec(), field.value.to_vec()));
+        let name = &lower[i];
+        let anew = Some(i) == via || name == "x-forwarded-for" || (name == "host" && host_replaced);
+        if kept(name) && !anew {
+            fields.push((field.name.as_bytes().to_vec(), plain_value(name, field.value)));
         }
     }
-    let appended = |at: Option<usize>, element: &[u8]| {
-        let before = at.map(|i| head.fields[i].value).filter(|value| !value.is_empty());
-        before.map_or(element.to_vec(), |before| [before, b", ", element].concat())
+    let appended = |before: Vec<Vec<u8>>, element: &[u8]| {
+        let before = before.into_iter().filter(|value| !value.is_empty());
+        before.chain([element.to_vec()]).collect::<Vec<_>>().join(&b", "[..])
     };
-    let version = if head.version == Version::Http10 { "1.0" } else { "1.1" };
-    fields.push(own("Via", &appended(via, format!("{version} tidegate-{RUN:016x}").as_bytes())));
+    let version = format!("1.{minor} tidegate-{RUN:016x}");
+    let via = via.map(|i| head.fields[i].value.to_vec());
+    fields.push(own("Via", &appended(via.into_iter().collect(), version.as_bytes())));
+    let forwarded_for = if kept("x-forwarded-for") { values("x-forwarded-for") } else { Vec::new() };
     fields.push(own("X-Forwarded-For", &appended(forwarded_for, CLIENT)));
     fields.push(own("X-Forwarded-Proto", b"http"));
     fields.extend(host.map(|host| own("X-Forwarded-Host", &host)));
@@ -190,4 +248,16 @@ fn expected_fields(head: &RequestHead<'_, '_>, context: &RequestContext<'_>) -> 
         fields.push(own("Upgrade", b"websocket"));
     }
     fields
+}
+
+/// A value as it goes on: framing is written so that all read it alike.
+fn plain_value(name: &str, value: &[u8]) -> Vec<u8> {
+    match name {
+        "transfer-encoding" => value.to_ascii_lowercase(),
+        "content-length" => {
+            let zeros = value.iter().take_while(|&&b| b == b'0').count();
+            value[zeros.min(value.len() - 1)..].to_vec()
+        }
+        _ => value.to_vec(),
+    }
 }

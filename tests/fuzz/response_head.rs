@@ -3,7 +3,7 @@
 use tidegate::h1::coding::Coding;
 use tidegate::h1::persistence::Persistence;
 use tidegate::h1::request::field_space;
-use tidegate::h1::response::ResponseHead;
+use tidegate::h1::response::{LineEnds, ResponseHead};
 use tidegate::h1::rewrite::{self, ResponseContext, Told};
 use tidegate::h1::{BodyLength, Version, Violation};
 
@@ -14,13 +14,27 @@ const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// Checks a response head, as the answer to HEAD and to another method; says what became of it.
 pub(crate) fn check(bytes: &[u8]) -> String {
-    check_answer_to(bytes, false) + " | " + &check_answer_to(bytes, true)
+    let strict = check_answer_to(bytes, false, LineEnds::CrLf);
+    let lenient = check_answer_to(bytes, false, LineEnds::LfToo);
+    let to_head = check_answer_to(bytes, true, LineEnds::LfToo);
+    // Whatever ends the lines, a head means the same.
+    let tidy = check_answer_to(&with_crlf(bytes), false, LineEnds::CrLf);
+    if lenient != "partial" && tidy != "partial" {
+        assert_eq!(lenient, tidy, "{}", with_crlf(bytes).escape_ascii());
+    }
+    match strict == lenient {
+        true => format!("{strict} | {to_head}"),
+        false => {
+            assert_eq!(strict, Violation::BareLf.words(), "else {lenient}");
+            format!("with LF {lenient} | {to_head}")
+        }
+    }
 }
 
-fn check_answer_to(bytes: &[u8], to_head: bool) -> String {
+fn check_answer_to(bytes: &[u8], to_head: bool, line_ends: LineEnds) -> String {
     let verdict = |bytes: &[u8]| -> Option<Result<usize, Violation>> {
         let mut space = field_space();
-        let head = ResponseHead::parse(bytes, to_head, &mut space);
+        let head = ResponseHead::parse_with(line_ends, bytes, to_head, &mut space);
         head.map(|head| head.map(|head| head.len)).transpose()
     };
     match same_in_any_split(bytes, verdict) {
@@ -29,8 +43,10 @@ fn check_answer_to(bytes: &[u8], to_head: bool) -> String {
         Some(Ok(_)) => {}
     }
     let mut space = field_space();
-    let Ok(Some(head)) = ResponseHead::parse(bytes, to_head, &mut space) else { unreachable!("just parsed") };
-    well_formed(bytes, &head);
+    let Ok(Some(head)) = ResponseHead::parse_with(line_ends, bytes, to_head, &mut space) else {
+        unreachable!("just parsed")
+    };
+    well_formed(bytes, &head, line_ends);
     if head.status < 200 {
         return interim(&head, to_head);
     }
@@ -51,14 +67,27 @@ fn check_answer_to(bytes: &[u8], to_head: bool) -> String {
 }
 
 /// What is accepted has no other reading.
-fn well_formed(bytes: &[u8], head: &ResponseHead<'_, '_>) {
-    let model = strict::head(bytes).expect("a well-formed head").expect("a whole head");
+fn well_formed(bytes: &[u8], head: &ResponseHead<'_, '_>, line_ends: LineEnds) {
+    let bytes = &bytes[..head.len];
+    let lines = match line_ends {
+        LineEnds::CrLf => bytes.to_vec(),
+        LineEnds::LfToo => with_crlf(bytes),
+    };
+    let model = strict::head(&lines).expect("a well-formed head").expect("a whole head");
     let fields: Vec<_> = head.fields.iter().map(|field| (field.name.as_bytes(), field.value)).collect();
-    assert_eq!((model.len, model.fields), (head.len, fields));
-    let version = if head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
-    let line = format!("{version} {}", head.status);
-    let rest = model.first.strip_prefix(line.as_bytes()).expect("version and status");
+    assert_eq!((model.len, model.fields), (lines.len(), fields));
+    let (version, rest) = model.first.split_at(8);
+    let is_10 = version == b"HTTP/1.0";
+    assert!(version.starts_with(b"HTTP/1.") && version[7].is_ascii_digit());
+    assert_eq!(is_10, head.version == Version::Http10);
+    let rest = rest.strip_prefix(format!(" {}", head.status).as_bytes()).expect("the status");
     assert!(rest.is_empty() || rest.starts_with(b" "), "{}", model.first.escape_ascii());
+}
+
+/// Each line of a head with CR LF at its end.
+fn with_crlf(head: &[u8]) -> Vec<u8> {
+    let lines = head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.collect::<Vec<_>>().join(&b"\r\n"[..])
 }
 
 /// Names, in lower case, and values.
@@ -99,6 +128,7 @@ fn end_to_end(head: &ResponseHead<'_, '_>, replaced: &[&str]) -> Fields {
 fn passed_on(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, to_head: bool, out: &[u8]) {
     let sent = strict::head(out).expect("a well-formed head").expect("a whole head");
     assert_eq!((sent.len, sent.status()), (out.len(), Ok(head.status)));
+    sent.is_plainly_framed().expect("one reading");
     let expected = match (head.body, context.coding) {
         (BodyLength::None, _) => Framing::Nothing,
         (BodyLength::Exact(n), _) => Framing::Length(n),

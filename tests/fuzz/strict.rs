@@ -81,12 +81,29 @@ impl<'a> Head<'a> {
         named.map(|&(_, value)| value).collect()
     }
 
-    /// Method and target of a request in HTTP/1.1.
-    pub(crate) fn request_line(&self) -> Result<(&'a [u8], &'a [u8]), String> {
+    /// Method and target of a request in HTTP/1.1; the target may be `raw`, with bytes that are not ASCII.
+    pub(crate) fn request_line(&self, raw: bool) -> Result<(&'a [u8], &'a [u8]), String> {
         let parts: Vec<_> = self.first.split(|&b| b == b' ').collect();
         match parts[..] {
-            [method, target, b"HTTP/1.1"] if is_token(method) && is_target(target) => Ok((method, target)),
+            [method, target, b"HTTP/1.1"] if is_token(method) && is_target(target, raw) => {
+                Ok((method, target))
+            }
             _ => Err(format!("not a request line: \"{}\"", self.first.escape_ascii())),
+        }
+    }
+
+    /// Whether the framing fields have one reading even to those who take leading zeros for octal, or who know a coding by
+    /// its letters alone.
+    ///
+    /// # Errors
+    /// Which of them has two.
+    pub(crate) fn is_plainly_framed(&self) -> Result<(), String> {
+        let padded = |value: &&[u8]| value.len() > 1 && value.starts_with(b"0");
+        let lengths = self.values("content-length").into_iter().filter(padded);
+        let codings = self.values("transfer-encoding").into_iter().filter(|value| *value != b"chunked");
+        match lengths.chain(codings).next() {
+            None => Ok(()),
+            Some(value) => Err(format!("framing that some read otherwise: \"{}\"", value.escape_ascii())),
         }
     }
 
@@ -138,9 +155,9 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Visible ASCII, of a form that an origin server is sent.
-fn is_target(target: &[u8]) -> bool {
-    target.iter().all(u8::is_ascii_graphic)
+/// Visible ASCII, and more if it is `raw`, of a form that an origin server is sent.
+fn is_target(target: &[u8], raw: bool) -> bool {
+    target.iter().all(|b| b.is_ascii_graphic() || (raw && !b.is_ascii()))
         && !target.contains(&b'#')
         && (target.starts_with(b"/") || target == b"*")
 }
@@ -305,7 +322,8 @@ pub(crate) struct Message<'a> {
 pub(crate) fn requests(mut bytes: &[u8], switched: bool) -> Result<Vec<Message<'_>>, String> {
     let mut all = Vec::new();
     while let Some(head) = head(bytes)? {
-        head.request_line()?;
+        head.request_line(false)?;
+        head.is_plainly_framed()?;
         if head.values("host").len() != 1 {
             return Err(format!("{} Host fields", head.values("host").len()));
         }
@@ -344,6 +362,7 @@ pub(crate) fn responses(mut bytes: &[u8], to_head: &[bool]) -> Result<Responses,
             break;
         };
         let (status, framing) = (head.status()?, head.framing_of_response(to_head)?);
+        head.is_plainly_framed()?;
         if (100..200).contains(&status) && status != 101 {
             bytes = &bytes[head.len..];
             continue;

@@ -14,7 +14,7 @@ use crate::codec::{HeadKey, parse};
 use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::CONTINUE;
-use crate::h1::request::{RequestHead, Target};
+use crate::h1::request::RequestHead;
 use crate::h1::request_id::IdField;
 use crate::h1::via;
 use crate::h1::{BodyLength, Version};
@@ -72,10 +72,7 @@ impl<N: Net> Proxy<N> {
         head: &RequestHead<'_, '_>,
     ) -> Option<Box<Intake>> {
         let batching = self.batching.as_ref()?;
-        let target = match head.target {
-            Target::Origin(target) => target,
-            Target::Absolute { path, .. } => path,
-        };
+        let target = head.target.text()?;
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let ask = match (path, head.method) {

@@ -52,7 +52,7 @@ struct Asked {
 #[derive(Debug, PartialEq, Eq)]
 struct Request {
     method: Vec<u8>,
-    target: String,
+    target: Vec<u8>,
     body: Vec<u8>,
     /// The connection goes on.
     keeps: bool,
@@ -136,9 +136,9 @@ fn strict_requests<'a>(peers: &'a [Peer], switched: bool) -> Vec<strict::Message
 /// What backends get are well-formed requests, and each is one that a client has sent, or its beginning.
 fn forwarded(backends: &[Peer], clients: &[Asked], switched: bool) {
     for message in strict_requests(backends, switched) {
-        let (method, target) = message.head.request_line().expect("read before");
+        let (method, target) = message.head.request_line(false).expect("read before");
         let strict::Body { data, done, .. } = &message.body;
-        let is_that = |request: &Request| request.method == method && request.target.as_bytes() == target;
+        let is_that = |request: &Request| request.method == method && request.target == target;
         let whole = |asked: &Asked| asked.requests.iter().any(|r| is_that(r) && r.body == *data);
         let part = |r: &Request| !done && is_that(r) && r.body.starts_with(data);
         let known = |asked: &Asked| whole(asked) || asked.requests.iter().chain(&asked.begun).any(part);

@@ -156,7 +156,13 @@ fn options(conditions: Conditions) -> Options {
     });
     let limits = match conditions.strict() {
         true => Limits {
-            request: RequestLimits { head_bytes: 256, fields: 8, target_bytes: 24, body_bytes: 12 },
+            request: RequestLimits {
+                head_bytes: 256,
+                fields: 8,
+                target_bytes: 24,
+                body_bytes: 12,
+                ..RequestLimits::default()
+            },
             pipelined_bytes: 64,
             requests_per_connection: 2,
             pool_per_backend: PoolLimit::Most(1),

@@ -1,0 +1,236 @@
+//! Fields that are not copied as they came.
+//!
+//! Here: line by line, a head of which something must be written anew: lines that end in LF alone, a `Content-Length` with
+//! zeros before the number, a coding in capitals, several `X-Forwarded-For`. All of it is rare. Floor 1.
+
+use httparse::Header;
+
+use super::super::fields::{CHUNKED, FieldSet, Scan, named};
+use super::super::reply::decimal;
+use super::super::request::RequestHead;
+use super::super::response::ResponseHead;
+use super::put;
+
+/// Appends the fields of a request that are not `skipped`, and not ours to write.
+#[cold]
+pub(super) fn request_fields(head: &RequestHead<'_, '_>, skipped: FieldSet, out: &mut Vec<u8>) {
+    let skipped = skipped.union(named(head.fields, b"x-forwarded-for"));
+    fields(head.fields, &head.scan, skipped, out);
+}
+
+/// Appends the fields of a response that are not `skipped`.
+#[cold]
+pub(super) fn response_fields(head: &ResponseHead<'_, '_>, skipped: FieldSet, out: &mut Vec<u8>) {
+    fields(head.fields, &head.scan, skipped, out);
+}
+
+fn fields(fields: &[Header<'_>], scan: &Scan, skipped: FieldSet, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let length = scan.framing.length().map(|length| decimal(&mut digits, length).as_bytes());
+    let is = |position: Option<u8>, i: usize| position.map(usize::from) == Some(i);
+    for (i, field) in fields.iter().enumerate().filter(|(i, _)| !skipped.contains(*i)) {
+        let value = match length {
+            Some(length) if is(scan.content_length, i) => length,
+            _ if is(scan.transfer_encoding, i) => CHUNKED,
+            _ => field.value,
+        };
+        put(out, &[field.name.as_bytes(), b": ", value, b"\r\n"]);
+    }
+}
+
+/// Appends the list that all `X-Forwarded-For` are together, for our element to follow: some read the first of them alone,
+/// others the last.
+#[cold]
+pub(super) fn forwarded_for(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) {
+    let all = named(head.fields, b"x-forwarded-for");
+    let kept = all.positions().filter(|&i| !head.scan.dropped.contains(i));
+    for received in kept.map(|i| head.fields[i].value).filter(|received| !received.is_empty()) {
+        put(out, &[received, b", "]);
+    }
+}
+
+/// The line of `Via`, and what follows, of a request in a version later than 1.1 (RFC 9110 §7.6.3).
+#[cold]
+pub(super) fn via(lines: &[u8; 53], minor: u8) -> [u8; 53] {
+    let mut via = *lines;
+    via[b"Via: 1.".len()] = b'0' + minor;
+    via
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::h1::coding::Coding;
+    use crate::h1::persistence::Persistence;
+    use crate::h1::request::{RequestHead, RequestLimits, TargetRule, field_space};
+    use crate::h1::response::{LineEnds, ResponseHead};
+    use crate::h1::rewrite::{RequestContext, ResponseContext, interim, request, response};
+    use crate::h1::via::Via;
+    use crate::h1::{Version, Violation};
+
+    fn sent(bytes: &[u8]) -> Result<Vec<u8>, Violation> {
+        let limits = RequestLimits { target: TargetRule::Pass, ..RequestLimits::default() };
+        let mut space = field_space();
+        let head = RequestHead::parse_within(&limits, bytes, &mut space)?.expect("complete");
+        let mut out = Vec::new();
+        let (client, authority, via) = (b"127.0.0.1", "b:81", &Via::new(7));
+        let context = RequestContext { client, authority, close: false, via, request_id: None };
+        request(&head, &context, &mut out);
+        Ok(out)
+    }
+
+    /// A request as it goes on, without the lines that are ours.
+    fn forwarded(bytes: &str) -> Result<String, Violation> {
+        let out = String::from_utf8(sent(bytes.as_bytes())?).unwrap();
+        Ok(out.split("Via: ").next().unwrap().to_owned())
+    }
+
+    fn relayed(bytes: &str, line_ends: LineEnds) -> Result<String, Violation> {
+        let mut space = field_space();
+        let head =
+            ResponseHead::parse_with(line_ends, bytes.as_bytes(), false, &mut space)?.expect("complete");
+        let mut out = Vec::new();
+        if head.status < 200 {
+            interim(&head, &mut out);
+        } else {
+            let context = ResponseContext {
+                version: Version::Http11,
+                coding: Coding::of(head.body, Version::Http11),
+                persistence: Persistence::KeepAlive,
+                date: "D",
+                told: None,
+            };
+            response(&head, &context, &mut out);
+        }
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    /// Who takes a leading zero for octal, or knows a coding by its letters alone, reads the same as we do.
+    #[test]
+    fn framing_is_written_so_that_all_read_it_alike() {
+        let post = |field: &str| forwarded(&format!("POST / HTTP/1.1\r\nA: b\r\n{field}\r\nHost: h\r\n\r\n"));
+        let expected = |field: &str| Ok(format!("POST / HTTP/1.1\r\nA: b\r\n{field}\r\nHost: h\r\n"));
+        for (came, goes) in [
+            ("content-length: 05", "content-length: 5"),
+            ("Content-Length:\t010 ", "Content-Length: 10"),
+            ("Content-Length: 00", "Content-Length: 0"),
+            ("Content-Length: 0000000000000000000000000000000000009", "Content-Length: 9"),
+            ("Content-Length: 018446744073709551615", "Content-Length: 18446744073709551615"),
+            ("Transfer-Encoding: CHUNKED", "Transfer-Encoding: chunked"),
+            ("Content-Length: 0", "Content-Length: 0"),
+            ("Content-Length: 10", "Content-Length: 10"),
+        ] {
+            assert_eq!(post(came), expected(goes), "{came:?}");
+        }
+        assert_eq!(post("Content-Length: 018446744073709551616"), Err(Violation::LengthForm));
+        assert_eq!(post("Content-Length: 5, 5"), Err(Violation::LengthForm));
+        assert_eq!(post("Content-Length: 05\r\nContent-Length: 5"), Err(Violation::SeveralLengths));
+
+        for line_ends in [LineEnds::CrLf, LineEnds::LfToo] {
+            let answer = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 010\r\nA: b\r\n\r\n";
+            let goes = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 10\r\nA: b\r\n\r\n";
+            assert_eq!(relayed(answer, line_ends).unwrap(), goes);
+            let not_modified = "HTTP/1.1 304 OK\r\nDate: x\r\nContent-Length: 07\r\n\r\n";
+            assert!(relayed(not_modified, line_ends).unwrap().contains("Content-Length: 7\r\n"));
+        }
+    }
+
+    #[test]
+    fn later_minor_versions_are_as_1_1() {
+        for minor in 2..=9 {
+            let head = format!("PUT /x HTTP/1.{minor}\r\nHost: h\r\nA: b\r\n\r\n");
+            let out = String::from_utf8(sent(head.as_bytes()).unwrap()).unwrap();
+            let via = format!("Via: 1.{minor} tidegate-0000000000000007\r\n");
+            assert!(out.starts_with("PUT /x HTTP/1.1\r\nHost: h\r\nA: b\r\n") && out.contains(&via), "{out}");
+            let answer = format!("HTTP/1.{minor} 404 No\r\nDate: x\r\nContent-Length: 1\r\n\r\n");
+            let goes = "HTTP/1.1 404 No\r\nDate: x\r\nContent-Length: 1\r\n\r\n";
+            assert_eq!(relayed(&answer, LineEnds::CrLf).unwrap(), goes);
+        }
+        let no_host = "GET /x HTTP/1.3\r\nA: b\r\n\r\n";
+        assert_eq!(forwarded(no_host), Err(Violation::NoHost));
+        let folded = "GET /x HTTP/1.3\r\nHost: h\r\n b\r\n\r\n";
+        assert_eq!(forwarded(folded), Err(Violation::FoldedLine));
+        let bare = "GET /x HTTP/1.3\r\nHost: h\n\r\n";
+        assert_eq!(forwarded(bare), Err(Violation::BareLf));
+    }
+
+    #[test]
+    fn targets_that_are_not_ascii_go_on_as_they_came() {
+        let strict = |bytes: &[u8]| RequestHead::parse(bytes, &mut field_space()).map(|_| ());
+        for (target, goes) in [
+            (&b"/caf\xe9?x=\xff"[..], &b"GET /caf\xe9?x=\xff HTTP/1.1\r\nHost: h\r\n"[..]),
+            ("/caf\u{e9}".as_bytes(), "GET /caf\u{e9} HTTP/1.1\r\nHost: h\r\n".as_bytes()),
+            (b"http://o:1/\xe9", b"GET /\xe9 HTTP/1.1\r\nHost: o:1\r\n"),
+            (b"http://o?\xe9", b"GET /?\xe9 HTTP/1.1\r\nHost: o\r\n"),
+        ] {
+            let head = [b"GET ", target, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+            let out = sent(&head).unwrap();
+            assert!(out.starts_with(goes), "{}", out.escape_ascii());
+            assert_eq!(strict(&head), Err(Violation::TargetNotAscii), "{}", head.escape_ascii());
+        }
+        for (target, violation) in [
+            (&b"/\xe9#f"[..], Violation::TargetFragment),
+            (b"\xe9", Violation::TargetForm),
+            (b"http://\xe9/", Violation::TargetAuthority),
+            (b"https://h/\xe9", Violation::SecureTarget),
+        ] {
+            let head = [b"GET ", target, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+            assert_eq!(sent(&head), Err(violation), "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn lines_of_a_backend_may_end_in_lf_alone() {
+        let goes = "HTTP/1.1 200 OK\r\nA: b\r\nDate: x\r\nContent-Length: 2\r\n\r\n";
+        for came in [
+            "HTTP/1.1 200 OK\nA: b\nDate: x\nContent-Length: 2\n\n",
+            "HTTP/1.1 200 OK\nA:  b \r\nDate:x\nContent-Length: 2\r\n\n",
+            "HTTP/1.1 200 OK\r\nA: b\r\nDate: x\nContent-Length: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\r\nDate: x\r\nContent-Length: 02\n\r\n",
+            "HTTP/1.4 200 OK\nA: b\r\nDate: x\r\nConnection: y\nY: z\r\nContent-Length: 2\n\r\n",
+        ] {
+            assert_eq!(relayed(came, LineEnds::LfToo).unwrap(), goes, "{came:?}");
+            assert_eq!(relayed(came, LineEnds::CrLf), Err(Violation::BareLf), "{came:?}");
+        }
+        let hints = "HTTP/1.1 103 Hints\nLink: a\nTransfer-Encoding: chunked\n\n";
+        assert_eq!(relayed(hints, LineEnds::LfToo).unwrap(), "HTTP/1.1 103 Hints\r\nLink: a\r\n\r\n");
+        assert_eq!(relayed("HTTP/1.1 204\n\n", LineEnds::LfToo).unwrap(), "HTTP/1.1 204 \r\nDate: D\r\n\r\n");
+        for (bad, violation) in [
+            ("HTTP/1.1 200 OK\nA: b\n c\n\n", Violation::FoldedLine),
+            ("HTTP/1.1 200 OK\n A: b\n\n", Violation::SpaceBeforeFields),
+            ("HTTP/1.1 200 OK\nA: b\rc\n\n", Violation::BareCr),
+            ("HTTP/1.1 200 OK\nA: b\r\r\n\n", Violation::BareCr),
+            ("HTTP/1.1 200 OK\nA: b\0\n\n", Violation::ControlCharacter),
+            ("HTTP/1.1 200 OK\nA\n\n", Violation::NoColon),
+            ("\nHTTP/1.1 200 OK\n\n", Violation::EmptyLineFirst),
+            ("HTTP/1.1 200 OK\nContent-Length: 1\nContent-Length: 1\n\n", Violation::SeveralLengths),
+        ] {
+            assert_eq!(relayed(bad, LineEnds::LfToo), Err(violation), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        /// A head means the same whatever ends each of its lines, and in every split.
+        #[test]
+        fn line_ends_change_nothing(
+            lines in prop::collection::vec("[A-Za-z-]{1,12}: {0,2}[!-~]{0,9}", 0..6),
+            ends in prop::collection::vec(any::<bool>(), 8),
+        ) {
+            let written = |end: &dyn Fn(usize) -> &'static str| {
+                let all = ["HTTP/1.1 200 OK".to_owned()].into_iter().chain(lines.clone()).chain([String::new()]);
+                all.enumerate().map(|(i, line)| line + end(i)).collect::<String>()
+            };
+            let usual = relayed(&written(&|_| "\r\n"), LineEnds::CrLf);
+            let mixed = written(&|i| if ends[i] { "\r\n" } else { "\n" });
+            let read = relayed(&mixed, LineEnds::LfToo);
+            let tidy = |out: &str| out.lines().map(|line| line.split_whitespace().collect()).collect::<Vec<String>>();
+            prop_assert_eq!(usual.map(|out| tidy(&out)), read.map(|out| tidy(&out)));
+            for cut in 0..mixed.len() {
+                let mut space = field_space();
+                let part = ResponseHead::parse_with(LineEnds::LfToo, &mixed.as_bytes()[..cut], false, &mut space);
+                prop_assert!(matches!(part, Ok(None)), "cut at {}", cut);
+            }
+        }
+    }
+}
