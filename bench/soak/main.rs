@@ -1,10 +1,13 @@
-//! A long run of mixed traffic against servers that misbehave: nothing may be lost, and nothing may be left.
+//! A long run of mixed traffic against servers that misbehave, outside the usual envelope: nothing may be lost, and nothing may be
+//! left.
 //!
 //! `MINUTES=10 cargo bench --bench soak`. Two proxies, one for each connection mode, share three backends and a classifier that
-//! stall, slow down, fail, reset and refuse on a schedule. GETs, uploads and batched requests go through both, while clients leave
-//! at every stage, routing modes and strategies are switched and backends are drained. First a minute of the same warms both
-//! up. At the end of each part all comes to rest, and then: each request was answered, or its client was told of an error; the
-//! proxies have counted as many; descriptors and memory are back to what they were after the warm-up.
+//! stall, slow down, fail, reset and refuse on a schedule. GETs, uploads and batched requests go through both, from more users than
+//! there are places, while clients leave at every stage or dawdle, modes and strategies are switched, backends are drained, settings
+//! are read again (200 times at least), and the process itself is stopped for a while now and then. Of one proxy the log's reader is
+//! gone, of the other one it sleeps; a file of rows has no room for all. First a minute of the same warms both up. At the end of each
+//! part all comes to rest, and then: each request was answered, or its client was told of an error; the proxies have counted as many,
+//! and each has a row, or is counted as one without; descriptors and memory are back to what they were after the warm-up.
 
 mod servers;
 mod trouble;
@@ -13,21 +16,25 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use servers::{Proxy, wait};
+use servers::{Log, Proxy, wait};
 use tidegate::load::{AtEnd, Failure, FixedRequest, Pace, Plan, Tally, spawn};
 
 /// By how much memory may exceed that after the warm-up: what the allocator keeps in other places.
 const SPARE_KIB: u64 = 4 * 1024;
+
+/// So often settings are read again in the part that counts.
+const RELOADS: u64 = 200;
 
 fn main() -> ExitCode {
     let minutes: f64 =
         std::env::var("MINUTES").ok().map_or(10.0, |m| m.parse().expect("MINUTES is a number"));
     let warmup = Duration::from_secs_f64((minutes * 60.0).min(60.0));
     let servers = servers::start();
-    let proxies = ["persistent", "non-persistent"].map(|mode| Proxy::start(mode, &servers));
-    play(&proxies, warmup);
+    let proxies = [("persistent", Log::Gone), ("non-persistent", Log::Unread)]
+        .map(|(mode, log)| Proxy::start(mode, log, &servers));
+    play(&proxies, warmup, 0);
     let before = proxies.each_ref().map(Proxy::footprint);
-    let parts = play(&proxies, Duration::from_secs_f64(minutes * 60.0));
+    let parts = play(&proxies, Duration::from_secs_f64(minutes * 60.0), RELOADS);
     let mut sound = true;
     for ((proxy, part), before) in proxies.iter().zip(parts).zip(before) {
         let after = proxy.footprint();
@@ -36,6 +43,10 @@ fn main() -> ExitCode {
             "  descriptors {} before, {} after; resident {} KiB before, {} after, {} at its peak",
             before.descriptors, after.descriptors, before.resident_kib, after.resident_kib, after.peak_kib
         );
+        let (written, dropped) = proxy.rows();
+        let all = proxy.requests();
+        println!("  {written} rows written, {dropped} without room, of {all}; {} reloads", part.reloads);
+        sound &= written + dropped == all;
         let back =
             after.descriptors == before.descriptors && after.resident_kib <= before.resident_kib + SPARE_KIB;
         sound &= part.adds_up() && back;
@@ -49,6 +60,7 @@ struct Part {
     tally: Tally,
     left: u64,
     counted: u64,
+    reloads: u64,
 }
 
 impl Part {
@@ -81,19 +93,21 @@ impl Part {
 }
 
 /// Drives both proxies for so long, and waits until all is at rest.
-fn play(proxies: &[Proxy; 2], duration: Duration) -> [Part; 2] {
+fn play(proxies: &[Proxy; 2], duration: Duration, reloads: u64) -> [Part; 2] {
     let counted = proxies.each_ref().map(Proxy::requests);
     let loads = proxies.each_ref().map(|proxy| loads(proxy.address, duration));
-    let trouble = proxies.each_ref().map(|proxy| trouble::begin(proxy.address, proxy.admin, duration));
+    let trouble = proxies
+        .each_ref()
+        .map(|proxy| trouble::begin(proxy.address, proxy.admin, proxy.handle(), (duration, reloads)));
     let mut parts =
         proxies.iter().zip(loads).zip(trouble).zip(counted).map(|(((proxy, loads), trouble), before)| {
             let mut tally = Tally::default();
             for load in loads {
                 tally.add(&load.join().expect("a generator ends").0);
             }
-            let left = trouble.join().expect("trouble ends");
+            let (left, reloads) = trouble.join().expect("trouble ends");
             wait("all is at rest", || proxy.is_at_rest());
-            Part { tally, left, counted: proxy.requests() - before }
+            Part { tally, left, counted: proxy.requests() - before, reloads }
         });
     let mut next = || parts.next().expect("two proxies");
     [next(), next()]

@@ -1,13 +1,16 @@
 //! The processes of the soak: backends and a classifier with faults, and the proxies.
 //!
-//! Here: starting, asking and ending them. Not here: what is done to them (`trouble.rs`) and what must hold (`main.rs`).
+//! Here: starting, asking, signalling and ending them. Not here: what is done to them (`trouble.rs`) and what must hold (`main.rs`).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// What goes wrong at each backend, beside its own times; the intervals have no common divisor worth the name.
 const BACKENDS: [(&str, &[&str]); 3] = [
@@ -15,6 +18,35 @@ const BACKENDS: [(&str, &[&str]); 3] = [
     ("uniform:1-4", &["error:0.3,from=5s,for=2s,every=17s", "slow:x20,from=13s,for=1500ms,every=29s"]),
     ("constant:2", &["refuse,from=9s,for=3s,every=19s"]),
 ];
+
+/// How many clients a proxy lets in: fewer than there are users.
+const PLACES: usize = 30;
+
+/// How large a file of a proxy's may be, in blocks of 512 bytes: not all rows have room.
+const ROW_BLOCKS: usize = 20_000;
+
+/// The configuration file of a proxy after so many changes.
+fn settings(changes: u64) -> String {
+    format!("retry-budget = 0.{}\nmax-pool-per-backend = {}\n", 1 + changes % 2, 10 + changes % 3)
+}
+
+/// What can be done to a proxy while it is under load.
+pub(crate) struct Handle {
+    pid: Pid,
+    config: PathBuf,
+}
+
+impl Handle {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid, signal).expect("it runs");
+    }
+
+    /// Lets it read other settings.
+    pub(crate) fn reload(&self, changes: u64) {
+        std::fs::write(&self.config, settings(changes)).expect("written");
+        self.signal(Signal::HUP);
+    }
+}
 
 /// A process of ours, ended with its owner.
 pub(crate) struct Server {
@@ -30,10 +62,9 @@ impl Drop for Server {
     }
 }
 
-/// Starts the program and waits for each line that tells where it listens.
-fn launch(arguments: &[String], listeners: usize) -> (Child, Vec<SocketAddr>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(arguments)
+/// Starts the program and waits for each line that tells where it listens; returns what it says after that.
+fn launch(mut command: Command, listeners: usize) -> (Child, Vec<SocketAddr>, BufReader<ChildStderr>) {
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -43,12 +74,11 @@ fn launch(arguments: &[String], listeners: usize) -> (Child, Vec<SocketAddr>) {
     let mut addresses = Vec::new();
     while addresses.len() < listeners {
         let mut line = String::new();
-        assert!(said.read_line(&mut line).expect("its words") > 0, "{arguments:?} ended");
+        assert!(said.read_line(&mut line).expect("its words") > 0, "{command:?} ended");
         let last = line.trim().rsplit(' ').next().unwrap_or_default();
         addresses.extend(last.parse::<SocketAddr>().ok().filter(|_| line.contains(" listens on ")));
     }
-    std::thread::spawn(move || said.read_to_end(&mut Vec::new()));
-    (child, addresses)
+    (child, addresses, said)
 }
 
 fn words(arguments: &[&str]) -> Vec<String> {
@@ -65,7 +95,10 @@ pub(crate) fn start() -> Vec<Server> {
     });
     let classifier = words(&["classifier", "--listen=127.0.0.1:0"]);
     let server = |arguments: Vec<String>| {
-        let (child, addresses) = launch(&arguments, 1);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.args(arguments);
+        let (child, addresses, mut said) = launch(command, 1);
+        std::thread::spawn(move || said.read_to_end(&mut Vec::new()));
         Server { child, url: format!("http://{}", addresses[0]) }
     };
     backends.chain([classifier]).map(server).collect()
@@ -78,31 +111,74 @@ pub(crate) struct Footprint {
     pub(crate) peak_kib: u64,
 }
 
-/// A proxy with its admin listener.
+/// A proxy with its admin listener, of which more users want something than it lets in; its log and its rows have no good place.
 pub(crate) struct Proxy {
     pub(crate) mode: &'static str,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     server: Server,
+    /// Its configuration file, and the rows.
+    folder: TempDir,
+    /// Its log, which nobody reads; or none, if nobody even could.
+    _log: Option<ChildStderr>,
+}
+
+/// What becomes of a proxy's log.
+#[derive(Clone, Copy)]
+pub(crate) enum Log {
+    /// Its reader is gone.
+    Gone,
+    /// Its reader sleeps.
+    Unread,
 }
 
 impl Proxy {
-    pub(crate) fn start(mode: &'static str, servers: &[Server]) -> Proxy {
-        let mut arguments = words(&["proxy", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--csv=off"]);
+    pub(crate) fn start(mode: &'static str, log: Log, servers: &[Server]) -> Proxy {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("tidegate.toml");
+        std::fs::write(&config, settings(0)).expect("written");
+        let mut arguments = words(&["proxy", "--listen=127.0.0.1:0", "--admin=127.0.0.1:0"]);
+        arguments.push(format!("--config={}", config.display()));
+        arguments.push(format!("--csv={}", folder.path().join("rows.csv").display()));
         arguments.extend(words(&["--pool-idle-timeout=1s", "--idle-timeout=2s", "--header-timeout=1s"]));
-        arguments.extend(words(&["--upstream-timeout=5s", "--health-check=/", "--log-level=info"]));
+        arguments.extend(words(&["--upstream-timeout=5s", "--health-check=/", "--log-level=debug"]));
+        arguments.push(format!("--max-connections={PLACES}"));
         arguments.push(format!("--connections={mode}"));
         let (classifier, backends) = servers.split_last().expect("a classifier");
         arguments.extend(backends.iter().map(|backend| format!("--backend={}", backend.url)));
         arguments.push(format!("--classifier={}", classifier.url));
-        let (child, addresses) = launch(&arguments, 2);
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -f {ROW_BLOCKS}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_tidegate")]).args(&arguments);
+        let (child, addresses, said) = launch(shell, 2);
+        let log = match log {
+            Log::Gone => None,
+            Log::Unread => Some(said.into_inner()),
+        };
         let url = format!("http://{}", addresses[1]);
-        Proxy { mode, address: addresses[1], admin: addresses[0], server: Server { child, url } }
+        let server = Server { child, url };
+        Proxy { mode, address: addresses[1], admin: addresses[0], server, folder, _log: log }
+    }
+
+    /// What else can be done to it while it is under load.
+    pub(crate) fn handle(&self) -> Handle {
+        let pid = Pid::from_raw(self.server.child.id() as i32).expect("a process");
+        Handle { pid, config: self.folder.path().join("tidegate.toml") }
     }
 
     fn status(&self) -> Value {
         let body = ask(self.admin, "GET", "/api/v1/status", "");
         serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}"))
+    }
+
+    /// How many rows are in the file, and how many had no room there.
+    pub(crate) fn rows(&self) -> (u64, u64) {
+        let metrics = ask(self.admin, "GET", "/metrics", "");
+        let metric = |name: &str| {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name)).expect("a metric");
+            line.trim_start_matches("{}").trim().parse::<f64>().expect("a number") as u64
+        };
+        (metric("tidegate_csv_rows_written_total"), metric("tidegate_csv_rows_dropped_total"))
     }
 
     /// How many requests it has counted.

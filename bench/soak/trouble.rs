@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_pcg::Pcg64;
+use rustix::process::Signal;
 use socket2::SockRef;
 
-use super::servers::ask;
+use super::servers::{Handle, ask};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n";
 const POST: &[u8] = b"POST /upload HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\nsome of it";
@@ -22,23 +23,64 @@ const ASK: &[u8] = b"POST /proxy_classify HTTP/1.1\r\nHost: t\r\nContent-Type: a
 const MODES: [&str; 3] = ["round-robin", "adaptive_sma", "adaptive_ewma"];
 const STRATEGIES: [&str; 4] = ["sjf", "fair", "fcfs", "adaptive"];
 
-/// Troubles the proxy for so long; returns how many requests its clients have left behind.
+/// For so long the process is stopped: more than a stall, less than any timeout.
+const STOPPED: Duration = Duration::from_millis(300);
+
+/// How many clients dawdle at once, and for how many rounds each.
+const SLOW: usize = 8;
+const SLOW_ROUNDS: u128 = 150;
+
+/// Troubles the proxy for so long, with so many reloads; returns how many requests its clients have left behind, and how many reloads
+/// there were.
 #[allow(clippy::disallowed_methods, reason = "a pause is what is wanted")]
-pub(crate) fn begin(proxy: SocketAddr, admin: SocketAddr, duration: Duration) -> JoinHandle<u64> {
+pub(crate) fn begin(
+    proxy: SocketAddr,
+    admin: SocketAddr,
+    handle: Handle,
+    (duration, reloads): (Duration, u64),
+) -> JoinHandle<(u64, u64)> {
     const PAUSE: Duration = Duration::from_millis(20);
     std::thread::spawn(move || {
         let mut rng = Pcg64::seed_from_u64(1);
         let rounds = duration.as_millis() / PAUSE.as_millis();
-        let mut left = 0;
+        let each_reload = (rounds / u128::from(reloads.max(1))).max(1);
+        let (mut left, mut reloaded, mut slow) = (0, 0, Vec::new());
         for round in 0..rounds {
             left += u64::from(leave(proxy, &mut rng));
             if round % 50 == 0 {
                 operate(admin, proxy, &mut rng);
             }
+            if round % SLOW_ROUNDS == 0 {
+                // Who dawdled until now leaves.
+                left += slow.len() as u64;
+                slow = (0..SLOW).filter_map(|n| dawdler(proxy, n)).collect();
+            }
+            // It may have been closed for it.
+            slow.iter_mut().for_each(|stream| drop(stream.write(b"x")));
+            if round % 400 == 200 {
+                handle.signal(Signal::STOP);
+                std::thread::sleep(STOPPED);
+                handle.signal(Signal::CONT);
+            }
+            if round % 300 == 100 {
+                handle.signal(Signal::USR1);
+            }
+            if reloaded < reloads && round % each_reload == 0 {
+                reloaded += 1;
+                handle.reload(reloaded);
+            }
             std::thread::sleep(PAUSE);
         }
-        left
+        (left + slow.len() as u64, reloaded)
     })
+}
+
+/// A client that begins a request and says little more: half of them are within a head, half within a body.
+fn dawdler(proxy: SocketAddr, number: usize) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(proxy).ok()?;
+    stream.write_all(if number.is_multiple_of(2) { &GET[..20] } else { POST }).ok()?;
+    stream.set_nonblocking(true).ok()?;
+    Some(stream)
 }
 
 /// One client that does not stay. Returns whether it may have asked for something.
