@@ -18,6 +18,7 @@ fn proxy(options: &[&str]) -> (Proxy, Admin) {
 }
 
 /// Asks until it is so.
+#[allow(clippy::disallowed_methods, reason = "only an upper bound, so that a failure does not hang")]
 fn becomes(admin: &mut Admin, status: u16) {
     let limit = crossbeam_channel::after(PATIENCE);
     while admin.get("/readyz").status != status {
