@@ -119,6 +119,10 @@ impl<N: Net> Proxy<N> {
                 })?,
             }
         }
+        let lingering = self.clients.iter().filter(|(_, c)| c.state == ClientState::Lingering).count();
+        ensure(lingering == self.lingering.count(), || {
+            format!("{lingering} clients are heard out, {} are counted", self.lingering.count())
+        })?;
         ensure(self.hosts.total() == self.clients.len(), || {
             format!("{} clients counted by host, {} are open", self.hosts.total(), self.clients.len())
         })?;
@@ -260,6 +264,8 @@ impl Proxy<VirtualNet> {
             let reading = rules::client_readable(client.state, self.wants_body(client.state));
             let wants = match client.state {
                 ClientState::Tunnel(exchange) => self.tunnel_wants(exchange, Side::Client),
+                // Its end is read once.
+                ClientState::Flushing(_) if client.read_closed => false,
                 _ => reading != Reading::NotNow,
             };
             let pipelined = client.state == ClientState::Idle && client.pending.is_some();

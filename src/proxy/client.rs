@@ -74,6 +74,8 @@ pub(super) struct Client<S> {
     /// Not yet taken by the socket.
     pub(super) unsent: Option<Buffer>,
     pub(super) deadline: Deadline,
+    /// How long it is heard out at most, once it is.
+    pub(super) heard_until: Instant,
 }
 
 impl<S> Client<S> {
@@ -91,6 +93,7 @@ impl<S> Client<S> {
             pending: None,
             unsent: None,
             deadline: Deadline::default(),
+            heard_until: Instant::NEVER,
         }
     }
 
@@ -184,6 +187,7 @@ impl<N: Net> Proxy<N> {
         let input = &mut input[..most];
         match client.stream.read(input) {
             Ok(0) => {
+                client.readable = false;
                 let departure = rules::client_ended(client.state);
                 self.depart(turn, id, departure);
             }
@@ -200,7 +204,8 @@ impl<N: Net> Proxy<N> {
     fn client_bytes(&mut self, turn: &mut Turn<'_, N>, id: ClientId, reading: Reading, bytes: &mut [u8]) {
         let Some(client) = self.clients.get_mut(id) else { return };
         match reading {
-            Reading::Discard | Reading::NotNow => {}
+            Reading::NotNow => {}
+            Reading::Discard => self.pass_over(turn, id),
             Reading::Body(exchange) => {
                 let consumed = self.body_bytes(turn, exchange, bytes);
                 self.keep_pending(id, &bytes[consumed..]);

@@ -1,10 +1,7 @@
 //! How a client's connection is left.
 //!
 //! Here: what becomes of it after a response, at its end, its loss or its silence. Not here: what follows from which
-//! (`rules.rs`), reading (`client.rs`). Floor 3.
-
-use std::net::Shutdown;
-use std::time::Duration;
+//! (`rules.rs`), hearing it out (`linger.rs`), reading (`client.rs`). Floor 3.
 
 use super::client::{After, ClientState};
 use super::idle_clients::A_WHILE;
@@ -16,9 +13,6 @@ use crate::h1::reply::Reply;
 use crate::h1::request::begins_as_head;
 use crate::net::{Net, Stream, Token};
 use crate::time::Instant;
-
-/// How long we wait for a client to take our last response and close, while we pass over what it still sends.
-const LINGER: Duration = Duration::from_secs(2);
 
 impl<N: Net> Proxy<N> {
     /// Counts a request of the client: whether its connection may serve another one after it.
@@ -60,20 +54,6 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    fn linger(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if client.stream.shutdown(Shutdown::Write).is_err() {
-            return self.close_client(turn, id);
-        }
-        client.state = ClientState::Lingering;
-        client.pending.take().into_iter().for_each(|b| self.buffers.put(b));
-        let limit = turn.net.now() + LINGER;
-        client.deadline.set(turn.timers, limit, Timer::Client(id));
-        if client.readable {
-            turn.again(Token::new(CLIENT, id));
-        }
-    }
-
     /// The client's connection is lost.
     pub(super) fn client_gone(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
         let Some(client) = self.clients.get(id) else { return };
@@ -84,6 +64,7 @@ impl<N: Net> Proxy<N> {
     pub(super) fn depart(&mut self, turn: &mut Turn<'_, N>, id: ClientId, departure: Departure) {
         match departure {
             Departure::Close => self.close_client(turn, id),
+            Departure::Nothing => {}
             Departure::CloseUnlessUnread => {
                 self.close_if_idle(turn, id);
             }
@@ -129,6 +110,9 @@ impl<N: Net> Proxy<N> {
     /// Closes the connection; no exchange is in flight on it.
     pub(super) fn close_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
         let Some(mut client) = self.clients.remove(id) else { return };
+        if client.state == ClientState::Lingering {
+            self.lingering.gone();
+        }
         self.hosts.leave(&client.address);
         client.deadline.disarm(turn.timers);
         client.pending.into_iter().chain(client.unsent).for_each(|b| self.buffers.put(b));

@@ -1,6 +1,6 @@
 //! Who gives way when there is no room.
 //!
-//! Here: which idle client gives its place to a newcomer, whose answers are the last of their connection while others wait, and
+//! Here: which client that is idle or heard out (`linger.rs`) gives its place to a newcomer, whose answers are the last of their connection while others wait, and
 //! what is closed when no descriptor is left. Nothing is kept for it while there is room. Not here: letting clients in
 //! (`listen.rs`). Floor 3.
 
@@ -111,6 +111,9 @@ impl<N: Net> Proxy<N> {
         if !self.is_full() {
             return Capacity::Free;
         }
+        if let Some(id) = self.longest_lingering() {
+            return Capacity::InsteadOf(id);
+        }
         self.longest_idle(now, A_WHILE).map_or_else(Capacity::NotBefore, |idle| Capacity::InsteadOf(idle.id))
     }
 
@@ -211,7 +214,7 @@ impl<N: Net> Proxy<N> {
         self.idle_clients.queue = idle.into();
     }
 
-    /// Closes a client's idle connection.
+    /// Closes the connection of a client that is idle or heard out.
     pub(super) fn evict_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
         self.counters.clients_evicted += 1;
         self.close_client(turn, id);
@@ -233,12 +236,16 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// No descriptor is left: closes what is to be closed anyway, or else what has been idle longest. Without anything pooled, a
+    /// No descriptor is left: closes what is to be closed anyway, who is heard out, or else what has been idle longest. Without anything pooled, a
     /// client goes that has been idle for `least`.
     #[cold]
     pub(super) fn make_way(&mut self, turn: &mut Turn<'_, N>, least: Duration) -> Way {
         if !self.closing.is_empty() {
             self.close_waiting();
+            return Way::Made;
+        }
+        if let Some(id) = self.longest_lingering() {
+            self.evict_client(turn, id);
             return Way::Made;
         }
         let now = turn.now();

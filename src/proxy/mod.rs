@@ -19,6 +19,7 @@ mod forward;
 mod health;
 mod idle_clients;
 mod kind;
+mod linger;
 mod listen;
 mod loops;
 mod malformed;
@@ -65,6 +66,7 @@ use drain::Phase;
 use exchange::Exchange;
 use health::{Check, Findings};
 use idle_clients::IdleClients;
+use linger::Lingering;
 use pool::Pool;
 use race::Races;
 use servers::Servers;
@@ -137,6 +139,7 @@ pub struct Proxy<N: Net> {
     clients: Slots<Client<N::Stream>>,
     hosts: Hosts,
     idle_clients: IdleClients,
+    lingering: Lingering,
     upstreams: Slots<Upstream<N::Stream>>,
     /// Connections that have carried their exchange; closed before the turn ends.
     closing: Vec<N::Stream>,
@@ -184,6 +187,7 @@ impl<N: Net> Proxy<N> {
             door: Door::new(listener),
             clients: Slots::default(),
             idle_clients: IdleClients::default(),
+            lingering: Lingering::default(),
             hosts: Hosts::new(options.limits.connections_per_client),
             upstreams: Slots::default(),
             closing: Vec::with_capacity(CLOSED_TOGETHER),
@@ -356,7 +360,7 @@ mod tests {
     fn entries_stay_small() {
         type Socket = crate::net::OsStream;
         let sizes = [
-            ("client", size_of::<Client<Socket>>(), 200),
+            ("client", size_of::<Client<Socket>>(), 208),
             ("upstream", size_of::<Upstream<Socket>>(), 160),
             ("exchange", size_of::<Exchange>(), 136),
             ("record", size_of::<Record>(), 40),

@@ -173,16 +173,19 @@ pub(super) const fn client_readable(state: ClientState, wants_body: bool) -> Rea
         ClientState::Idle | ClientState::Head => Reading::Head,
         ClientState::Busy(exchange) if wants_body => Reading::Body(exchange),
         ClientState::Asking(ticket) if wants_body => Reading::Ask(ticket),
+        // Who sends all of its request before it reads would never read our last word.
+        ClientState::Flushing(After::Linger) | ClientState::Lingering => Reading::Discard,
         ClientState::Busy(_) | ClientState::Tunnel(_) | ClientState::Asking(_) | ClientState::Flushing(_) => {
             Reading::NotNow
         }
-        ClientState::Lingering => Reading::Discard,
     }
 }
 
 /// What follows for a client's connection from its end or its silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Departure {
+    /// It still gets what waits for it.
+    Nothing,
     Close,
     /// It closes, unless its next request waits in the socket.
     CloseUnlessUnread,
@@ -206,7 +209,8 @@ pub(super) const fn client_ended(state: ClientState) -> Departure {
             Departure::TellAndClose(exchange, Event::ClientClosed)
         }
         ClientState::Asking(ticket) => Departure::Abandon(ticket),
-        _ => Departure::Close,
+        ClientState::Flushing(_) => Departure::Nothing,
+        ClientState::Idle | ClientState::Head | ClientState::Lingering => Departure::Close,
     }
 }
 

@@ -1,10 +1,10 @@
 //! The proxy on a network in memory, in virtual time: its clients and backends are led by hand, and minutes pass at once.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::time::Duration;
 
-use tidegate::net::{Fabric, Net, VirtualListener, VirtualNet, VirtualStream, Wake, Weather};
+use tidegate::net::{Fabric, Net, Stream as _, VirtualListener, VirtualNet, VirtualStream, Wake, Weather};
 use tidegate::proxy::{Backend, Options, Proxy, TICK_SHIFT, Timer};
 use tidegate::reactor::{Flow, Reactor};
 use tidegate::record::Record;
@@ -181,6 +181,11 @@ impl Peer {
     /// Says as much of it as there is room for; returns how much that was.
     pub fn say_some(&mut self, bytes: impl AsRef<[u8]>) -> usize {
         self.stream.write(bytes.as_ref()).unwrap_or(0)
+    }
+
+    /// Sends no more.
+    pub fn end(&mut self) {
+        self.stream.shutdown(Shutdown::Write).expect("a connection");
     }
 
     /// Whether the other side has ended the connection.
