@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use crossbeam_channel::after;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -275,11 +276,14 @@ impl Proxy {
     }
 }
 
+/// How long a process may take that does not end by a signal: some work meanwhile, on a machine with other work to do.
+const LONG: Duration = Duration::from_secs(60);
+
 /// How a process ends, which it does in time.
 pub fn end_of(child: &mut Child) -> ExitStatus {
     let pid = Pid::from_raw(child.id() as i32).expect("a process");
     let process = pidfd_open(pid, PidfdFlags::empty()).expect("its descriptor");
-    let limit = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+    let limit = Timespec { tv_sec: LONG.as_secs() as i64, tv_nsec: 0 };
     let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit));
     if ended != Ok(1) {
         // Nothing of a failed test must run on.
