@@ -103,6 +103,7 @@ fn a_request_for_https_on_clear_text_is_misdirected() {
     let response = client.response();
     let expected = "421 Misdirected Request: the target is for https, and this connection is clear text\n";
     assert_eq!((response.status, response.text().as_str()), (421, expected));
+    assert_eq!(response.reason(), Some("secure-target"));
     assert_eq!(origin.connections(), 0);
 }
 
@@ -127,4 +128,64 @@ fn raw_bytes_pass_in_targets_where_that_is_wanted() {
     assert_eq!(lines, ["GET /caf\u{e9} HTTP/1.1", "GET /caf\u{fffd}?\u{fffd} HTTP/1.1"]);
     let ended = proxy.stop();
     assert_eq!(ended.trace[1]["target"], "/caf\u{fffd}?\u{fffd}");
+}
+
+#[test]
+fn options_and_trace_go_no_further_than_they_may() {
+    let origin = Origin::answering(HELLO);
+    let proxy = Proxy::start(&[&origin.url()], &["--request-id=on"]);
+    let mut client = Client::connect(proxy.address);
+    client.send("OPTIONS /x HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\n\r\n");
+    let response = client.response();
+    let allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
+    assert_eq!((response.status, response.field("Allow")), (200, Some(allow)));
+    assert!(response.field("X-Request-Id").is_some());
+    let trace = "TRACE /x?y HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\nAuthorization: Basic eA==\r\nCookie: a=b\r\nX-Api-Key: c\r\nX-A:  d\r\n\r\n";
+    client.send(trace);
+    let response = client.response();
+    assert_eq!((response.status, response.field("Content-Type")), (200, Some("message/http")));
+    assert_eq!(response.text(), "TRACE /x?y HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\nX-A: d\r\n\r\n");
+    assert_eq!(origin.connections(), 0, "neither is forwarded");
+    for method in ["OPTIONS", "TRACE"] {
+        client.send(format!("{method} / HTTP/1.1\r\nHost: t\r\nMax-Forwards: 3\r\n\r\n"));
+        assert_eq!(client.response().text(), "hello");
+        assert_eq!(origin.next().field("Max-Forwards"), Some("2"));
+    }
+    client.send("GET / HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\n\r\n");
+    assert_eq!((client.response().status, origin.next().field("Max-Forwards")), (200, Some("0")));
+    // Where its body ends matters no more.
+    client.send("OPTIONS / HTTP/1.1\r\nHost: t\r\nMax-Forwards: 0\r\nContent-Length: 5\r\n\r\nhello");
+    let response = client.response();
+    assert_eq!((response.status, response.field("Connection")), (200, Some("close")));
+    assert!(client.is_closed());
+    let mut client = Client::connect(proxy.address);
+    client.send("TRACE / HTTP/1.1\r\nHost: t\r\nMax-Forwards: no\r\n\r\n");
+    assert_eq!(client.response().status, 400);
+    assert_eq!(proxy.stop().statuses(), [200, 200, 200], "rows of what was forwarded");
+}
+
+#[test]
+fn forwarded_for_goes_on_as_one_list() {
+    let origin = Origin::answering(HELLO);
+    let proxy = Proxy::start(&[&origin.url()], &[]);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1\r\nHost: t\r\nx-forwarded-for:\r\nX-Forwarded-For: 10.0.0.2, 10.0.0.3\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    let head = origin.next().head;
+    assert_eq!(head.to_ascii_lowercase().matches("x-forwarded-for").count(), 1, "{head}");
+    assert!(head.contains("\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2, 10.0.0.3, 127.0.0.1\r\n"), "{head}");
+}
+
+#[test]
+fn a_426_keeps_its_upgrade() {
+    let answer = "HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.3, HTTP/1.1\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n";
+    let origin = Origin::answering(answer);
+    let proxy = Proxy::start(&[&origin.url()], &[]);
+    let mut client = Client::connect(proxy.address);
+    for _ in 0..2 {
+        let response = client.get("/");
+        assert_eq!((response.status, response.field("Upgrade")), (426, Some("TLS/1.3, HTTP/1.1")));
+        assert_eq!(response.field("Connection"), Some("Upgrade"));
+    }
+    assert_eq!(origin.connections(), 1);
 }

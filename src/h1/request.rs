@@ -77,6 +77,8 @@ pub struct RequestHead<'h, 'b> {
     pub body: BodyLength,
     /// Whether the client wants its connection kept.
     pub persistence: Persistence,
+    /// How often OPTIONS or TRACE may be forwarded, if it says so (RFC 9110 §7.6.2).
+    pub max_forwards: Option<u64>,
     pub(super) scan: Scan,
 }
 
@@ -132,6 +134,12 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     /// The bytes that came behind the head.
     pub fn rest(&self) -> &'b [u8] {
         &self.bytes[self.len..]
+    }
+
+    /// The request line as it came, without its end.
+    pub fn first_line(&self) -> &'b [u8] {
+        let head = &self.bytes[self.start..self.len];
+        &head[..memchr::memchr(b'\r', head).unwrap_or(head.len())]
     }
 
     /// Whether the method is safe to send again although the first sending may have been acted upon
@@ -227,6 +235,11 @@ fn judge<'h, 'b>(
         return Err(Violation::BodyTooLarge);
     }
     let persistence = Persistence::of_message(version, scan.close, scan.keep_alive);
+    let max_forwards = match method.as_bytes() {
+        [b'O' | b'T', ..] => max_forwards(method, fields)?,
+        _ => None,
+    };
+    scan.anew |= max_forwards.is_some();
     Ok(Some(RequestHead {
         bytes,
         start,
@@ -238,8 +251,27 @@ fn judge<'h, 'b>(
         fields,
         body,
         persistence,
+        max_forwards,
         scan,
     }))
+}
+
+/// `Max-Forwards`, which other methods than OPTIONS and TRACE may carry without a meaning. A number that is too large is the
+/// largest there is.
+#[cold]
+#[inline(never)]
+fn max_forwards(method: &str, fields: &[Header<'_>]) -> Result<Option<u64>, Violation> {
+    if !matches!(method, "OPTIONS" | "TRACE") {
+        return Ok(None);
+    }
+    let all = named(fields, b"max-forwards");
+    let mut values = all.positions().map(|i| fields[i].value);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() || value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Violation::MaxForwards);
+    }
+    let digit = |b: &u8| u64::from(b - b'0');
+    Ok(Some(value.iter().fold(0_u64, |n, b| n.saturating_mul(10).saturating_add(digit(b)))))
 }
 
 /// Parses a head whose first line httparse refuses, maybe rightly.

@@ -189,6 +189,14 @@ pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out:
     if let Some(told) = &context.told {
         told.write(out);
     }
+    match head.status {
+        426 => anew::upgrade_required(head, context, out),
+        _ => end(context, out),
+    }
+}
+
+#[inline(always)]
+fn end(context: &ResponseContext<'_>, out: &mut Vec<u8>) {
     match (context.persistence, context.version) {
         (Persistence::KeepAlive, Version::Http11) => out.extend_from_slice(b"\r\n"),
         (Persistence::KeepAlive, Version::Http10) => {

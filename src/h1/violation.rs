@@ -73,6 +73,8 @@ pub enum Violation {
     CodingNotChunked,
     /// A transfer coding other than chunked (RFC 9112 §6.1).
     UnknownCoding,
+    /// A `Max-Forwards` that is no number, or more than one (RFC 9110 §7.6.2).
+    MaxForwards,
     /// The head exceeds the limit in bytes (RFC 6585 §5).
     HeadTooLarge,
     /// The head exceeds the limit in fields (RFC 6585 §5).
@@ -99,7 +101,7 @@ pub enum Violation {
 
 impl Violation {
     /// All of them, in order.
-    pub const ALL: [Violation; 43] = [
+    pub const ALL: [Violation; 44] = [
         Violation::FoldedLine,
         Violation::SpaceBeforeFields,
         Violation::SpaceInName,
@@ -132,6 +134,7 @@ impl Violation {
         Violation::CodingAfterChunked,
         Violation::CodingNotChunked,
         Violation::UnknownCoding,
+        Violation::MaxForwards,
         Violation::HeadTooLarge,
         Violation::TooManyFields,
         Violation::BodyTooLarge,
@@ -208,6 +211,7 @@ impl Violation {
             Violation::UnknownCoding => {
                 (501, "unknown-coding", "unknown transfer coding; only chunked is understood")
             }
+            Violation::MaxForwards => (400, "max-forwards", "Max-Forwards is not one number"),
             Violation::HeadTooLarge => (431, "head-too-large", "the header section is too large"),
             Violation::TooManyFields => (431, "too-many-fields", "too many fields in the header section"),
             Violation::BodyTooLarge => (413, "body-too-large", "the body is too large"),

@@ -280,6 +280,9 @@ impl<N: Net> Proxy<N> {
             }
             Ok(None) => return None,
             Ok(Some(head)) if self.via.is_in(head) => return Some(self.turn_back(turn, id, head)),
+            Ok(Some(head)) if head.max_forwards == Some(0) => {
+                return Some(self.answer_as_recipient(turn, id, head));
+            }
             Ok(Some(head)) => match self.judge_chunks(head) {
                 Err(error) => {
                     let to_head = head.is_head();
@@ -328,7 +331,7 @@ impl<N: Net> Proxy<N> {
         let detail = error.to_string();
         let reply = Reply {
             status: error.status(),
-            reason: None,
+            reason: (error == Violation::SecureTarget).then_some(error.name()),
             fields: "",
             detail: &detail,
             to_head,
@@ -343,6 +346,11 @@ impl<N: Net> Proxy<N> {
         let wall = turn.net.wall(turn.now());
         self.head.clear();
         reply.write(self.date.at(wall), &mut self.head);
+        self.send_reply(turn, id, after);
+    }
+
+    /// Sends the response that is in `self.head` and concludes.
+    pub(super) fn send_reply(&mut self, turn: &mut Turn<'_, N>, id: ClientId, after: After) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let parts = [&self.head[..], &[], &[], &[]];
         match send(&mut client.stream, &mut client.unsent, &mut self.buffers, parts) {

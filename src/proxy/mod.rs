@@ -15,6 +15,7 @@ mod departure;
 mod drain;
 mod exchange;
 mod failure;
+mod final_recipient;
 mod forward;
 mod health;
 mod idle_clients;

@@ -5,7 +5,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-const METHODS: [&str; 12] = [
+const METHODS: [&str; 14] = [
     "GET",
     "GET",
     "GET",
@@ -13,6 +13,8 @@ const METHODS: [&str; 12] = [
     "PUT",
     "HEAD",
     "OPTIONS",
+    "OPTIONS",
+    "TRACE",
     "DELETE",
     "get",
     "M-SEARCH",
@@ -74,7 +76,7 @@ const VERSIONS: [&str; 18] = [
     "",
 ];
 
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 29] = [
     "Host",
     "Content-Length",
     "Content-Length",
@@ -98,6 +100,7 @@ const NAMES: [&str; 28] = [
     "Cookie",
     "Authorization",
     "Accept",
+    "Max-Forwards",
     "X-A",
     "X_A",
     "Content_Length",
@@ -301,6 +304,7 @@ impl Maker {
             "Connection" | "Proxy-Connection" => self.of(&CONNECTIONS),
             "Host" => self.of(&HOSTS),
             "Upgrade" => self.mostly("websocket", &VALUES),
+            "Max-Forwards" => self.mostly("10", &LENGTHS),
             "Expect" => self.mostly("100-continue", &VALUES),
             _ => self.of(&VALUES),
         }

@@ -116,6 +116,7 @@ fn is_plain(bytes: &[u8]) -> bool {
         && !(is_coded && *minor == b'0')
         && head.framing_of_request().is_ok()
         && head.fields.len() <= MAX_FIELDS
+        && !(matches!(method, b"OPTIONS" | b"TRACE") && !head.values("max-forwards").is_empty())
 }
 
 fn framing(body: BodyLength) -> Framing {
@@ -195,6 +196,7 @@ fn expected_fields(head: &RequestHead<'_, '_>, minor: char, context: &RequestCon
     };
     let options: Vec<_> = listed("connection").iter().map(|o| o.to_ascii_lowercase()).collect();
     let kept = |name: &str| match name {
+        "max-forwards" if head.max_forwards.is_some() => false,
         "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "upgrade" => false,
         "x-forwarded-host" | "x-forwarded-proto" => false,
         "host" | "content-length" | "transfer-encoding" => true,
@@ -225,6 +227,8 @@ fn expected_fields(head: &RequestHead<'_, '_>, minor: char, context: &RequestCon
         let before = before.into_iter().filter(|value| !value.is_empty());
         before.chain([element.to_vec()]).collect::<Vec<_>>().join(&b", "[..])
     };
+    let allowed = head.max_forwards.map(|allowed| allowed.saturating_sub(1).to_string());
+    fields.extend(allowed.map(|allowed| own("Max-Forwards", allowed.as_bytes())));
     let version = format!("1.{minor} tidegate-{RUN:016x}");
     let via = via.map(|i| head.fields[i].value.to_vec());
     fields.push(own("Via", &appended(via.into_iter().collect(), version.as_bytes())));

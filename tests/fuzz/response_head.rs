@@ -141,7 +141,13 @@ fn passed_on(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, to_head
         (Persistence::KeepAlive, Version::Http10) => b"keep-alive",
         (Persistence::KeepAlive, Version::Http11) => b"",
     };
-    assert_eq!(sent.values("connection").concat(), kept);
+    // A 426 says to what the client is to switch.
+    let came = head.fields.iter().filter(|f| f.name.eq_ignore_ascii_case("upgrade") && !f.value.is_empty());
+    let came: Vec<_> = came.filter(|_| head.status == 426).map(|f| f.value).collect();
+    assert_eq!(sent.values("upgrade").concat(), came.join(&b", "[..]));
+    let options = [kept].into_iter().chain((!came.is_empty()).then_some(&b"Upgrade"[..]));
+    let options: Vec<_> = options.filter(|option| !option.is_empty()).collect();
+    assert_eq!(sent.values("connection").concat(), options.join(&b", "[..]));
 
     let replaced: &[&str] =
         if context.told.is_some() { &["x-request-id", "x-tidegate-backend"] } else { &[] };

@@ -369,8 +369,9 @@ pub(crate) fn responses(mut bytes: &[u8], to_head: &[bool]) -> Result<Responses,
         }
         all.statuses.push(status);
         let body = body(framing, &bytes[head.len..])?;
-        let close = |value: &&[u8]| value.eq_ignore_ascii_case(b"close");
-        all.closing = !body.done || status == 101 || head.values("connection").iter().any(close);
+        let options = head.values("connection").join(&b","[..]);
+        let close = |option: &[u8]| option.trim_ascii().eq_ignore_ascii_case(b"close");
+        all.closing = !body.done || status == 101 || options.split(|&b| b == b',').any(close);
         if status == 101 {
             break;
         }

@@ -5,17 +5,28 @@
 
 use httparse::Header;
 
+use super::super::Version;
 use super::super::fields::{CHUNKED, FieldSet, Scan, named};
+use super::super::persistence::Persistence;
 use super::super::reply::decimal;
 use super::super::request::RequestHead;
 use super::super::response::ResponseHead;
-use super::put;
+use super::{ResponseContext, end, put};
 
 /// Appends the fields of a request that are not `skipped`, and not ours to write.
 #[cold]
 pub(super) fn request_fields(head: &RequestHead<'_, '_>, skipped: FieldSet, out: &mut Vec<u8>) {
-    let skipped = skipped.union(named(head.fields, b"x-forwarded-for"));
+    let mut skipped = skipped.union(named(head.fields, b"x-forwarded-for"));
+    if head.max_forwards.is_some() {
+        skipped = skipped.union(named(head.fields, b"max-forwards"));
+    }
     fields(head.fields, &head.scan, skipped, out);
+    if let Some(allowed) = head.max_forwards {
+        // With none left it is not forwarded.
+        let mut digits = [0; 20];
+        let left = decimal(&mut digits, allowed.saturating_sub(1));
+        put(out, &[b"Max-Forwards: ", left.as_bytes(), b"\r\n"]);
+    }
 }
 
 /// Appends the fields of a response that are not `skipped`.
@@ -47,6 +58,27 @@ pub(super) fn forwarded_for(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) {
     for received in kept.map(|i| head.fields[i].value).filter(|received| !received.is_empty()) {
         put(out, &[received, b", "]);
     }
+}
+
+/// Appends the end of a 426, which says to what the client is to switch (RFC 9110 §15.5.22), and that it says so for this hop
+/// (§7.8).
+#[cold]
+pub(super) fn upgrade_required(
+    head: &ResponseHead<'_, '_>,
+    context: &ResponseContext<'_>,
+    out: &mut Vec<u8>,
+) {
+    let fields = named(head.fields, b"upgrade");
+    let mut values = fields.positions().map(|i| head.fields[i].value).filter(|value| !value.is_empty());
+    let Some(first) = values.next() else { return end(context, out) };
+    let connection: &[u8] = match (context.persistence, context.version) {
+        (Persistence::KeepAlive, Version::Http11) => b"Connection: Upgrade\r\nUpgrade: ",
+        (Persistence::KeepAlive, Version::Http10) => b"Connection: keep-alive, Upgrade\r\nUpgrade: ",
+        (Persistence::Close, _) => b"Connection: close, Upgrade\r\nUpgrade: ",
+    };
+    put(out, &[connection, first]);
+    values.for_each(|value| put(out, &[b", ", value]));
+    out.extend_from_slice(b"\r\n\r\n");
 }
 
 /// The line of `Via`, and what follows, of a request in a version later than 1.1 (RFC 9110 §7.6.3).
@@ -208,6 +240,42 @@ mod tests {
         ] {
             assert_eq!(relayed(bad, LineEnds::LfToo), Err(violation), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn options_and_trace_are_counted_down() {
+        for (came, goes) in
+            [("5", "4"), ("1", "0"), ("007", "6"), ("99999999999999999999", "18446744073709551614")]
+        {
+            for (method, hop) in [("OPTIONS", ""), ("TRACE", "Connection: max-forwards\r\n")] {
+                let head = format!("{method} /x HTTP/1.1\r\nMax-Forwards: {came}\r\n{hop}Host: h\r\n\r\n");
+                let expected = format!("{method} /x HTTP/1.1\r\nHost: h\r\nMax-Forwards: {goes}\r\n");
+                assert_eq!(forwarded(&head), Ok(expected), "{came}");
+            }
+        }
+        for bad in ["", "x", "-1", "+1", "1.0", "5, 5", "5\r\nmax-forwards: 5"] {
+            let head = format!("TRACE /x HTTP/1.1\r\nMax-Forwards: {bad}\r\nHost: h\r\n\r\n");
+            assert_eq!(forwarded(&head), Err(Violation::MaxForwards), "{bad:?}");
+        }
+        // It means nothing of other methods (RFC 9110 §7.6.2).
+        for method in ["GET", "TRACES", "options"] {
+            let head = format!("{method} /x HTTP/1.1\r\nMax-Forwards: x\r\nHost: h\r\n");
+            assert_eq!(forwarded(&(head.clone() + "\r\n")), Ok(head));
+        }
+    }
+
+    #[test]
+    fn a_426_says_to_what_to_switch() {
+        let answer = "HTTP/1.1 426 Upgrade Required\r\nDate: x\r\nUpgrade: TLS/1.3\r\nConnection: Upgrade, X\r\nX: y\r\n\
+                      Upgrade: h2c, websocket\r\nContent-Length: 0\r\n\r\n";
+        let goes = "HTTP/1.1 426 Upgrade Required\r\nDate: x\r\nContent-Length: 0\r\nConnection: Upgrade\r\n\
+                    Upgrade: TLS/1.3, h2c, websocket\r\n\r\n";
+        assert_eq!(relayed(answer, LineEnds::CrLf).unwrap(), goes);
+        assert_eq!(relayed(&answer.replace("\r\n", "\n"), LineEnds::LfToo).unwrap(), goes);
+        let other = answer.replace("426", "400");
+        assert!(!relayed(&other, LineEnds::CrLf).unwrap().contains("pgrade:"));
+        let nothing = "HTTP/1.1 426 No\r\nDate: x\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(relayed(nothing, LineEnds::CrLf).unwrap(), nothing);
     }
 
     proptest! {
