@@ -1,12 +1,15 @@
 //! What a proxy under stress must not do.
 //!
-//! Here: [`Checker`], which looks at it between turns: no more bytes than its limits allow, nobody ejected where nobody is to blame,
-//! and how many more idle connections to a backend there are than were ever in use at once. Not here: what must hold at any time
+//! Here: [`Checker`], which looks at it between turns: no more idle connections to a backend than were ever in use at once, no more
+//! bytes than its limits allow, and nobody ejected where nobody is to blame. Not here: what must hold at any time
 //! (`proxy/check.rs`). Floor 4.
 
 use super::plan::StressPlan;
 use crate::net::VirtualNet;
 use crate::proxy::{INPUT_BLOCK_BYTES, Proxy, Resident};
+
+/// So many idle connections more than were in use at once may be seen: those whose use began and ended within a turn.
+const POOLED_BESIDE: usize = 2;
 
 /// What empty buffers may hold together: 1,024 small ones and 64 large ones.
 const KEPT_BYTES: usize = 1_024 * 8 * 1_024 + 64 * 192 * 1_024;
@@ -54,16 +57,22 @@ impl Checker {
         if self.blameless && ejected > 0 {
             return Err(format!("{ejected} backends were ejected, and none is to blame"));
         }
-        self.look_at_pools(proxy);
+        self.check_pools(proxy)?;
         self.check_bytes(proxy)
     }
 
-    fn look_at_pools(&mut self, proxy: &Proxy<VirtualNet>) {
+    fn check_pools(&mut self, proxy: &Proxy<VirtualNet>) -> Result<(), String> {
         for (backend, (idle, busy)) in proxy.pooled().into_iter().enumerate() {
             let most = &mut self.most_busy[backend];
             *most = (*most).max(busy);
             self.most_pooled = self.most_pooled.max(idle.saturating_sub(*most));
+            if idle > *most + POOLED_BESIDE {
+                let what =
+                    format!("{idle} idle connections to backend {backend}, {most} were in use at most");
+                return Err(what);
+            }
         }
+        Ok(())
     }
 
     fn check_bytes(&mut self, proxy: &Proxy<VirtualNet>) -> Result<(), String> {
