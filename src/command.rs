@@ -92,12 +92,21 @@ pub struct Reloaded {
     pub kept: usize,
 }
 
+/// One thing that is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadError {
+    /// The file, the line and the column, counted from 1, if it is in a file.
+    pub place: Option<(String, usize, usize)>,
+    /// What it is, with its place and what to do.
+    pub detail: String,
+}
+
 /// Why a [`Reload`] came to nothing, so that all is as before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReloadFailure {
-    /// The file, the line and the column, counted from 1, if it is in a file.
-    pub place: Option<(String, usize, usize)>,
-    /// What is wrong, with its place and what to do.
+    /// What is wrong with the settings, each thing.
+    pub errors: Vec<ReloadError>,
+    /// The same as text, a line for each; or what else stands in the way.
     pub detail: String,
     /// Whether the settings are right, but cannot be taken over now.
     pub conflict: bool,

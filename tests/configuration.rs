@@ -146,3 +146,151 @@ fn a_report_tells_that_it_waits_for_a_pipe_and_refuses_a_device() {
     let line = "tidegate: cannot read /dev/zero: it is a device, and logs are files or pipes\n";
     assert_eq!((device.code, device.stderr.as_str()), (1, line));
 }
+
+/// A port that nobody has just now.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+}
+
+#[test]
+fn what_check_refuses_the_start_refuses_in_the_same_words() {
+    let folder = folder();
+    let shape =
+        |path: &str| format!("[[shape]]\npath = \"{path}\"\nrequest-field = \"i\"\nresponse-field = \"o\"\n");
+    let address = format!("127.0.0.1:{}", free_port());
+    for (command, text, lines) in [
+        ("proxy", "backend = []".to_owned(), 1),
+        ("proxy", "backend = [\"localhost:8081\", \"http://LOCALHOST:8081/\"]".to_owned(), 1),
+        ("proxy", format!("listen = \"{address}\"\nadmin = \"{address}\""), 1),
+        ("proxy", format!("listen = \"{address}\"\nbackend = \"{address}\""), 1),
+        (
+            "proxy",
+            "classifier = \"a\"\nadmin = \":0\"\nlisten = \"[::]:80\"\nbackend = \"[::1]\"".to_owned(),
+            1,
+        ),
+        ("proxy", "explain = \"on\"\nrequest-id = \"off\"".to_owned(), 1),
+        ("proxy", shape("/docs") + &shape("/a") + &shape("/a"), 2),
+        ("proxy", "backend-listen = \":0,:0,:0\"\nroutng = 1\nsma-window = 0".to_owned(), 3),
+        ("testbed", format!("listen = \"{address}\"\nadmin = \"{address}\"\nbackend = []"), 2),
+        ("testbed", "backend-listen = \":0,:7001,:7001\"\nclassifier-listen = \":9090\"".to_owned(), 2),
+    ] {
+        fs::write(folder.path().join("f"), &text).unwrap();
+        let checked = run(folder.path(), &["check", "--config=f", &format!("--for={command}")]);
+        let started = run(folder.path(), &[command, "--config=f", "--csv=off"]);
+        assert_eq!((checked.code, started.code), (2, 2), "{text}\n{}\n{}", checked.stderr, started.stderr);
+        assert_eq!(checked.stderr, started.stderr, "{text}");
+        assert_eq!(checked.stderr.lines().count(), lines, "{}", checked.stderr);
+        assert!(checked.stderr.lines().all(|line| line.starts_with("tidegate: f:")), "{}", checked.stderr);
+    }
+}
+
+#[test]
+fn what_check_passes_starts() {
+    let port = free_port();
+    for text in [
+        "classifier = \"127.0.0.1:1\"".to_owned(),
+        format!("backend = [\"127.0.0.2:{port}\", \"127.0.0.1:1\"]\nclassifier = \"127.0.0.1:1\""),
+        "explain = \"on\"\nadmin = \"127.0.0.1:0\"\nhedge = \"auto\"".to_owned(),
+    ] {
+        let listen = format!("--listen=127.0.0.1:{port}");
+        let proxy = Launch::proxy(&[], &[&listen]).file(&text).start("the proxy");
+        let folder = proxy.file("tidegate.toml");
+        let folder = folder.parent().expect("a folder");
+        let checked = run(folder, &["check", "--config=tidegate.toml", &listen]);
+        assert_eq!(checked.code, 0, "{text}: {}", checked.stderr);
+        assert!(checked.stdout.ends_with("configuration ok\n"), "{}", checked.stdout);
+        // What may be a mistake is said by both.
+        let remark = "hedges are sent in routing mode adaptive alone, and this is round-robin";
+        let told = proxy.stop().log.iter().any(|line| line.contains(remark));
+        assert_eq!((told, checked.stderr.contains(remark)), (text.contains("hedge"), text.contains("hedge")));
+    }
+}
+
+#[test]
+fn flags_variables_and_file_are_told_together() {
+    let folder = folder();
+    fs::write(folder.path().join("f"), "routng = 1\nlisten = \":8081\"\nexplain = true\n").unwrap();
+    let flags = ["--config=f", "--idle-timeout=10", "--split=perhaps", "--request-id=off"];
+    for command in ["check", "proxy"] {
+        let mut program = program(folder.path(), &[&[command][..], &flags].concat());
+        program.env("TIDEGATE_EWMA_ALPHA", "2").env("PROXY_STRATEGY", "best");
+        let child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let Ended { code, stderr, .. } = ended(child, PATIENCE);
+        let mut told: Vec<_> =
+            stderr.lines().map(|line| line.strip_prefix("tidegate: ").expect("a line")).collect();
+        told.sort_unstable();
+        let expected = [
+            "--idle-timeout: `10` needs a unit",
+            "--request-id: `explain` and `trace` need `request-id`",
+            "--split: `perhaps` is neither on nor off",
+            "PROXY_STRATEGY: unknown strategy `best`",
+            "TIDEGATE_EWMA_ALPHA: `2` is not a number above 0 and at most 1",
+            "f:1:1: unknown key `routng`",
+            "f:2:10: `listen`: http://localhost:8081 is the proxy itself",
+        ];
+        assert_eq!((code, told.len()), (2, expected.len()), "{stderr}");
+        assert!(told.iter().zip(expected).all(|(told, expected)| told.starts_with(expected)), "{stderr}");
+    }
+    let other = run(folder.path(), &["load", "http://a", "--threads=0", "--duration=5"]);
+    assert_eq!((other.code, other.stderr.lines().count()), (2, 2), "{}", other.stderr);
+}
+
+#[test]
+fn a_study_tells_all_that_is_wrong_with_it() {
+    let folder = folder();
+    let text = "repeats = 0\nsead = 1\n[[backend]]\nprofile = \"x\"\n[[variant]]\nname = \"a\"\nroutng = 1\n\
+                [[variant]]\nname = \"b\"\nsma-window = 0\nexplain = true\n[[variant]]\nname = \"c\"\n\
+                explain = true\nrequest-id = false\n[[variant]]\nlisten = \":1\"\n";
+    fs::write(folder.path().join("s.toml"), text).unwrap();
+    let ended = run(folder.path(), &["experiment", "run", "s.toml", "--simulate"]);
+    let places: Vec<_> = ended.stderr.lines().map(|line| line.split(": ").nth(1).expect("a place")).collect();
+    assert_eq!(ended.code, 2);
+    let expected = [
+        "s.toml:1:11",
+        "s.toml:2:1",
+        "s.toml:4:11",
+        "s.toml:7:1",
+        "s.toml:10:14",
+        "s.toml:12:1",
+        "s.toml:16:1",
+    ];
+    assert_eq!(places, expected, "{}", ended.stderr);
+}
+
+#[test]
+fn a_reload_judges_as_the_start_and_tells_all() {
+    let backend = simulated('A', "1");
+    let right = format!("backend = [\"{}\"]\n", url(backend.address()));
+    let options = ["--admin=127.0.0.1:0", &format!("--listen=127.0.0.1:{}", free_port())];
+    let (mut proxy, mut admin) = with_admin(Launch::proxy(&[], &options).file(&right));
+    let wrong = format!("backend = [\"{}\", \"a\", \"a:80\"]\nroutng = 1\n", url(proxy.address));
+    fs::write(proxy.file("tidegate.toml"), &wrong).unwrap();
+    let response = admin.post("/api/v1/reload");
+    let problem: Value = serde_json::from_slice(&response.body).expect("JSON");
+    assert_eq!(response.status, 422, "{problem}");
+    let errors = problem["errors"].as_array().expect("errors");
+    let places: Vec<_> =
+        errors.iter().map(|e| [&e["line"], &e["column"]].map(|n| n.as_u64().unwrap())).collect();
+    let last = wrong.find("\"a:80\"").unwrap() as u64 + 1;
+    assert_eq!(places, [[1, 12], [1, last], [2, 1]], "{problem}");
+    assert_eq!((problem["line"].as_u64(), problem["column"].as_u64()), (Some(1), Some(12)));
+    let details: Vec<_> = errors.iter().map(|e| e["detail"].as_str().expect("a detail").to_owned()).collect();
+    assert_eq!(problem["detail"], details.join("\n"));
+    for (detail, part) in
+        details.iter().zip(["is the proxy itself", "http://a:80 is there twice", "unknown key `routng`"])
+    {
+        assert!(detail.contains(part), "{detail}");
+        proxy.says(&format!("the settings stay as they are: {detail}"));
+    }
+    assert_eq!(Client::connect(proxy.address).get("/").status, 200);
+    // Whatever cannot change is told at once, too.
+    fs::write(
+        proxy.file("tidegate.toml"),
+        format!("{right}reuse-port = true\ntrace = \"t\"\nexplain = true\n"),
+    )
+    .unwrap();
+    proxy.signal(Signal::HUP);
+    for key in ["reuse-port", "trace"] {
+        proxy.says(&format!("`{key}` cannot change while the program runs"));
+    }
+}

@@ -165,8 +165,8 @@ fn tell_reloaded(answer: Result<Reloaded, ReloadFailure>) -> Told {
             let servers = json!({ "added": added, "removed": removed, "moved": moved, "kept": kept });
             Told::json(200, json!({ "changed": changed, "servers": servers }).to_string())
         }
-        Err(ReloadFailure { place, detail, conflict }) => {
-            Problem::new(if conflict { 409 } else { 422 }, detail).at(place).into()
+        Err(ReloadFailure { errors, detail, conflict }) => {
+            Problem::new(if conflict { 409 } else { 422 }, detail).about(errors).into()
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Here: [`Problem`]. Not here: when there is one (`route.rs`, `guard.rs`, `control.rs`). Floor 3.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::command::ReloadError;
 use crate::h1::reply::phrase;
 
 /// What a [`Problem`] is sent as.
@@ -16,20 +17,20 @@ pub struct Problem {
     pub(super) status: u16,
     /// What is wrong with this request, and what to do.
     detail: String,
-    /// Where in a file, if that is what is wrong: its name, line and column.
-    place: Option<(String, usize, usize)>,
+    /// What is wrong with settings, if that is it.
+    errors: Vec<ReloadError>,
     /// Further lines of the head, each with its CR LF.
     pub(super) fields: String,
 }
 
 impl Problem {
     pub(super) fn new(status: u16, detail: impl Into<String>) -> Problem {
-        Problem { status, detail: detail.into(), place: None, fields: String::new() }
+        Problem { status, detail: detail.into(), errors: Vec::new(), fields: String::new() }
     }
 
-    /// The same at a place of a file.
-    pub(super) fn at(mut self, place: Option<(String, usize, usize)>) -> Problem {
-        self.place = place;
+    /// The same about settings.
+    pub(super) fn about(mut self, errors: Vec<ReloadError>) -> Problem {
+        self.errors = errors;
         self
     }
 
@@ -41,13 +42,28 @@ impl Problem {
 
     /// The document. Its type is `about:blank`, so that its title is the status's phrase (RFC 9457 §4.2.1).
     pub(super) fn body(&self) -> String {
-        let Problem { status, detail, place, .. } = self;
+        let Problem { status, detail, errors, .. } = self;
         let mut document = json!({ "title": phrase(*status), "status": status, "detail": detail });
-        if let Some((file, line, column)) = place {
-            document["file"] = json!(file);
-            document["line"] = json!(line);
-            document["column"] = json!(column);
+        if let Some(first) = errors.first() {
+            set_place(&mut document, first);
+        }
+        if errors.len() > 1 {
+            let each = errors.iter().map(|error| {
+                let mut told = json!({ "detail": error.detail });
+                set_place(&mut told, error);
+                told
+            });
+            document["errors"] = each.collect();
         }
         document.to_string()
+    }
+}
+
+/// Tells where in a file it is, if it is in one.
+fn set_place(document: &mut Value, error: &ReloadError) {
+    if let Some((file, line, column)) = &error.place {
+        document["file"] = json!(file);
+        document["line"] = json!(line);
+        document["column"] = json!(column);
     }
 }

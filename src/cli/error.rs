@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{ConfigError, ResolveError};
+use crate::config::{ConfigError, ConfigErrors, ResolveError};
 use crate::lab::experiment::ExperimentError;
 use crate::lab::log::LogError;
 use crate::telemetry::{Output, TelemetryError};
@@ -37,7 +37,7 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub enum CliError {
     /// The settings are wrong.
-    Config(ConfigError),
+    Config(ConfigErrors),
     /// A backend's name has no address.
     Resolve(ResolveError),
     /// An address cannot be listened on.
@@ -165,6 +165,12 @@ impl std::error::Error for CliError {
 
 impl From<ConfigError> for CliError {
     fn from(e: ConfigError) -> CliError {
+        CliError::Config(e.into())
+    }
+}
+
+impl From<ConfigErrors> for CliError {
+    fn from(e: ConfigErrors) -> CliError {
         CliError::Config(e)
     }
 }

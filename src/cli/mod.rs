@@ -4,12 +4,15 @@
 //! end. Not here: settings (`config/`), the work itself (the rooms below). `main.rs` calls [`main`]. Floor 5.
 
 mod admin;
+mod arguments;
 mod backend;
 mod check;
 mod classifier;
 mod clients;
 mod error;
 mod experiment;
+#[cfg(test)]
+mod judgement_tests;
 mod load;
 mod output;
 mod panics;
@@ -20,15 +23,15 @@ mod simulated;
 mod start;
 mod testbed;
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Audience, ConfigError, Settings, Source};
+use arguments::Arguments;
+
+use crate::config::{Audience, ConfigErrors, Settings, Source};
 use crate::net::raise_descriptor_limit;
 use crate::telemetry::logger;
 use crate::telemetry::standard::StandardStream;
@@ -74,7 +77,7 @@ enum Command {
     Experiment(experiment::ExperimentArgs),
     /// Check a configuration and show the values in force
     #[command(after_help = check::EXAMPLE)]
-    Check(ServerArgs),
+    Check(check::CheckArgs),
 }
 
 /// What `proxy`, `testbed` and `check` take.
@@ -98,6 +101,7 @@ impl ServerArgs {
             audience,
             descriptors: raise_descriptor_limit(),
             dashboard_port: port,
+            misgiven: Vec::new(),
         }
     }
 }
@@ -117,10 +121,7 @@ fn hide(command: clap::Command, flags: [&'static str; 2]) -> clap::Command {
 pub fn main() -> ExitCode {
     panics::watch();
     let exit = panics::caught(run).unwrap_or_else(|e| {
-        // Who has read enough need not be told, and a panic has been told.
-        if !matches!(e, CliError::ReaderGone | CliError::Panicked) {
-            logger::complain(&format!("tidegate: {}", one_line(&e.to_string())));
-        }
+        complain(&e);
         e.exit()
     });
     let exit = if panics::happened() { Exit::Failed } else { exit };
@@ -128,14 +129,52 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
+/// Says why the program ends: a line for each reason.
+fn complain(e: &CliError) {
+    match e {
+        // Who has read enough need not be told, and a panic has been told.
+        CliError::ReaderGone | CliError::Panicked => {}
+        CliError::Config(errors) => {
+            errors.lines().iter().for_each(|line| logger::complain(&format!("tidegate: {line}")));
+        }
+        _ => logger::complain(&format!("tidegate: {}", one_line(&e.to_string()))),
+    }
+}
+
 fn run() -> Result<Exit, CliError> {
     start::disarm_signals()?;
-    let matches = match command().try_get_matches() {
-        Ok(matches) => matches,
-        Err(e) => return clap_says(&e),
+    let arguments = match arguments::read(command()) {
+        Ok(arguments) => arguments,
+        Err((e, misgiven)) => {
+            misgiven.into_iter().for_each(|misgiven| complain(&misgiven.error.into()));
+            return clap_says(&e);
+        }
     };
-    match Cli::from_arg_matches(&matches) {
-        Ok(cli) => dispatch(cli, &matches),
+    if !arguments.misgiven.is_empty() {
+        return misgiven(arguments);
+    }
+    match Cli::from_arg_matches(&arguments.matches) {
+        Ok(cli) => dispatch(cli, &arguments.matches),
+        Err(e) => clap_says(&e),
+    }
+}
+
+/// Tells of values that cannot be read, and where they are settings of whatever else is wrong with those.
+fn misgiven(Arguments { mut matches, misgiven }: Arguments) -> Result<Exit, CliError> {
+    let errors = misgiven.iter().map(|misgiven| misgiven.error.clone()).collect::<ConfigErrors>();
+    let Some((name, mut of_command)) = matches.remove_subcommand() else { return Err(errors.into()) };
+    if !["proxy", "testbed", "check"].contains(&name.as_str()) {
+        return Err(errors.into());
+    }
+    arguments::forget(&mut of_command, &misgiven);
+    let server = || ServerArgs::from_arg_matches(&of_command);
+    let source = match name.as_str() {
+        "proxy" => server().map(|args| args.source(&of_command, Audience::Proxy)),
+        "testbed" => server().map(|args| args.source(&of_command, Audience::Testbed)),
+        _ => check::CheckArgs::from_arg_matches(&of_command).map(|args| args.source(&of_command)),
+    };
+    match source {
+        Ok(source) => Err(Source { misgiven, ..source }.load().err().unwrap_or(errors).into()),
         Err(e) => clap_says(&e),
     }
 }
@@ -158,7 +197,7 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CliError> {
 /// A command line that is not run: one that is wrong, --help and --version. What one of our parsers refused is told as
 /// everything else that is wrong with a configuration, all else in clap's own words.
 fn clap_says(e: &clap::Error) -> Result<Exit, CliError> {
-    if let Some(refused) = bad_value(e) {
+    if let Some(refused) = arguments::bad_value(e) {
         return Err(refused.into());
     }
     let to = if e.use_stderr() { StandardStream::Error } else { StandardStream::Output };
@@ -177,24 +216,6 @@ fn clap_says(e: &clap::Error) -> Result<Exit, CliError> {
 fn is_coloured(stream: StandardStream) -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     stream.is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
-}
-
-/// A value that one of our parsers refused.
-fn bad_value(e: &clap::Error) -> Option<ConfigError> {
-    let (ErrorKind::ValueValidation, Some(ContextValue::String(usage)), Some(why)) =
-        (e.kind(), e.get(ContextKind::InvalidArg), e.source())
-    else {
-        return None;
-    };
-    if !usage.starts_with('-') {
-        return Some(ConfigError::new(why.to_string()));
-    }
-    let flag = usage.split(' ').next().unwrap_or(usage);
-    let typed = std::env::args().any(|argument| argument.starts_with(flag));
-    let variable = format!("TIDEGATE{}", flag.to_uppercase().replace("--", "_").replace('-', "_"));
-    let by_variable = !typed && std::env::var_os(&variable).is_some();
-    let name = if by_variable { &variable } else { flag };
-    Some(ConfigError::new(format!("{name}: {why}")))
 }
 
 /// What a user typed may hold line breaks and escape sequences; the message is one line all the same.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use crossbeam_channel::{Receiver, never};
+use log::LevelFilter;
 
 use super::reload::{Keeper, Settings, hear_hangups};
 use super::start::{
@@ -14,8 +15,7 @@ use super::start::{
 };
 use super::{CliError, Exit, ServerArgs, admin, panics};
 use crate::admin::{Configuration, Facts, InForce};
-use crate::balance::RoutingMode;
-use crate::config::{Audience, Names, Setup};
+use crate::config::{Audience, Names, Setup, Source};
 use crate::net::{Net, OsNet};
 use crate::proxy::{Options, Proxy, TICK_SHIFT};
 use crate::reactor::Reactor;
@@ -38,17 +38,24 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Runs the command.
 pub(super) fn run(args: ServerArgs, matches: &ArgMatches) -> Result<Exit, CliError> {
-    let source = args.source(matches, Audience::Proxy);
-    let effective = source.load()?;
-    start_log(effective.log_level.value)?;
-    let mut names = Names::of_system();
-    let (backends, classifiers) = effective.look_up(&mut names)?;
-    let setup = effective.clone().into_options(backends, classifiers)?;
+    let (setup, settings) = prepare(args.source(matches, Audience::Proxy), Names::of_system(), start_log)?;
     let net = network_with_signals()?;
-    let settings = Settings { source, effective, names, own_servers: None };
     let stand = Stand::open(net, setup, settings)?;
     let telemetry = start_telemetry(&stand.setup)?;
     serve(stand, telemetry)
+}
+
+/// Judges the settings and looks up the names in them. `told`: the level of the log, before anything may be logged.
+pub(super) fn prepare(
+    source: Source,
+    mut names: Names,
+    told: impl FnOnce(LevelFilter) -> Result<(), CliError>,
+) -> Result<(Setup, Settings), CliError> {
+    let effective = source.load()?;
+    told(effective.log_level.value)?;
+    let (backends, classifiers) = effective.look_up(&mut names)?;
+    let setup = effective.clone().into_options(backends, classifiers)?;
+    Ok((setup, Settings { source, effective, names, own_servers: None }))
 }
 
 /// A proxy before it serves: what it listens on is bound.
@@ -97,9 +104,7 @@ pub(super) fn serve(stand: Stand, (recorder, telemetry): (Recorder, Telemetry)) 
     let failed = |source| CliError::System { what: "run the event loop".to_owned(), source };
     let Stand { net, door, dashboard, setup, settings, configuration, hangups } = stand;
     let options = Options { run: draw_run()?, ..setup.options };
-    if options.hedge_budget > 0.0 && options.routing != RoutingMode::Adaptive {
-        log::warn!("hedges are sent in routing mode adaptive alone, and this is {}", options.routing);
-    }
+    settings.effective.remarks().iter().for_each(|remark| log::warn!("{remark}"));
     let waker = net.waker().map_err(failed)?;
     // The keeper waits for each answer itself: this bell is for nobody.
     let (bringer, changes) = remote(waker.clone(), Bell::new().0);

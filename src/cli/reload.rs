@@ -15,8 +15,8 @@ use signal_hook::iterator::Signals;
 
 use super::admin;
 use crate::admin::{Configuration, InForce};
-use crate::command::{Reload, ReloadFailure, Reloaded, SettingChange};
-use crate::config::{ConfigError, Effective, Names, ResolveError, Source};
+use crate::command::{Reload, ReloadError, ReloadFailure, Reloaded, SettingChange};
+use crate::config::{ConfigError, ConfigErrors, Effective, Names, ResolveError, Source};
 use crate::net::Waker;
 use crate::proxy::{Backend, Changed, Options, Refused};
 use crate::remote::{Bell, Orders, Remote, Unheard};
@@ -49,13 +49,13 @@ pub(super) struct Keeper {
 
 /// Why a reload came to nothing.
 enum Failed {
-    Config(ConfigError),
+    Config(ConfigErrors),
     Resolve(ResolveError),
     Refused(String),
 }
 
-impl From<ConfigError> for Failed {
-    fn from(e: ConfigError) -> Failed {
+impl From<ConfigErrors> for Failed {
+    fn from(e: ConfigErrors) -> Failed {
         Failed::Config(e)
     }
 }
@@ -78,14 +78,17 @@ impl fmt::Display for Failed {
 
 impl From<Failed> for ReloadFailure {
     fn from(failed: Failed) -> ReloadFailure {
-        let detail = failed.to_string();
-        let (place, conflict) = match failed {
-            Failed::Config(ConfigError { place, .. }) => (place.map(|p| (p.file, p.line, p.column)), false),
-            Failed::Resolve(_) => (None, false),
-            Failed::Refused(_) => (None, true),
+        let errors = match &failed {
+            Failed::Config(errors) => errors.iter().map(reload_error).collect(),
+            Failed::Resolve(_) | Failed::Refused(_) => Vec::new(),
         };
-        ReloadFailure { place, detail, conflict }
+        ReloadFailure { errors, detail: failed.to_string(), conflict: matches!(failed, Failed::Refused(_)) }
     }
+}
+
+fn reload_error(error: &ConfigError) -> ReloadError {
+    let place = error.place.clone().map(|place| (place.file, place.line, place.column));
+    ReloadError { place, detail: error.to_string() }
 }
 
 /// Hears of SIGHUP from now on, which would end the process otherwise.
@@ -167,7 +170,9 @@ impl Keeper {
                 self.state.succeeded += 1;
             }
             Err(e) => {
-                log::error!("the settings stay as they are: {e}");
+                for line in e.to_string().lines() {
+                    log::error!("the settings stay as they are: {line}");
+                }
                 self.state.failed += 1;
             }
         }
@@ -186,6 +191,7 @@ impl Keeper {
         let Changed { at, added, removed, moved, kept } = self.bring(&then)?;
         self.settings.names.end_round();
         self.state.since = at;
+        then.remarks().iter().for_each(|remark| log::warn!("{remark}"));
         // What is logged is judged by this level alone.
         log::set_max_level(then.log_level.value);
         Ok((then, Reloaded { changed, added, removed, moved, kept }))
@@ -208,7 +214,7 @@ impl Keeper {
         let sent = self.proxy.send(Box::new(options)).map_err(unheard)?;
         match sent.wait(PATIENCE).map_err(unheard)? {
             Some(Ok(changed)) => Ok(changed),
-            Some(Err(Refused::Fixed(key))) => Err(self.settings.source.fixed(key).into()),
+            Some(Err(Refused::Fixed(keys))) => Err(self.settings.source.all_fixed(&keys).into()),
             Some(Err(refused)) => Err(Failed::Refused(refused.to_string())),
             None => Err(Failed::Refused("the proxy does not answer".to_owned())),
         }

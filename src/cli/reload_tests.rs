@@ -31,7 +31,9 @@ fn house(flags: &[&str], names: &[(&'static str, &[&'static str])]) -> House {
     let matches = command.get_matches_from(flags);
     let given = Given::from_arg_matches(&matches).unwrap();
     let audience = Audience::Proxy;
-    let source = Source { given, matches, file: None, audience, descriptors: 1000, dashboard_port: None };
+    let misgiven = Vec::new();
+    let source =
+        Source { given, matches, misgiven, file: None, audience, descriptors: 1000, dashboard_port: None };
     let effective = source.load().unwrap();
     let mut names = Names::asking(Box::new(lookup));
     effective.look_up(&mut names).unwrap();
@@ -119,4 +121,22 @@ fn a_reload_looks_up_names_and_tells_what_came_of_it() {
     let state = house.keeper.shared.get();
     assert_eq!((state.succeeded, state.failed, state.names_found), (1, 0, 2));
     assert!(state.settings.iter().any(|setting| setting.key == "backend"));
+}
+
+#[test]
+fn a_name_that_comes_to_lead_to_ourselves_is_refused_and_the_set_stays() {
+    let flags =
+        ["--listen=127.0.0.1:7777", "--admin=127.0.0.1:7778", "--backend=http://service:7777,other:7778"];
+    let names: [(&str, &[&str]); 2] = [("service", &["10.0.0.1"]), ("other", &["10.0.0.2"])];
+    let mut house = house(&flags, &names);
+    for (name, who) in [("service", "the proxy itself"), ("other", "the dashboard itself")] {
+        house.set(name, Some(&["10.0.0.3", "127.0.0.1"]));
+        house.keeper.look_up_again();
+        assert!(house.brought.try_recv().is_err(), "nothing is brought");
+        let Err(failed) = house.keeper.reload() else { panic!("{name} was taken over") };
+        let told = failed.to_string();
+        assert!(told.starts_with(&format!("`backend`: http://{name}:777")) && told.contains(who), "{told}");
+        house.set(name, Some(&["10.0.0.3"]));
+    }
+    assert_eq!(urls(&house.look()), ["http://service:7777", "http://other:7778"]);
 }

@@ -4,6 +4,7 @@
 //! [`Shapes`], which finds the one of a path. Not here: the bodies themselves. Floor 1.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -226,6 +227,16 @@ impl Shape {
         &self.request.name
     }
 
+    /// The path of its requests, as it stands in a file.
+    pub fn path(&self) -> String {
+        self.path.to_string()
+    }
+
+    /// Whether requests for `path` are of this shape.
+    pub fn is_for(&self, path: &str) -> bool {
+        self.path.matches(path)
+    }
+
     /// Name of the answer's array.
     pub fn response_field(&self) -> &str {
         &self.response.name
@@ -258,12 +269,16 @@ impl Shapes {
     /// # Errors
     /// If two have the same path.
     pub fn new(shapes: Vec<Shape>) -> Result<Shapes, ShapeError> {
-        for (i, shape) in shapes.iter().enumerate() {
-            if shapes[..i].iter().any(|other| other.path == shape.path) {
-                return Err(ShapeError::SamePath(shape.path.to_string()));
-            }
+        match Shapes::second_ones(&shapes).first() {
+            Some(&second) => Err(ShapeError::SamePath(shapes[second].path.to_string())),
+            None => Ok(Shapes(shapes.into_iter().map(Arc::new).collect())),
         }
-        Ok(Shapes(shapes.into_iter().map(Arc::new).collect()))
+    }
+
+    /// The positions of those whose path one before them has.
+    pub fn second_ones(shapes: &[Shape]) -> Vec<usize> {
+        let mut paths = HashSet::new();
+        (0..shapes.len()).filter(|&i| !paths.insert(&shapes[i].path)).collect()
     }
 
     /// The shape of the requests for `path`, without its query: the one of exactly this path, else the first with a
@@ -275,7 +290,7 @@ impl Shapes {
 }
 
 /// Which paths a shape is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Path {
     Exact(String),
     /// These around a name: one or more characters other than `/`.

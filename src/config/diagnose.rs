@@ -76,18 +76,30 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Names and values of a file may hold anything; a terminal must not obey them, nor a line end in them.
+/// The most characters of a sentence.
+const MOST_CHARACTERS: usize = 500;
+
+/// Names and values of a file may hold anything; a terminal must not obey them, nor a line end in them, and they may be as
+/// long as the file.
 fn in_one_line(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    text.chars().try_for_each(|c| match c.is_control() {
+    let mut characters = text.chars();
+    characters.by_ref().take(MOST_CHARACTERS).try_for_each(|c| match c.is_control() {
         true => write!(f, "{}", c.escape_debug()),
         false => f.write_char(c),
-    })
+    })?;
+    if characters.next().is_some() { f.write_str(" …") } else { Ok(()) }
 }
 
 impl std::error::Error for ConfigError {}
 
+/// The longest name that is compared with those that are known: none is nearly as long.
+const LONGEST_NAME: usize = 60;
+
 /// The known name that `name` was probably meant to be.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let name = name.to_lowercase().replace('_', "-");
     let farthest = (name.chars().count() / 3).max(1);
     known

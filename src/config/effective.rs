@@ -39,6 +39,8 @@ pub const CLASSIFIER_PORT: u16 = 8001;
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of Settings, which says what they are")]
 pub struct Effective {
+    /// For whom.
+    pub audience: Audience,
     pub listen: Sourced<SocketAddr>,
     pub reuse_port: Sourced<Switch>,
     pub admin: Sourced<AdminTarget>,
@@ -167,6 +169,7 @@ impl Effective {
             [_, ..] => Vec::new(),
         };
         Effective {
+            audience,
             listen: pick!(listen, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9090))),
             reuse_port: pick!(reuse_port, Switch(false)),
             admin: pick!(admin, AdminTarget::default_of(audience)),
@@ -253,6 +256,34 @@ impl Effective {
         self.shown().into_iter().map(line).collect()
     }
 
+    /// What is listened on, for whom, and by whose word: each by the key of its setting.
+    pub(super) fn listeners(&self) -> Vec<(&'static str, &'static str, SocketAddr, Origin)> {
+        let mut all = vec![("listen", "the proxy", self.listen.value, self.listen.origin)];
+        if let Some(address) = self.admin.value.address() {
+            all.push(("admin", "the dashboard", address, self.admin.origin));
+        }
+        if self.audience == Audience::Testbed {
+            let BackendListen(addresses) = self.backend_listen.value;
+            for (who, address) in
+                ["the backend A", "the backend B", "the backend C"].into_iter().zip(addresses)
+            {
+                all.push(("backend-listen", who, address, self.backend_listen.origin));
+            }
+            let (address, origin) = (self.classifier_listen.value, self.classifier_listen.origin);
+            all.push(("classifier-listen", "the classifier", address, origin));
+        }
+        all
+    }
+
+    /// What is allowed and may be a mistake.
+    pub fn remarks(&self) -> Vec<String> {
+        let (copies, routing) = (self.hedge.value.share(self.hedge_budget.value), self.routing.value);
+        if copies == 0.0 || routing == RoutingMode::Adaptive {
+            return Vec::new();
+        }
+        vec![format!("hedges are sent in routing mode adaptive alone, and this is {routing}")]
+    }
+
     /// Each setting by its key, as TOML, with its origin. `backend` and `classifier` exclude the testbed's
     /// `backend-listen` and `classifier-listen`, so only those that count are among them.
     pub fn shown(&self) -> Vec<(String, String, Origin)> {
@@ -265,8 +296,7 @@ impl Effective {
         }
         show!(listen, reuse_port, admin);
         let list = |values: Vec<String>| format!("[{}]", values.join(", "));
-        let own = [self.backend_listen.origin, self.classifier_listen.origin];
-        if own.iter().all(|&origin| origin == Origin::Default) {
+        if self.audience != Audience::Testbed {
             let urls = |servers: &[ServerEntry]| list(servers.iter().map(Value::to_toml).collect());
             line("backend", urls(&self.backend.value), self.backend.origin);
             line("classifier", urls(&self.classifier.value), self.classifier.origin);

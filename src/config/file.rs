@@ -1,20 +1,38 @@
 //! The configuration file.
 //!
-//! Here: TOML text to [`Settings`], each error with its place. Not here: merging (`config/effective.rs`). Floor 5.
+//! Here: TOML text to [`Settings`], and all that is wrong with it, each error with its place. Not here: merging
+//! (`config/effective.rs`), what settings must keep together (`judge.rs`). Floor 5.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::{Args, Command};
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::bounded;
 use super::diagnose::{ConfigError, Place, nearest};
+use super::errors::{ConfigErrors, MOST_TOLD};
+use super::places::Places;
 use super::{Audience, Settings};
 
+/// What a file says, as far as it can be used.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) settings: Settings,
+    /// Keys that are there, and of no use.
+    pub(super) unusable: BTreeSet<String>,
+    pub(super) places: Places,
+    /// What is wrong.
+    pub(super) errors: ConfigErrors,
+}
+
 /// Reads the file.
-pub(super) fn read(path: &Path, audience: Audience) -> Result<Settings, ConfigError> {
+///
+/// # Errors
+/// When it cannot be read, or is not TOML: then nothing is known of its settings.
+pub(super) fn read(path: &Path, audience: Audience) -> Result<Written, ConfigErrors> {
     parse(&path.display().to_string(), &text(path)?, audience)
 }
 
@@ -22,8 +40,11 @@ fn text(path: &Path) -> Result<String, ConfigError> {
     bounded::text(path, "the configuration file")
 }
 
-fn parse(name: &str, text: &str, audience: Audience) -> Result<Settings, ConfigError> {
-    settings(name, text, document(name, text)?, audience)
+fn parse(name: &str, text: &str, audience: Audience) -> Result<Written, ConfigErrors> {
+    let document = document(name, text)?;
+    let known = keys();
+    let places = Places::of(name, text, document.get_ref(), |key| known.iter().any(|known| known == key));
+    Ok(Written { places, ..settings(name, text, document, audience) })
 }
 
 /// Where `key` stands in the file, if it does and the file can be read.
@@ -35,25 +56,63 @@ pub(super) fn place_of(path: &Path, key: &str) -> Option<Place> {
 }
 
 /// `text` as a table, whose spans are places in it.
-pub(super) fn document<'t>(name: &str, text: &'t str) -> Result<Spanned<DeTable<'t>>, ConfigError> {
-    DeTable::parse(text).map_err(|e| {
-        ConfigError::new(format!("not TOML: {}", complaint(&e))).at(Place::of(name, text, start(&e)))
-    })
+///
+/// # Errors
+/// What is not TOML, one for each line.
+pub(super) fn document<'t>(name: &str, text: &'t str) -> Result<Spanned<DeTable<'t>>, ConfigErrors> {
+    let (document, mut complaints) = DeTable::parse_recoverable(text);
+    complaints.sort_by_key(start);
+    let mut errors = ConfigErrors::default();
+    let mut lines = BTreeSet::new();
+    for e in &complaints {
+        let line = text[..start(e).min(text.len())].rfind('\n');
+        if lines.insert(line) {
+            errors.add(|| {
+                ConfigError::new(format!("not TOML: {}", complaint(e))).at(Place::of(name, text, start(e)))
+            });
+        }
+    }
+    errors.or(document)
 }
 
-/// Reads what `document` holds, a table of the file called `name`; an error names its place and its key.
+/// Reads what `document` holds, a table of the file called `name`.
+///
+/// # Errors
+/// What cannot be read, each with its place and its key.
 pub(super) fn typed<'t, T: Deserialize<'t>>(
     name: &str,
     text: &str,
-    document: Spanned<DeTable<'t>>,
-) -> Result<T, ConfigError> {
-    T::deserialize(toml::Deserializer::from(document.clone())).map_err(|e| {
-        let at = start(&e);
-        let table = document.get_ref();
-        let key = table.iter().find(|(_, value)| value.span().contains(&at)).map(|(key, _)| key.get_ref());
-        let key = key.map(|key| format!("`{key}`: ")).unwrap_or_default();
-        ConfigError::new(format!("{key}{}", complaint(&e))).at(Place::of(name, text, at))
+    document: &Spanned<DeTable<'t>>,
+) -> Result<T, ConfigErrors> {
+    deserialize(document).map_err(|e| {
+        let mut errors = ConfigErrors::default();
+        let mut bad: Vec<_> =
+            bad_values::<T>(name, text, document).into_iter().flat_map(|(_, errors)| errors).collect();
+        bad.sort_by_key(|&(offset, _)| offset);
+        bad.into_iter().for_each(|(_, error)| errors.add(|| error));
+        match errors.or(()) {
+            Ok(()) => placed(name, text, document, &e).1.into(),
+            Err(errors) => errors,
+        }
     })
+}
+
+fn deserialize<'t, T: Deserialize<'t>>(document: &Spanned<DeTable<'t>>) -> Result<T, toml::de::Error> {
+    T::deserialize(toml::Deserializer::from(document.clone()))
+}
+
+/// The error with its place, and where that is.
+fn placed(
+    name: &str,
+    text: &str,
+    document: &Spanned<DeTable<'_>>,
+    e: &toml::de::Error,
+) -> (usize, ConfigError) {
+    let at = start(e);
+    let table = document.get_ref();
+    let key = table.iter().find(|(_, value)| value.span().contains(&at)).map(|(key, _)| key.get_ref());
+    let key = key.map(|key| format!("`{key}`: ")).unwrap_or_default();
+    (at, ConfigError::new(format!("{key}{}", complaint(e))).at(Place::of(name, text, at)))
 }
 
 fn complaint(e: &toml::de::Error) -> String {
@@ -71,33 +130,101 @@ fn keys() -> Vec<String> {
     names.chain(["shape".to_owned()]).collect()
 }
 
-/// Reads the settings in a table of the file called `name`.
+/// Reads the settings in a table of the file called `name`. Its places are not looked for.
 pub(super) fn settings(
     name: &str,
     text: &str,
     document: Spanned<DeTable<'_>>,
     audience: Audience,
-) -> Result<Settings, ConfigError> {
-    let place = |offset| Place::of(name, text, offset);
-    let table = document.get_ref();
+) -> Written {
+    let span = document.span();
     let known = keys();
     let is_known = |key: &str| known.iter().any(|k| k == key);
-    let strangers =
-        table.keys().filter(|key| !is_known(key.get_ref()) || audience.refuses(key.get_ref()).is_some());
-    // The table is sorted by key; the reader's first error is the one that stands first. Of many strangers only that one's
-    // nearest name is looked for.
-    if let Some(key) = strangers.min_by_key(|key| key.span().start) {
-        let shown = key.get_ref().as_ref();
-        let error = match audience.refuses(shown) {
-            Some(why) if is_known(shown) => {
-                ConfigError::new(format!("`{shown}` cannot be used here")).hint(why)
-            }
-            _ => unknown(shown, &known),
-        };
-        return Err(error.at(place(key.span().start)));
+    let (mut usable, mut wrong) = (DeTable::new(), Vec::new());
+    for (key, value) in document.into_inner() {
+        match audience.refuses(key.get_ref()) {
+            None if is_known(key.get_ref()) => drop(usable.insert(key, value)),
+            why => wrong.push((key.span().start, Wrong::Key(key.into_inner().into_owned(), why))),
+        }
     }
+    let mut usable = Spanned::new(span, usable);
+    let mut settings = deserialize(&usable);
+    let mut unusable = BTreeSet::new();
+    if settings.is_err() {
+        let bad = bad_values::<Settings>(name, text, &usable);
+        for (key, errors) in bad {
+            usable.get_mut().remove(key.as_str());
+            unusable.insert(key);
+            wrong.extend(errors.into_iter().map(|(at, error)| (at, Wrong::Value(error))));
+        }
+        settings = deserialize(&usable);
+    }
+    let settings = settings.unwrap_or_else(|e| {
+        let (at, error) = placed(name, text, &usable, &e);
+        wrong.push((at, Wrong::Value(error)));
+        Settings::default()
+    });
+    // The table is sorted by key; its reader wants to go through it from the top.
+    wrong.sort_by_key(|&(offset, _)| offset);
+    let mut errors = ConfigErrors::default();
+    for (offset, wrong) in wrong {
+        if let Wrong::Key(key, Some(_)) = &wrong {
+            unusable.insert(key.clone());
+        }
+        errors.add(|| match wrong {
+            Wrong::Value(error) => error,
+            Wrong::Key(key, why) => foreign(&key, why, &known).at(Place::of(name, text, offset)),
+        });
+    }
+    Written { settings, unusable, places: Places::default(), errors }
+}
 
-    typed(name, text, document)
+/// What is wrong at a place.
+enum Wrong {
+    /// A key that is not known, or not for this command, and why.
+    Key(String, Option<&'static str>),
+    Value(ConfigError),
+}
+
+fn foreign(key: &str, why: Option<&'static str>, known: &[String]) -> ConfigError {
+    match why {
+        Some(why) if known.iter().any(|k| k == key) => {
+            ConfigError::new(format!("`{key}` cannot be used here")).hint(why)
+        }
+        _ => unknown(key, known),
+    }
+}
+
+/// The keys of `document` whose values cannot be read, each with its errors by place: of a list those of each
+/// element.
+fn bad_values<'t, T: Deserialize<'t>>(
+    name: &str,
+    text: &str,
+    document: &Spanned<DeTable<'t>>,
+) -> Vec<(String, Vec<(usize, ConfigError)>)> {
+    let alone = |key: &Spanned<_>, value: Spanned<DeValue<'t>>| {
+        let table = Spanned::new(document.span(), DeTable::from_iter([(key.clone(), value)]));
+        deserialize::<T>(&table).err().map(|e| placed(name, text, &table, &e))
+    };
+    let mut bad = Vec::new();
+    for (key, value) in document.get_ref() {
+        let Some(first) = alone(key, value.clone()) else { continue };
+        let mut errors = Vec::new();
+        if let DeValue::Array(all) = value.get_ref() {
+            let elements = all.iter().filter_map(|element| {
+                let mut array = DeArray::new();
+                array.push(element.clone());
+                alone(key, Spanned::new(value.span(), DeValue::Array(array)))
+            });
+            // Each is looked for in the text, and no more than these are told.
+            errors.extend(elements.take(MOST_TOLD + 1));
+        }
+        if errors.is_empty() {
+            errors.push(first);
+        }
+        bad.push((key.get_ref().to_string(), errors));
+    }
+    bad
 }
 
 fn unknown(key: &str, known: &[String]) -> ConfigError {
@@ -113,7 +240,10 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        parse("t.toml", text, Audience::Either).expect_err(text).to_string()
+        match parse("t.toml", text, Audience::Either) {
+            Ok(written) => written.errors.to_string(),
+            Err(errors) => errors.to_string(),
+        }
     }
 
     #[test]
@@ -139,8 +269,34 @@ mod tests {
     }
 
     #[test]
-    fn of_several_errors_the_first_in_the_file_is_told() {
-        assert!(error("zzzz = 1\naaaa = 1").starts_with("t.toml:1:1: unknown key `zzzz`"));
+    fn all_errors_are_told_from_the_top() {
+        let text = "zzzz = 1\nrouting = \"x\"\naaaa = 1\nbackend = [\"a\", \"b/c\", \"d\", \"e?f\"]\ncsv = true\nlisten = \":1\"";
+        let told = error(text);
+        let places: Vec<_> = told.lines().map(|line| line.split(": ").next().unwrap()).collect();
+        assert_eq!(
+            places,
+            ["t.toml:1:1", "t.toml:2:11", "t.toml:3:1", "t.toml:4:17", "t.toml:4:29", "t.toml:5:7"]
+        );
+        let written = parse("t.toml", text, Audience::Either).unwrap();
+        assert_eq!(written.settings.listen.map(|at| at.port()), Some(1));
+        assert_eq!(
+            written.unusable.iter().map(String::as_str).collect::<Vec<_>>(),
+            ["backend", "csv", "routing"]
+        );
+        let told = error("a = \nb = 1\nc = \"\nd = = 1\n");
+        let places: Vec<_> = told.lines().map(|line| line.split(": ").next().unwrap()).collect();
+        assert_eq!(places, ["t.toml:1:5", "t.toml:3:6", "t.toml:4:5"], "{told}");
+    }
+
+    #[test]
+    fn of_a_great_many_errors_the_first_are_told_at_once() {
+        let many: String = (0..90_000).map(|n| format!("k{n}=1\n")).collect();
+        let told = error(&many);
+        assert!(told.starts_with("t.toml:1:1: unknown key `k0`"), "{told}");
+        assert_eq!(told.lines().count(), 51);
+        assert!(told.ends_with("and 89950 more errors, of which these were the first"), "{told}");
+        let long = error(&format!("{} = 1", "k".repeat(1_000_000)));
+        assert!(long.len() < 1_000, "{}", long.len());
     }
 
     #[test]
@@ -191,7 +347,7 @@ mod tests {
 
     #[test]
     fn backends_are_a_list_or_a_string_and_may_be_none_or_the_same() {
-        let backends = |text| parse("t", text, Audience::Proxy).unwrap().backend.unwrap().len();
+        let backends = |text| parse("t", text, Audience::Proxy).unwrap().settings.backend.unwrap().len();
         assert_eq!(backends("backend = []"), 0);
         assert_eq!(backends("backend = \"a:1,b:2\""), 2);
         assert_eq!(backends("backend = [\"a:1\", \"a:1\"]"), 2);
@@ -199,18 +355,20 @@ mod tests {
 
     #[test]
     fn a_key_of_the_other_command_has_a_place() {
-        let error = parse("t", "csv = \"off\"\nbackend = []", Audience::Testbed).unwrap_err().to_string();
+        let errors = |text, audience| parse("t", text, audience).unwrap().errors;
+        let error = errors("csv = \"off\"\nbackend = []", Audience::Testbed).to_string();
         assert_eq!(
             error,
             "t:2:1: `backend` cannot be used here; the testbed starts its own backends; see --backend-listen"
         );
-        assert!(parse("t", "backend-listen = \":1,:2,:3\"", Audience::Proxy).is_err());
-        assert!(parse("t", "backend-listen = \":1,:2,:3\"", Audience::Testbed).is_ok());
+        assert!(errors("backend-listen = \":1,:2,:3\"", Audience::Proxy).iter().count() == 1);
+        assert!(errors("backend-listen = \":1,:2,:3\"", Audience::Testbed).iter().count() == 0);
     }
 
     #[test]
     fn a_switch_may_be_a_boolean() {
-        let keepalive = |text| parse("t", text, Audience::Either).unwrap().client_keepalive.unwrap().0;
+        let keepalive =
+            |text| parse("t", text, Audience::Either).unwrap().settings.client_keepalive.unwrap().0;
         assert!(!keepalive("client-keepalive = false") && keepalive("client-keepalive = \"on\""));
     }
 }

@@ -9,15 +9,19 @@ mod bounded;
 mod customer;
 mod diagnose;
 mod effective;
+mod errors;
 mod file;
 mod health;
 mod hedge;
+mod judge;
 mod limits;
 mod local;
 mod names;
 mod options;
 mod origin;
+mod places;
 mod rate;
+mod reach;
 mod read;
 mod server;
 mod settings;
@@ -35,6 +39,7 @@ pub use bounded::{Unread, read as read_bounded};
 pub use customer::crowd;
 pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{CLASSIFIER_PORT, Effective, Setup};
+pub use errors::ConfigErrors;
 pub use health::{CheckPath, Percent};
 pub use limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 pub use local::LocalAddress;
@@ -43,7 +48,7 @@ pub use origin::{Origin, Sourced};
 pub use rate::{Rate, Spacing};
 pub use server::{Resolve, ServerEntry};
 pub use settings::Settings;
-pub use source::Source;
+pub use source::{Misgiven, Source};
 pub use study::{
     BATCHING_VARIANTS, Overrides, ROUTING_VARIANTS, batching_study, parse_study, read_study, routing_study,
     selection_study,
@@ -61,13 +66,23 @@ pub enum Audience {
     Proxy,
     /// `tidegate testbed`: it starts its own backends and its own classifier.
     Testbed,
-    /// `tidegate check`: a file for either.
+    /// `tidegate check`: a file for either; it is the testbed's if it names servers of its own.
     Either,
     /// `tidegate experiment`: a study has its own servers, listens where it finds room, and keeps its own rows.
     Study,
 }
 
 impl Audience {
+    /// For whom settings are that say this.
+    fn of(self, given: &Settings, file: &Settings) -> Audience {
+        let own = [given, file].map(|of| of.backend_listen.is_some() || of.classifier_listen.is_some());
+        match self {
+            Audience::Either if own.contains(&true) => Audience::Testbed,
+            Audience::Either => Audience::Proxy,
+            other => other,
+        }
+    }
+
     /// Why `key`, which is known, is not for this command.
     fn refuses(self, key: &str) -> Option<&'static str> {
         match (self, key) {

@@ -3,25 +3,24 @@
 //! Here: options of the proxy and its batching, of the settings in force. Not here: which settings those are
 //! (`effective.rs`). Floor 5.
 
-use super::ConfigError;
 use super::batching::StrategyFrom;
 use super::effective::{Effective, Setup};
+use super::errors::ConfigErrors;
 use super::health::CheckPath;
+use super::judge::{built_in_shapes, itself, too_many};
+use super::reach::Reach;
+use super::{Audience, ConfigError};
 use crate::balance::HealthOptions;
 use crate::batch::QueueOptions;
-use crate::codec::{Shape, Shapes};
+use crate::codec::Shapes;
 use crate::h1::request::RequestLimits;
 use crate::h1::response::LineEnds;
 use crate::proxy::{Backend, BatchOptions, CheckOptions, Limits, Options};
 
 impl Effective {
     fn batching(&self, classifiers: Vec<Backend>) -> Result<Option<BatchOptions>, ConfigError> {
-        let built_in = [Shape::classify(), Shape::kserve_v1()];
-        let shapes = Shapes::new(self.shape.value.iter().cloned().chain(built_in).collect())
+        let shapes = Shapes::new(self.shape.value.iter().cloned().chain(built_in_shapes()).collect())
             .map_err(|e| ConfigError::new(format!("`shape`: {e}")))?;
-        if let Some(own) = ["/strategy", "/docs"].into_iter().find(|path| shapes.find(path).is_some()) {
-            return Err(ConfigError::new(format!("`shape`: {own} is a path of the proxy's own")));
-        }
         let weights = self.customer_weight.value.iter().map(|w| (w.customer.clone(), w.weight)).collect();
         let queue = QueueOptions {
             strategy: self.strategy.value,
@@ -44,6 +43,21 @@ impl Effective {
             strategy_from_any,
             shapes,
         }))
+    }
+
+    /// Adds the servers whose addresses are those of our own listeners.
+    fn find_loops(&self, key: &str, servers: &[Backend], errors: &mut ConfigErrors) {
+        let reach = Reach::default();
+        for (_, who, listener, _) in self.listeners() {
+            let leads =
+                |server: &&Backend| server.addresses.iter().any(|&address| reach.leads_to(address, listener));
+            for server in servers.iter().filter(leads) {
+                errors.add(|| {
+                    let error = itself(&server.url, who, listener);
+                    ConfigError { what: format!("`{key}`: {}", error.what), ..error }
+                });
+            }
+        }
     }
 
     fn health(&self) -> HealthOptions {
@@ -89,28 +103,29 @@ impl Effective {
     /// them. Without a classifier nothing is batched.
     ///
     /// # Errors
-    /// When there are more servers than a backend's id can count, two shapes for one path, or settings that exclude each
-    /// other.
+    /// What only the look-up could tell: more servers than a backend's id can count, or servers at addresses of our own. All
+    /// else has been judged.
     pub fn into_options(
         self,
         backends: Vec<Backend>,
         classifiers: Vec<Backend>,
-    ) -> Result<Setup, ConfigError> {
+    ) -> Result<Setup, ConfigErrors> {
+        let mut errors = ConfigErrors::default();
         let servers = backends.len() + classifiers.len();
         if servers > usize::from(u16::MAX) {
-            return Err(ConfigError::new(format!("{servers} backends are too many")));
+            errors.add(|| too_many(servers));
         }
+        if self.audience == Audience::Proxy {
+            self.find_loops("backend", &backends, &mut errors);
+            self.find_loops("classifier", &classifiers, &mut errors);
+        }
+        errors.or(())?;
         let batching = self.batching(classifiers)?;
         let limits = self.limits();
         let health = self.health();
         let (checks, classifier_checks) =
             (self.checks(&self.health_check.value), self.checks(&self.classifier_health_check.value));
         let trace = self.trace.value.into_path();
-        let needs_ids = self.explain.value.0 || trace.is_some();
-        if needs_ids && !self.request_id.value.0 {
-            return Err(ConfigError::new("`explain` and `trace` need `request-id`, which is off")
-                .hint("leave request-id out, or say on"));
-        }
         let options = Options {
             backends,
             connections: self.connections.value,

@@ -13,7 +13,7 @@ use crate::h1::response::LineEnds;
 use crate::proxy::{CheckOptions, Limits, PoolLimit};
 
 /// Loads as a command line would; a key of the environment is set by the binary's own tests (`tests/cli.rs`).
-fn load_from(flags: &[&str], toml: Option<&str>, audience: Audience) -> Result<Effective, ConfigError> {
+fn load_from(flags: &[&str], toml: Option<&str>, audience: Audience) -> Result<Effective, ConfigErrors> {
     let command = Settings::augment_args(Command::new("t").no_binary_name(true));
     let matches = command.try_get_matches_from(flags).expect("flags");
     let given = Settings::from_arg_matches(&matches).expect("flags");
@@ -23,7 +23,8 @@ fn load_from(flags: &[&str], toml: Option<&str>, audience: Audience) -> Result<E
         file
     });
     let file = file.as_ref().map(|file| file.path().to_owned());
-    Source { given, matches, file, audience, descriptors: 1000, dashboard_port: None }.load()
+    let misgiven = Vec::new();
+    Source { given, matches, misgiven, file, audience, descriptors: 1000, dashboard_port: None }.load()
 }
 
 fn shown(effective: &Effective) -> String {
@@ -94,7 +95,7 @@ const FLAGS: &[&str] = &[
     "--reuse-port=on",
     "--admin=localhost:1",
     "--backend=a:1,b",
-    "--backend=a:1",
+    "--backend=a:2",
     "--classifier=c:1",
     "--source-address=127.0.0.2,::1",
     "--resolve=all",
@@ -194,7 +195,7 @@ fn a_flag_beats_the_file_and_the_file_the_default() {
 
 #[test]
 fn an_empty_list_of_the_file_stays_empty() {
-    let effective = load_from(&[], Some("backend = []"), Audience::Proxy).unwrap();
+    let effective = load_from(&["--classifier=127.0.0.1:1"], Some("backend = []"), Audience::Proxy).unwrap();
     let (backends, classifiers) = effective.look_up(&mut Names::of_system()).unwrap();
     assert_eq!(effective.into_options(backends, classifiers).unwrap().options.backends, []);
 }
@@ -358,7 +359,9 @@ fn descriptors_bound_the_connections() {
     let connections = |descriptors| {
         let matches = Settings::augment_args(Command::new("t")).get_matches_from(["t"]);
         let (given, audience) = (Settings::default(), Audience::Proxy);
-        let source = Source { given, matches, file: None, audience, descriptors, dashboard_port: None };
+        let misgiven = Vec::new();
+        let source =
+            Source { given, matches, misgiven, file: None, audience, descriptors, dashboard_port: None };
         source.load().unwrap().max_connections.value.0
     };
     assert_eq!((connections(0), connections(1024), connections(u64::MAX)), (1, 496, Count::MOST));

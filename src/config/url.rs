@@ -63,6 +63,20 @@ impl BackendUrl {
         Backend { url: self.url.clone(), authority: self.authority(), addresses }
     }
 
+    /// The whole, as it was given.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What tells it from others: the name in small letters or the address, and the port.
+    pub(super) fn identity(&self) -> (String, u16) {
+        let host = match self.host.parse::<IpAddr>() {
+            Ok(ip) => ip.to_canonical().to_string(),
+            Err(_) => self.host.to_ascii_lowercase(),
+        };
+        (host, self.port)
+    }
+
     /// The name or address.
     pub(super) fn host(&self) -> &str {
         &self.host

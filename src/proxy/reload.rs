@@ -31,12 +31,12 @@ pub struct Changed {
 }
 
 /// Why nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The proxy was told to stop.
     Stopping,
-    /// This setting, by its key, cannot change while the proxy runs.
-    Fixed(&'static str),
+    /// These settings, by their keys, cannot change while the proxy runs.
+    Fixed(Vec<&'static str>),
     /// There are more servers than ids, those included that were removed and have something in flight.
     TooMany,
 }
@@ -45,7 +45,9 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Stopping => f.write_str("the proxy is stopping"),
-            Refused::Fixed(key) => write!(f, "`{key}` cannot change while the proxy runs"),
+            Refused::Fixed(keys) => {
+                write!(f, "`{}` cannot change while the proxy runs", keys.join("`, `"))
+            }
             Refused::TooMany => {
                 f.write_str("there are too many backends, with those that are still finishing")
             }
@@ -79,8 +81,9 @@ impl<N: Net> Proxy<N> {
         if self.is_draining() {
             return Err(Refused::Stopping);
         }
-        if let Some(key) = fixed(&self.options, &options) {
-            return Err(Refused::Fixed(key));
+        let fixed = fixed(&self.options, &options);
+        if !fixed.is_empty() {
+            return Err(Refused::Fixed(fixed));
         }
         if self.servers.lacking(&options) > 0 {
             return Err(Refused::TooMany);
@@ -218,8 +221,8 @@ impl<N: Net> Proxy<N> {
     }
 }
 
-/// The key of a setting that differs and cannot change while the proxy runs.
-fn fixed(now: &Options, then: &Options) -> Option<&'static str> {
+/// The keys of the settings that differ and cannot change while the proxy runs.
+fn fixed(now: &Options, then: &Options) -> Vec<&'static str> {
     let mut fixed = vec![
         ("explain", now.explain == then.explain),
         ("request-id", now.request_ids == then.request_ids),
@@ -239,5 +242,5 @@ fn fixed(now: &Options, then: &Options) -> Option<&'static str> {
             ("shape", now.shapes == then.shapes),
         ]);
     }
-    fixed.into_iter().find(|&(_, same)| !same).map(|(key, _)| key)
+    fixed.into_iter().filter(|&(_, same)| !same).map(|(key, _)| key).collect()
 }

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use tempfile::NamedTempFile;
-use tidegate::config::{Audience, ConfigError, Effective, Settings, Source, parse_study};
+use tidegate::config::{Audience, ConfigError, ConfigErrors, Effective, Settings, Source, parse_study};
 use tidegate::proxy::Backend;
 
 /// How many files the process may open; part of a default.
@@ -36,7 +36,7 @@ pub(crate) fn check(bytes: &[u8]) -> String {
     }
     let outcomes = [Audience::Proxy, Audience::Testbed, Audience::Either].map(|audience| {
         match given.load(&file, audience) {
-            Err(error) => told(&error, &file),
+            Err(errors) => all_told(&errors, &file),
             Ok(effective) => shown_again(effective),
         }
     });
@@ -59,10 +59,11 @@ impl Given {
         Ok(Given { settings: Settings::from_arg_matches(&matches)?, matches })
     }
 
-    fn load(&self, file: &File, audience: Audience) -> Result<Effective, ConfigError> {
+    fn load(&self, file: &File, audience: Audience) -> Result<Effective, ConfigErrors> {
         let source = Source {
             given: self.settings.clone(),
             matches: self.matches.clone(),
+            misgiven: Vec::new(),
             file: Some(file.named.path().to_owned()),
             audience,
             descriptors: DESCRIPTORS,
@@ -84,6 +85,14 @@ impl File {
         named.write_all(bytes).expect("a file for the settings");
         File { named, text: String::from_utf8(bytes.to_vec()).ok() }
     }
+}
+
+/// Each mistake is told in a line of its own, and the first one's kind is returned.
+fn all_told(errors: &ConfigErrors, file: &File) -> String {
+    let kinds: Vec<_> = errors.iter().map(|error| told(error, file)).collect();
+    let lines = errors.lines();
+    assert!(lines.len() == kinds.len() || lines.len() == kinds.len() + 1, "{lines:?}");
+    kinds.into_iter().next().expect("an error")
 }
 
 /// A mistake is told in one line, with its place if it is one of the file.
@@ -126,15 +135,17 @@ fn shown_again(effective: Effective) -> String {
         (servers(effective.backend.value.len()), servers(effective.classifier.value.len()));
     match effective.into_options(backends, classifiers) {
         Ok(setup) => format!("ok, batching {}", setup.options.batching.is_some()),
-        // It is about several settings, so it has no place.
-        Err(error) => kind(&error.to_string()),
+        // It is about the addresses that were found, so it has no place.
+        Err(errors) => kind(&errors.to_string()),
     }
 }
 
 /// The same text as an experiment's study.
 fn study(text: &str) {
-    if let Err(error) = parse_study("s.toml", "s", text, DESCRIPTORS) {
-        let told = error.to_string();
-        assert!(!told.contains(char::is_control), "more than a line: {told:?}");
+    if let Err(errors) = parse_study("s.toml", "s", text, DESCRIPTORS) {
+        assert!(errors.iter().next().is_some());
+        for told in errors.lines() {
+            assert!(!told.contains(char::is_control), "more than a line: {told:?}");
+        }
     }
 }

@@ -19,6 +19,8 @@ use toml::de::{DeTable, DeValue};
 use super::bounded;
 use super::diagnose::{ConfigError, Place};
 use super::effective::Effective;
+use super::errors::ConfigErrors;
+use super::judge::judge;
 use super::values::{Period, Value};
 use super::{Audience, Settings, Spacing, crowd, file};
 use crate::lab::experiment::{Demand, Pace, Servers, Study, Variant};
@@ -78,8 +80,8 @@ impl Overrides {
 /// Reads a study from a file.
 ///
 /// # Errors
-/// The first thing that is wrong, with its place.
-pub fn read_study(path: &Path, overrides: &Overrides, descriptors: u64) -> Result<Study, ConfigError> {
+/// All that is wrong, with places.
+pub fn read_study(path: &Path, overrides: &Overrides, descriptors: u64) -> Result<Study, ConfigErrors> {
     let name = path.display().to_string();
     let text = bounded::text(path, "the study")?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -93,27 +95,33 @@ pub fn read_study(path: &Path, overrides: &Overrides, descriptors: u64) -> Resul
 /// Reads a study from the text of the file called `name`; the study is called `default` unless the text says otherwise.
 ///
 /// # Errors
-/// The first thing that is wrong, with its place.
-pub fn parse_study(name: &str, default: &str, text: &str, descriptors: u64) -> Result<Study, ConfigError> {
+/// All that is wrong, with places.
+pub fn parse_study(name: &str, default: &str, text: &str, descriptors: u64) -> Result<Study, ConfigErrors> {
     let reader = Reader { name, text, descriptors };
     let mut document = file::document(name, text)?;
-    let table = document.get_mut();
-    let base = reader.take_table(table, "proxy")?;
-    let variants = reader.take_tables(table, "variant")?;
-    let form: StudyForm = file::typed(name, text, document)?;
-    let title = form.title.clone().unwrap_or_else(|| default.to_owned());
-    let study_name = form.name.clone().unwrap_or_else(|| default.to_owned());
+    let mut errors = ConfigErrors::default();
+    let base = errors.note(reader.take_table(document.get_mut(), "proxy"));
+    let variants = errors.note(reader.take_tables(document.get_mut(), "variant"));
+    let form = errors.note(file::typed::<StudyForm>(name, text, &document));
+    // Of servers and demand nothing is known if the rest cannot be read.
+    let servers = form.as_ref().and_then(|form| errors.note(reader.servers(form)));
+    let demand = form.as_ref().zip(servers.as_ref()).map(|(form, servers)| reader.demand(form, servers));
+    let demand = demand.and_then(|demand| errors.note(demand));
+    let batches = matches!(servers, Some(Servers::Classifier(_)));
+    let variants = base.zip(variants).map(|(base, tables)| reader.variants(base, tables, batches));
+    let variants = variants.and_then(|variants| errors.note(variants));
+    let study_name = form.as_ref().and_then(|form| form.name.clone()).unwrap_or_else(|| default.to_owned());
     let sane = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if study_name.is_empty() || study_name.starts_with('.') || !study_name.chars().all(sane) {
         let what = format!("`name`: `{study_name}` is part of a folder's name");
-        return Err(reader.error(what).hint("it takes letters, digits, `-`, `_` and `.`"));
+        errors.add(|| reader.error(what).hint("it takes letters, digits, `-`, `_` and `.`"));
     }
-    let servers = reader.servers(&form)?;
-    let demand = reader.demand(&form, &servers)?;
-    let variants = reader.variants(base, variants, &servers)?;
+    let (Some(form), Some(servers), Some(demand), Some(variants)) = (form, servers, demand, variants) else {
+        return Err(errors.in_order());
+    };
     let study = Study {
         name: study_name,
-        title,
+        title: form.title.unwrap_or_else(|| default.to_owned()),
         seed: form.seed.unwrap_or(1),
         repeats: form.repeats.map_or(1, |count| count.0 as u32),
         duration: form.duration.map_or(Duration::from_secs(120), |period| period.0),
@@ -123,8 +131,8 @@ pub fn parse_study(name: &str, default: &str, text: &str, descriptors: u64) -> R
         variants,
         text: text.to_owned(),
     };
-    reader.check_switching(&study)?;
-    Ok(study)
+    errors.note(reader.check_switching(&study));
+    errors.in_order().or(study)
 }
 
 struct Reader<'r> {
@@ -270,33 +278,35 @@ impl Reader<'_> {
         })
     }
 
+    /// `batches`: the servers are classifiers.
     fn variants(
         &self,
         base: Table<'_>,
         tables: Vec<Table<'_>>,
-        servers: &Servers,
-    ) -> Result<Vec<Variant>, ConfigError> {
+        batches: bool,
+    ) -> Result<Vec<Variant>, ConfigErrors> {
+        if tables.is_empty() {
+            let error = self.error("no [[variant]]");
+            return Err(error
+                .hint("each has a name and settings of the proxy, such as routing = \"round-robin\"")
+                .into());
+        }
+        let mut errors = ConfigErrors::default();
         let mut variants: Vec<Variant> = Vec::new();
         for table in tables {
-            let (name, start, own) = self.named(table)?;
+            let Some((name, start, own)) = errors.note(self.named(table)) else { continue };
             if variants.iter().any(|variant| variant.name == name) {
-                let what = format!("two variants are called `{name}`");
-                return Err(ConfigError::new(what).at(self.at(start)));
+                let what = || ConfigError::new(format!("two variants are called `{name}`"));
+                errors.add(|| what().at(self.at(start)));
             }
             let mut merged = base.get_ref().clone();
             merged.extend(own);
-            let settings =
-                file::settings(self.name, self.text, Spanned::new(start..start, merged), Audience::Study)?;
-            let options = self.options(settings, servers).map_err(|e| e.at(self.at(start)))?;
-            variants.push(Variant { name, options });
+            let merged = Spanned::new(start..start, merged);
+            if let Some(options) = errors.note(self.options(merged, start, batches)) {
+                variants.push(Variant { name, options });
+            }
         }
-        if variants.is_empty() {
-            let error = self.error("no [[variant]]");
-            return Err(
-                error.hint("each has a name and settings of the proxy, such as routing = \"round-robin\"")
-            );
-        }
-        Ok(variants)
+        errors.or(variants)
     }
 
     /// A variant's name, its place, and its settings.
@@ -317,16 +327,20 @@ impl Reader<'_> {
         }
     }
 
-    fn options(&self, settings: Settings, servers: &Servers) -> Result<Options, ConfigError> {
+    /// The options of a variant that begins at `start`.
+    fn options(&self, table: Table<'_>, start: usize, batches: bool) -> Result<Options, ConfigErrors> {
+        let written = file::settings(self.name, self.text, table, Audience::Study);
+        let mut errors = written.errors;
         let none = ArgMatches::default();
         let effective =
-            Effective::merge(Settings::default(), &none, settings, Audience::Study, self.descriptors);
+            Effective::merge(Settings::default(), &none, written.settings, Audience::Study, self.descriptors);
+        let mut together = ConfigErrors::default();
+        judge(&effective, &written.places, &written.unusable, &mut together);
+        errors.absorb(together.placed(&self.at(start)));
+        errors.or(())?;
         // Those that play the study know the real ones.
         let classifier = Backend { url: String::new(), authority: String::new(), addresses: Vec::new() };
-        let classifiers = match servers {
-            Servers::Classifier(_) => vec![classifier],
-            Servers::Backends(_) => Vec::new(),
-        };
+        let classifiers = if batches { vec![classifier] } else { Vec::new() };
         Ok(effective.into_options(Vec::new(), classifiers)?.options)
     }
 

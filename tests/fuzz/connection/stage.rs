@@ -137,6 +137,7 @@ fn options(conditions: Conditions) -> Options {
         let source = Source {
             given: Settings::default(),
             matches,
+            misgiven: Vec::new(),
             file: None,
             audience: Audience::Proxy,
             descriptors: 1000,
