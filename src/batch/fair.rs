@@ -10,15 +10,24 @@ use std::ops::Bound;
 
 use super::fifo::Fifo;
 use super::job::{KeyId, Member, Waiting};
+use super::ranking::Ranking;
 use super::strategy::{Pick, Situation, Strategy, at_once};
 
 /// Order by turns. Customers stand in a ring in the order of their index.
 #[derive(Default)]
 pub(super) struct Fair {
-    /// The jobs of each customer that has any, by key; few keys each.
-    ring: BTreeMap<u32, Vec<(KeyId, Fifo)>>,
+    /// The jobs of each customer that has any.
+    ring: BTreeMap<u32, Own>,
     lanes: BTreeMap<KeyId, Lane>,
     turn: Turn,
+}
+
+/// The jobs of a customer.
+#[derive(Default)]
+struct Own {
+    queues: BTreeMap<KeyId, Fifo>,
+    /// Keys by their oldest job.
+    oldest: Ranking<u64, KeyId>,
 }
 
 /// Who began the last batch.
@@ -64,15 +73,17 @@ impl Lane {
 impl Fair {
     /// Changes the queue of a customer by `change`, and keeps what is ordered by its first job.
     fn change(&mut self, key: KeyId, customer: u32, change: impl FnOnce(&mut Fifo)) {
-        let queues = self.ring.entry(customer).or_default();
-        let index = queues.iter().position(|&(other, _)| other == key).unwrap_or_else(|| {
-            queues.push((key, Fifo::default()));
-            queues.len() - 1
-        });
-        let queue = &mut queues[index].1;
-        let before = queue.front().map(|(_, first)| first.sequences);
+        let own = self.ring.entry(customer).or_default();
+        let queue = own.queues.entry(key).or_default();
+        let before = queue.front();
         change(queue);
-        let after = queue.front().map(|(_, first)| first.sequences);
+        let after = queue.front();
+        if before.map(|(number, _)| number) == after.map(|(number, _)| number) {
+            return;
+        }
+        own.oldest.set(key, after.map(|(number, _)| number));
+        let sequences = |front: Option<(u64, Member)>| front.map(|(_, first)| first.sequences);
+        let (before, after) = (sequences(before), sequences(after));
         if before != after {
             let lane = self.lanes.entry(key).or_default();
             lane.rank(customer, before, after);
@@ -81,8 +92,8 @@ impl Fair {
             }
         }
         if after.is_none() {
-            queues.swap_remove(index);
-            if queues.is_empty() {
+            own.queues.remove(&key);
+            if own.queues.is_empty() {
                 self.ring.remove(&customer);
             }
         }
@@ -102,9 +113,7 @@ impl Fair {
 
     /// The key of a customer's oldest job.
     fn oldest_key(&self, customer: u32) -> Option<KeyId> {
-        let queues = self.ring.get(&customer)?.iter();
-        let oldest = queues.min_by_key(|(_, queue)| queue.front().map(|(number, _)| number));
-        oldest.map(|&(key, _)| key)
+        self.ring.get(&customer)?.oldest.first().map(|(_, key)| key)
     }
 
     /// Takes a customer's jobs to the first that does not fit.

@@ -59,14 +59,13 @@ impl Lane {
     }
 
     fn count_all(&mut self, batch_size: u32) {
-        (self.filled, self.closed) = (0, false);
-        for (_, member) in self.waiting.iter() {
-            if self.filled + member.sequences > batch_size {
-                self.closed = true;
-                return;
-            }
-            self.filled += member.sequences;
-        }
+        let (mut filled, mut closed) = (0, false);
+        self.waiting.look(|member| {
+            closed = filled + member.sequences > batch_size;
+            filled += if closed { 0 } else { member.sequences };
+            !closed && filled < batch_size
+        });
+        (self.filled, self.closed) = (filled, closed);
     }
 }
 

@@ -29,6 +29,8 @@ mod sjf;
 mod strategy;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work;
 
 pub use self::customers::CustomerFigures;
 pub use self::dispatch::{Batch, BatchId, BatchOutcome, FlushReason, Next, Part, Refused};

@@ -38,6 +38,10 @@ pub struct Queue {
     halving: Halving,
     drain_rate: DrainRate,
     draining: bool,
+    /// Predictions are made in another way than when what waits was put in order.
+    order_is_old: bool,
+    /// Batches that were answered since then.
+    answered_since_order: usize,
     figures: Figures,
     next_number: u64,
     next_batch: u64,
@@ -66,6 +70,8 @@ impl Queue {
             halving: Halving::new(options.halve),
             drain_rate: DrainRate::default(),
             draining: false,
+            order_is_old: false,
+            answered_since_order: 0,
             figures: Figures::new(),
             next_number: 0,
             next_batch: 0,

@@ -2,12 +2,14 @@
 //!
 //! Here: [`Accounts`]: a counter per customer, by which the one that has received the least comes first. A customer
 //! that had nothing waiting is lifted to the least of those that have, so that being idle earns nothing (Y. Sheng et
-//! al., *Fairness in Serving Large Language Models*, OSDI 2024). Called by `mod.rs`. Floor 1.
+//! al., *Fairness in Serving Large Language Models*, OSDI 2024). Of each customer its keys are in order, and customers
+//! by the first part of theirs: a charge is one step, however many keys a customer has. Called by `mod.rs`. Floor 1.
 
 use std::collections::BTreeSet;
 
 use super::super::customers::CustomerId;
 use super::super::job::KeyId;
+use super::super::ranking::Ranking;
 
 /// A customer's account.
 #[derive(Default)]
@@ -16,8 +18,10 @@ struct Account {
     owner: Option<CustomerId>,
     /// Nanoseconds of the classifier's work over the customer's weight.
     counter_ns: u64,
-    /// By key, how many parts wait; few keys.
-    waiting: Vec<(KeyId, usize)>,
+    /// By key, what the first part that waits takes alone.
+    firsts: Ranking<u64, KeyId>,
+    /// It was charged while it had parts of several keys, so that lanes may know an older counter.
+    strayed: bool,
 }
 
 /// The accounts of customers by their index.
@@ -28,11 +32,13 @@ pub(super) struct Accounts {
     active: BTreeSet<(u64, u32)>,
     /// Their sum.
     sum_ns: u128,
+    /// Those customers by the least tag of a part, and the key of that.
+    leads: Ranking<(u64, KeyId), u32>,
 }
 
 impl Accounts {
-    /// A customer has one more part of a key that waits.
-    pub(super) fn enter(&mut self, id: CustomerId, key: KeyId) {
+    /// A customer is about to have one more part that waits.
+    pub(super) fn enter(&mut self, id: CustomerId) {
         let customer = id.index();
         if customer as usize >= self.accounts.len() {
             self.accounts.resize_with(customer as usize + 1, Account::default);
@@ -42,28 +48,31 @@ impl Accounts {
         if account.owner != Some(id) {
             *account = Account { owner: Some(id), ..Account::default() };
         }
-        if account.waiting.is_empty() {
+        if account.firsts.is_empty() {
             account.counter_ns = account.counter_ns.max(least_ns);
-            self.active.insert((account.counter_ns, customer));
-            self.sum_ns += u128::from(account.counter_ns);
-        }
-        match account.waiting.iter_mut().find(|(other, _)| *other == key) {
-            Some((_, parts)) => *parts += 1,
-            None => account.waiting.push((key, 1)),
+            account.strayed = false;
         }
     }
 
-    /// A part of a customer waits no longer.
-    pub(super) fn leave(&mut self, customer: u32, key: KeyId) {
+    /// What the first part of a customer and a key takes alone; `None` if none waits. To be told after each change, also
+    /// of the counter.
+    pub(super) fn set_first(&mut self, customer: u32, key: KeyId, own_ns: Option<u64>) {
         let account = &mut self.accounts[customer as usize];
-        let index = account.waiting.iter().position(|(other, _)| *other == key).expect("it waited");
-        account.waiting[index].1 -= 1;
-        if account.waiting[index].1 == 0 {
-            account.waiting.swap_remove(index);
-        }
-        if account.waiting.is_empty() {
-            self.active.remove(&(account.counter_ns, customer));
-            self.sum_ns -= u128::from(account.counter_ns);
+        let was_active = !account.firsts.is_empty();
+        account.firsts.set(key, own_ns);
+        let counter_ns = account.counter_ns;
+        let lead = account.firsts.first().map(|(own_ns, key)| (counter_ns + own_ns, key));
+        self.leads.set(customer, lead);
+        match (was_active, lead.is_some()) {
+            (false, true) => {
+                self.active.insert((counter_ns, customer));
+                self.sum_ns += u128::from(counter_ns);
+            }
+            (true, false) => {
+                self.active.remove(&(counter_ns, customer));
+                self.sum_ns -= u128::from(counter_ns);
+            }
+            _ => {}
         }
     }
 
@@ -72,6 +81,7 @@ impl Accounts {
         let account = &mut self.accounts[customer as usize];
         let before = account.counter_ns;
         account.counter_ns += ns;
+        account.strayed |= account.firsts.len() > 1;
         if self.active.remove(&(before, customer)) {
             self.active.insert((account.counter_ns, customer));
             self.sum_ns += u128::from(ns);
@@ -83,14 +93,19 @@ impl Accounts {
         self.accounts[customer as usize].counter_ns
     }
 
+    /// Whether a lane may have ranked the customer by an older counter.
+    pub(super) fn has_strayed(&self, customer: u32) -> bool {
+        self.accounts[customer as usize].strayed
+    }
+
     /// The mean of the customers with parts that wait.
     pub(super) fn mean_counter_ns(&self) -> u64 {
         (self.sum_ns / self.active.len().max(1) as u128) as u64
     }
 
-    /// The keys of which a customer has parts that wait.
-    pub(super) fn keys(&self, customer: u32) -> impl Iterator<Item = KeyId> {
-        self.accounts[customer as usize].waiting.iter().map(|&(key, _)| key)
+    /// Whose part has the least tag, and its key: of equal tags the lesser key, then the lesser customer.
+    pub(super) fn lead(&self) -> Option<(KeyId, u32)> {
+        self.leads.first().map(|((_, key), customer)| (key, customer))
     }
 }
 
@@ -114,13 +129,17 @@ mod tests {
         let (new, old) = (ids[9_999], ids.iter().find(|id| id.index() == ids[9_999].index()).unwrap());
         assert_ne!(new, *old);
         let mut accounts = Accounts::default();
-        accounts.enter(*old, KEY);
+        let enter = |accounts: &mut Accounts, id: CustomerId| {
+            accounts.enter(id);
+            accounts.set_first(id.index(), KEY, Some(1));
+        };
+        enter(&mut accounts, *old);
         accounts.charge(old.index(), 7);
-        accounts.leave(old.index(), KEY);
-        accounts.enter(*old, KEY);
-        assert_eq!(accounts.counter_ns(old.index()), 7);
-        accounts.leave(old.index(), KEY);
-        accounts.enter(new, KEY);
+        accounts.set_first(old.index(), KEY, None);
+        enter(&mut accounts, *old);
+        assert_eq!((accounts.counter_ns(old.index()), accounts.mean_counter_ns()), (7, 7));
+        accounts.set_first(old.index(), KEY, None);
+        enter(&mut accounts, new);
         assert_eq!((accounts.counter_ns(new.index()), accounts.mean_counter_ns()), (0, 0));
     }
 }

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, btree_map};
 
 use super::super::job::{Member, Shape, Waiting};
 use super::super::ranking::Ranking;
-use super::overdue_at;
+use super::accounts::Accounts;
 use super::riders::Candidate;
+use super::{MOST_FRESHENED, overdue_at};
 use crate::time::Instant;
 
 /// Where a part is.
@@ -50,9 +51,17 @@ struct Parts {
     by_overdue: BTreeSet<(Instant, u64, u64)>,
 }
 
+impl Parts {
+    /// What the part of the least tag takes alone.
+    fn first_ns(&self) -> Option<u64> {
+        self.by_own.first_key_value().map(|(&(own_ns, _), _)| own_ns)
+    }
+}
+
 /// The parts of a key.
 pub(super) struct Lane {
     customers: BTreeMap<u32, Parts>,
+    /// Customers by the tag of their first part, of some by their counter at an earlier time.
     tags: Ranking<u64, u32>,
     overdue: Ranking<Instant, u32>,
     /// Sequences that wait, by class.
@@ -130,16 +139,16 @@ impl Lane {
         self.alike[class(part.shape)] += part.shape.sequences;
     }
 
-    /// Takes a part out; the customer is to be ranked again.
-    pub(super) fn remove(&mut self, place: Place) -> Option<Candidate> {
-        let parts = self.customers.get_mut(&place.customer)?;
-        let entry = parts.by_own.remove(&(place.own_ns, place.number))?;
+    /// Takes a part out, if it is there; the customer is to be ranked again.
+    pub(super) fn remove(&mut self, place: Place) -> bool {
+        let Some(parts) = self.customers.get_mut(&place.customer) else { return false };
+        let Some(entry) = parts.by_own.remove(&(place.own_ns, place.number)) else { return false };
         parts.by_overdue.remove(&(overdue_at(entry.arrived, place.own_ns), place.number, place.own_ns));
         if parts.by_own.is_empty() {
             self.customers.remove(&place.customer);
         }
         self.alike[class(entry.shape)] -= entry.shape.sequences;
-        Some(candidate(place, &entry))
+        true
     }
 
     pub(super) fn get(&self, place: Place) -> Option<Candidate> {
@@ -147,18 +156,36 @@ impl Lane {
         Some(candidate(place, entry))
     }
 
-    /// Ranks a customer by its first part, given its counter.
-    pub(super) fn rank(&mut self, customer: u32, counter_ns: u64) {
+    /// Ranks a customer by its first part, given its counter. Returns what that part takes alone.
+    pub(super) fn rank(&mut self, customer: u32, counter_ns: u64) -> Option<u64> {
         let parts = self.customers.get(&customer);
-        let first = parts.and_then(|parts| parts.by_own.first_key_value());
-        self.tags.set(customer, first.map(|(&(own_ns, _), _)| counter_ns + own_ns));
+        let first_ns = parts.and_then(Parts::first_ns);
+        self.tags.set(customer, first_ns.map(|own_ns| counter_ns + own_ns));
         let first = parts.and_then(|parts| parts.by_overdue.first());
         self.overdue.set(customer, first.map(|&(at, ..)| at));
+        first_ns
     }
 
-    /// The least tag of a part.
-    pub(super) fn least_tag(&self) -> Option<u64> {
-        self.tags.first().map(|(tag, _)| tag)
+    /// Ranks customers again that were charged for parts of other keys, as far as they are or come among the first
+    /// `most`. Counters only grow, so that whoever is behind those by an older one is behind them by any.
+    pub(super) fn freshen(&mut self, accounts: &Accounts, most: usize) {
+        let (mut fresh, mut last) = (0, None);
+        for _ in 0..MOST_FRESHENED {
+            let mut stale = None;
+            for (tag, customer) in self.tags.behind(last).take(most - fresh) {
+                if accounts.has_strayed(customer) {
+                    let first_ns = self.customers.get(&customer).and_then(Parts::first_ns);
+                    let now = first_ns.map(|own_ns| accounts.counter_ns(customer) + own_ns);
+                    if now != Some(tag) {
+                        stale = Some((customer, now));
+                        break;
+                    }
+                }
+                (fresh, last) = (fresh + 1, Some((tag, customer)));
+            }
+            let Some((customer, now)) = stale else { return };
+            self.tags.set(customer, now);
+        }
     }
 
     /// When the first part is overdue.
@@ -166,10 +193,9 @@ impl Lane {
         self.overdue.first().map(|(at, _)| at)
     }
 
-    /// The part with the least tag.
-    pub(super) fn first(&self) -> Option<Place> {
-        let (_, customer) = self.tags.first()?;
-        let (&(own_ns, number), _) = self.customers[&customer].by_own.first_key_value()?;
+    /// A customer's part with the least tag.
+    pub(super) fn first_of(&self, customer: u32) -> Option<Place> {
+        let (&(own_ns, number), _) = self.customers.get(&customer)?.by_own.first_key_value()?;
         Some(Place { customer, own_ns, number })
     }
 

@@ -7,6 +7,8 @@
 
 mod accounts;
 mod lane;
+#[cfg(test)]
+mod oracle_tests;
 mod riders;
 pub(super) mod split;
 #[cfg(test)]
@@ -37,6 +39,10 @@ const MOST_OVERDUE: usize = 256;
 /// How many parts behind the leader may ride.
 const MOST_CANDIDATES: usize = 64;
 
+/// How many customers' older counters in a lane are put right for a batch. If there are more at its front, candidates
+/// come in the order as far as it is known.
+const MOST_FRESHENED: usize = 256;
+
 /// When a part that arrived then and takes that long alone is overdue.
 fn overdue_at(arrived: Instant, own_ns: u64) -> Instant {
     arrived + PATIENCE + Duration::from_nanos(own_ns) * PATIENCE_TIMES
@@ -47,8 +53,6 @@ fn overdue_at(arrived: Instant, own_ns: u64) -> Instant {
 pub(super) struct Adaptive {
     lanes: BTreeMap<KeyId, Lane>,
     accounts: Accounts,
-    /// Keys by the least tag of a part.
-    by_tag: Ranking<u64, KeyId>,
     /// Keys by when their first part is overdue.
     by_overdue: Ranking<Instant, KeyId>,
     /// Parts that wait.
@@ -60,16 +64,19 @@ pub(super) struct Adaptive {
 }
 
 impl Adaptive {
-    /// Keeps the orders of a lane and of keys after a customer's parts of a key, or its counter, have changed.
+    /// Keeps what is in order by a customer's parts of a key after these, or its counter, have changed. Lanes of its other
+    /// keys learn of the counter when they are asked.
     fn rank(&mut self, key: KeyId, customer: u32) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        lane.rank(customer, self.accounts.counter_ns(customer));
-        // An empty lane goes at once, although customers whose last part was just taken are not all ranked again.
-        let (tag, overdue) = (lane.least_tag(), lane.first_overdue());
-        let is_left = !lane.is_empty();
-        self.by_tag.set(key, tag.filter(|_| is_left));
-        self.by_overdue.set(key, overdue.filter(|_| is_left));
-        if !is_left {
+        let lane = self.lanes.get_mut(&key);
+        let first_ns = lane.and_then(|lane| {
+            let first_ns = lane.rank(customer, self.accounts.counter_ns(customer));
+            self.by_overdue.set(key, lane.first_overdue());
+            first_ns
+        });
+        self.accounts.set_first(customer, key, first_ns);
+        if first_ns.is_none() && self.lanes.get(&key).is_some_and(Lane::is_empty) {
+            // Customers whose last part was just taken are not all ranked again, but the lane goes at once.
+            self.by_overdue.set(key, None);
             self.lanes.remove(&key);
         }
     }
@@ -90,20 +97,19 @@ impl Adaptive {
         {
             return Some((key, place, true));
         }
-        let (_, key) = self.by_tag.first()?;
-        Some((key, self.lanes[&key].first()?, false))
+        let (key, customer) = self.accounts.lead()?;
+        Some((key, self.lanes[&key].first_of(customer)?, false))
     }
 
-    /// Takes a part out. Its customer's counter is as before.
-    fn take_out(&mut self, key: KeyId, place: Place) -> Option<Candidate> {
-        let part = self.lanes.get_mut(&key)?.remove(place)?;
-        self.waiting -= 1;
-        self.accounts.leave(place.customer, key);
-        Some(part)
+    /// Takes a part out; its customer is to be ranked again.
+    fn take_out(&mut self, key: KeyId, place: Place) {
+        if self.lanes.get_mut(&key).is_some_and(|lane| lane.remove(place)) {
+            self.waiting -= 1;
+        }
     }
 
     /// Charges customers for a batch of that key that takes `ms`, in proportion to what their parts would take alone,
-    /// and ranks them again wherever they wait.
+    /// and ranks them again.
     fn charge(&mut self, key: KeyId, ms: f64, taken: &[Candidate], situation: &Situation<'_>) {
         let alone_ns: f64 = taken.iter().map(|part| part.place.own_ns as f64).sum();
         for part in taken {
@@ -119,10 +125,6 @@ impl Adaptive {
                 continue;
             }
             self.rank(key, customer);
-            let others = self.accounts.keys(customer).filter(|&other| other != key);
-            for other in others.collect::<Vec<_>>() {
-                self.rank(other, customer);
-            }
         }
     }
 }
@@ -130,7 +132,7 @@ impl Adaptive {
 impl Strategy for Adaptive {
     fn insert(&mut self, part: &Waiting) {
         let customer = part.customer.index();
-        self.accounts.enter(part.customer, part.key);
+        self.accounts.enter(part.customer);
         self.lanes.entry(part.key).or_default().insert(part);
         self.waiting += 1;
         self.rank(part.key, customer);
@@ -144,9 +146,11 @@ impl Strategy for Adaptive {
     fn take(&mut self, situation: &Situation<'_>, members: &mut Vec<Member>) -> Pick {
         let Some((key, place, is_overdue)) = self.lead(situation.now) else { return Pick::Nothing };
         let mut candidates = std::mem::take(&mut self.candidates);
-        let lane = &self.lanes[&key];
+        let lane = self.lanes.get_mut(&key).expect("the leader's key has a lane");
         let lead = lane.get(place).expect("the leader waits");
         let accounts = &self.accounts;
+        // One more than there are candidates, since the leader is none of them.
+        lane.freshen(accounts, MOST_CANDIDATES + 1);
         lane.by_tag(|customer| accounts.counter_ns(customer), MOST_CANDIDATES, place, &mut candidates);
         let economy = Economy {
             service_time: situation.service_times.of(key),

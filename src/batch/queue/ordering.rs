@@ -12,6 +12,9 @@ use crate::batch::job::{Job, JobId, Slice};
 use crate::batch::strategy::{StrategyName, empty};
 use crate::time::Instant;
 
+/// So many jobs are ordered anew for each batch that is answered, at most.
+const MOST_ORDERED_PER_BATCH: usize = 16;
+
 impl Queue {
     /// Decides in which parts a job of which none was sent waits.
     pub(super) fn slice(&mut self, id: JobId) {
@@ -47,6 +50,7 @@ impl Queue {
 
     /// Gives all that waits to a new strategy of the current name.
     pub(super) fn order_anew(&mut self) {
+        (self.answered_since_order, self.order_is_old) = (0, false);
         self.strategy = empty(self.name, &self.options, &self.service_times);
         let waiting: Vec<JobId> = self.arrivals.iter(&self.jobs).collect();
         for id in waiting {
@@ -58,12 +62,21 @@ impl Queue {
     }
 
     /// Learns from a batch that was answered.
+    ///
+    /// What waits is ordered anew when predictions are made in another way, but no more often than pays: each of many
+    /// keys may change its way, and to order takes as long as much waits. That predictions are made at all is worth it.
     pub(super) fn learn(&mut self, batch: &Batch, took: Duration, now: Instant) {
         let error_ms = self.service_times.of(batch.key).error_ms();
+        let was_known = self.service_times.is_known();
+        self.answered_since_order = self.answered_since_order.saturating_add(1);
         if self.in_flight.answered(batch.id, took, error_ms, now) == Verdict::Undisturbed
             && self.service_times.observe(batch.key, batch.shape, took)
-            && self.name == StrategyName::Adaptive
         {
+            self.order_is_old = true;
+        }
+        let is_due = was_known != self.service_times.is_known()
+            || self.answered_since_order >= self.depth() / MOST_ORDERED_PER_BATCH;
+        if self.order_is_old && is_due && self.name == StrategyName::Adaptive {
             self.order_anew();
         }
     }
