@@ -3,8 +3,8 @@
 mod support;
 
 use support::admin::with_admin;
-use support::classifier::{asking, classify, echoing, post};
-use support::{Client, Launch, Proxy};
+use support::classifier::{asking, classify, echoing, gated, post};
+use support::{Client, Gate, Launch, Proxy};
 
 const BODY: &str = "{\"sequences\":[\"x\"]}";
 
@@ -93,4 +93,41 @@ fn a_body_that_nobody_needs_is_not_kept() {
         assert_eq!(response.field("Connection"), Some("close"));
     }
     assert_eq!(asking(proxy.address, "a", &["x"]).response().status, 200);
+}
+
+/// A place waits for the requests of two customers; those who were sent first are told first.
+#[test]
+fn the_customer_with_the_most_waiting_gives_way_at_the_queue_limit() {
+    for strategy in ["sjf", "fair", "fcfs", "adaptive"] {
+        let gate = Gate::default();
+        let classifier = gated(&gate);
+        let options = ["--queue-limit=50", "--strategy", strategy];
+        let proxy = Proxy::start_batching(&classifier.url(), &options);
+        let mut greedy = vec![asking(proxy.address, "greedy", &["x"])];
+        classifier.next();
+        greedy.extend((1..80).map(|_| asking(proxy.address, "greedy", &["x"])));
+        Client::connect(proxy.address).get("/strategy");
+        let mut modest: Vec<_> = (0..2).map(|_| asking(proxy.address, "modest", &["x"])).collect();
+        Client::connect(proxy.address).get("/strategy");
+        gate.open();
+        for client in &mut modest {
+            assert_eq!(client.response().status, 200, "{strategy}");
+        }
+        let responses: Vec<_> = greedy.iter_mut().map(Client::response).collect();
+        let refused: Vec<_> = responses.iter().filter(|response| response.status == 429).collect();
+        assert_eq!((responses.len() - refused.len(), refused.len()), (49, 31), "{strategy}");
+        for response in refused {
+            assert_eq!(response.reason(), Some("queue-full"));
+            let seconds: u64 = response.field("Retry-After").expect("Retry-After").parse().expect("seconds");
+            assert!(seconds >= 1);
+        }
+        for client in &mut greedy {
+            client.send(classify("", BODY));
+            assert_eq!(client.response().status, 200, "{strategy}: its connection was kept");
+        }
+        // Who waited and gave way has a row, as everyone who was queued.
+        let statuses = proxy.stop().statuses();
+        assert_eq!(statuses.iter().filter(|&&status| status == 429).count(), 2, "{strategy}");
+        assert_eq!(statuses.len(), 49 + 2 + 2 + 80);
+    }
 }

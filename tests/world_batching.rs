@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tidegate::balance::{AllOut, HealthOptions, RoutingMode};
 use tidegate::batch::{FlushReason, QueueOptions, StrategyName};
-use tidegate::load::customers::Customer;
+use tidegate::load::customers::{Customer, Verdict};
 use tidegate::net::Weather;
 use tidegate::proxy::CheckOptions;
 use tidegate::testbed::ClassifierOptions;
@@ -226,4 +226,41 @@ fn a_seed_runs_the_same_way_twice() {
     let plan = ten_customers(7, StrategyName::Adaptive);
     let (one, two) = (run(&plan), run(&plan));
     assert_eq!((one.digest, one.samples, one.records), (two.digest, two.samples, two.records));
+}
+
+/// One customer asks for far more than can be done, another for little; also while classifiers fail and links are bad.
+#[test]
+fn whoever_asks_for_little_is_never_refused_for_one_who_asks_for_much() {
+    for seed in 0..16 {
+        let strategy = StrategyName::ALL[(seed % 4) as usize];
+        let customers =
+            vec![Customer::a().named("greedy".to_owned()), Customer::a().named("modest".to_owned())];
+        let fails = seed >= 8;
+        let plan = BatchingPlan {
+            rates: Some(vec![400.0, 4.0]),
+            duration: Duration::from_secs(5),
+            classifier: ClassifierOptions {
+                concurrency: std::num::NonZeroUsize::new(1),
+                service_time: "affine:50,0".parse().expect("a service time"),
+                error_rate: if fails { 0.05 } else { 0.0 },
+                ..ClassifierOptions::default()
+            },
+            queue: QueueOptions { strategy, limit: 30, ..QueueOptions::default() },
+            weather: Weather {
+                delay: (Duration::from_micros(1), Duration::from_micros(500)),
+                resets: if fails { 0.01 } else { 0.0 },
+                short_writes: 0.2,
+                ..Weather::CALM
+            },
+            ..BatchingPlan::calm(seed, customers, QueueOptions::default())
+        };
+        let outcome = run(&plan);
+        let refused = |source| {
+            let own = outcome.samples.iter().filter(move |sample| sample.request.source == source);
+            own.filter(|sample| matches!(sample.verdict, Verdict::Refused { status: 429, .. })).count()
+        };
+        let modest = outcome.samples.iter().filter(|sample| sample.request.source == 1).count();
+        assert!(modest > 5 && refused(0) > 500, "{strategy}: {modest} asked, {} refused", refused(0));
+        assert_eq!(refused(1), 0, "{strategy}, seed {seed}: of {modest}");
+    }
 }

@@ -98,6 +98,11 @@ impl Customers {
         id
     }
 
+    /// The customer of that name, if it is remembered.
+    pub(super) fn find(&self, name: &str) -> Option<CustomerId> {
+        self.ids.get(name).copied()
+    }
+
     /// A job of a customer has ended.
     pub(super) fn leave(&mut self, id: CustomerId) {
         self.get_mut(id).jobs -= 1;

@@ -1,7 +1,7 @@
 //! What passes between the queue and its caller.
 //!
 //! Here: [`Batch`] with its [`Part`]s, why it was sent, how it ended, and what [`Queue::next`](super::Queue::next)
-//! and [`Queue::push`](super::Queue::push) answer. Floor 1.
+//! and [`Queue::admit`](super::Queue::admit) answer. Floor 1.
 
 use std::fmt;
 use std::time::Duration;
@@ -126,6 +126,24 @@ pub enum Next {
     WaitUntil(Instant),
     /// Ask again after the next call that changes the queue.
     Idle,
+}
+
+/// A job that was queued.
+#[derive(Clone, Copy, Debug)]
+pub struct Admitted {
+    /// Its name.
+    pub job: JobId,
+    /// Whose place it has, if as many waited as may.
+    pub gave_way: Option<GaveWay>,
+}
+
+/// A job that waited and has ended, since its customer had the most waiting when another's came.
+#[derive(Clone, Copy, Debug)]
+pub struct GaveWay {
+    /// Its name, which is stale by now.
+    pub job: JobId,
+    /// When to try again.
+    pub refused: Refused,
 }
 
 /// Why a job was not queued.

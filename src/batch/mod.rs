@@ -5,8 +5,10 @@
 //! which the caller knows by [`JobId`]. `proxy/` calls it inline. Floor 1.
 
 mod adaptive;
+mod admission;
+#[cfg(test)]
+mod admission_tests;
 mod arrivals;
-
 mod customers;
 mod dispatch;
 mod drain_rate;
@@ -33,7 +35,7 @@ mod tests;
 mod work;
 
 pub use self::customers::CustomerFigures;
-pub use self::dispatch::{Batch, BatchId, BatchOutcome, FlushReason, Next, Part, Refused};
+pub use self::dispatch::{Admitted, Batch, BatchId, BatchOutcome, FlushReason, GaveWay, Next, Part, Refused};
 pub use self::fcfs::FCFS_WAIT;
 pub use self::figures::{Figures, FlushFigures, Histogram};
 pub use self::job::{JobId, KeyId, Sequences};

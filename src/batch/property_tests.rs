@@ -15,6 +15,8 @@ struct Crowd {
     now: u64,
     /// Jobs that have not ended, with which of their sequences were answered.
     live: BTreeMap<u64, (JobId, Vec<bool>)>,
+    /// Those of which nothing was sent, by customer.
+    untouched: BTreeMap<u32, BTreeSet<u64>>,
     /// Which job an id means now.
     meaning: BTreeMap<u32, u64>,
     in_flight: Vec<Batch>,
@@ -22,9 +24,14 @@ struct Crowd {
     ended: u64,
     /// Jobs of which a part was sent alone.
     split: BTreeSet<u64>,
+    /// Jobs that gave way to others, and that were refused.
+    gave_way: u64,
+    refused: u64,
 }
 
 const BATCH_SIZE: usize = 7;
+const LIMIT: usize = 500;
+const CUSTOMERS: u32 = 20;
 const IN_FLIGHT: usize = 3;
 
 impl Crowd {
@@ -32,7 +39,7 @@ impl Crowd {
         let options = QueueOptions {
             batch_size: BATCH_SIZE,
             batches_in_flight: Some(IN_FLIGHT),
-            limit: 500,
+            limit: LIMIT,
             weights: vec![("c1".into(), 3)],
             sjf_max_wait: Some(std::time::Duration::from_millis(300)),
             ..options(StrategyName::Sjf)
@@ -47,23 +54,62 @@ impl Crowd {
             pushed: 0,
             ended: 0,
             split: BTreeSet::new(),
+            untouched: BTreeMap::new(),
+            gave_way: 0,
+            refused: 0,
         }
     }
 
     fn push(&mut self) {
-        let customer = format!("c{}", self.random.random_range(0..20));
+        // The first customers come more often than the last.
+        let customer = self.random.random_range(0..CUSTOMERS).min(self.random.random_range(0..CUSTOMERS));
         let key = KeyId(self.random.random_range(0..3));
         let lengths: Vec<u32> = (0..self.random.random_range(1..=BATCH_SIZE))
             .map(|_| if self.random.random_bool(0.3) { 558 } else { self.random.random_range(0..120) })
             .collect();
-        match self.queue.push(&customer, key, &lengths, at(self.now)) {
-            Ok(id) => {
+        let depth = self.queue.depth();
+        match self.queue.admit(&format!("c{customer}"), key, &lengths, at(self.now)) {
+            Ok(admitted) => {
+                assert_eq!(admitted.gave_way.is_some(), depth == LIMIT, "only who must gives way");
+                if let Some(gave_way) = admitted.gave_way {
+                    self.give_way(gave_way.job, customer);
+                }
+                let id = admitted.job;
                 self.live.insert(self.pushed, (id, vec![false; lengths.len()]));
                 self.meaning.insert(id.slot().index(), self.pushed);
+                self.untouched.entry(customer).or_default().insert(self.pushed);
                 self.pushed += 1;
             }
-            Err(refused) => assert!(matches!(refused, Refused::Full { .. }) && self.queue.depth() == 500),
+            Err(refused) => {
+                assert!(matches!(refused, Refused::Full { .. }) && depth == LIMIT);
+                assert!(self.most().0 <= self.count(customer) + 1, "others had more");
+                self.refused += 1;
+            }
         }
+    }
+
+    /// A job has given way to one of that customer.
+    fn give_way(&mut self, job: JobId, customer: u32) {
+        let number = self.job(job).expect("it lived");
+        let (most, whose) = self.most();
+        assert!(most > self.count(customer) + 1, "{most} of {customer}");
+        assert!(whose.iter().any(|jobs| jobs.last() == Some(&number)), "not the newest of who had the most");
+        self.end(number);
+        self.gave_way += 1;
+    }
+
+    fn count(&self, customer: u32) -> usize {
+        self.untouched.get(&customer).map_or(0, BTreeSet::len)
+    }
+
+    /// The most jobs of a customer of which nothing was sent, and those of whom this is true.
+    fn most(&self) -> (usize, Vec<&BTreeSet<u64>>) {
+        let most = self.untouched.values().map(BTreeSet::len).max().unwrap_or(0);
+        (most, self.untouched.values().filter(|jobs| jobs.len() == most).collect())
+    }
+
+    fn touch(&mut self, number: u64) {
+        self.untouched.values_mut().for_each(|jobs| _ = jobs.remove(&number));
     }
 
     /// The job that the id means, unless that has ended.
@@ -74,6 +120,7 @@ impl Crowd {
 
     fn end(&mut self, number: u64) {
         self.live.remove(&number).expect("a job ends once");
+        self.touch(number);
         self.ended += 1;
     }
 
@@ -90,6 +137,10 @@ impl Crowd {
         while let Next::Dispatch(batch) = self.queue.next(at(self.now)) {
             assert!(batch.sequences() <= BATCH_SIZE && !batch.parts.is_empty());
             self.note_splits(&batch);
+            for part in &batch.parts {
+                let number = self.job(part.job).expect("a job that is sent lives");
+                self.touch(number);
+            }
             self.in_flight.push(batch);
             assert!(self.in_flight.len() <= IN_FLIGHT);
         }
@@ -176,5 +227,8 @@ fn each_of_100k_jobs_ends_exactly_once_whatever_happens() {
     assert!(crowd.live.is_empty(), "{} jobs are lost", crowd.live.len());
     assert_eq!((crowd.ended, crowd.queue.depth()), (crowd.pushed, 0));
     assert_eq!(crowd.queue.figures().queued, crowd.pushed);
+    let (gave_way, refused) = (crowd.gave_way, crowd.refused);
+    assert!(gave_way > 1000 && refused > 1000, "{gave_way} gave way, {refused} were refused");
+    assert_eq!(crowd.queue.figures().refused, gave_way + refused);
     assert!(crowd.split.len() > 1000, "only {} jobs were split", crowd.split.len());
 }

@@ -1,15 +1,18 @@
 //! The queue itself.
 //!
 //! Here: [`Queue`], which keeps the jobs, asks the strategy what goes next, and counts. Not here: the orders of jobs
-//! (`strategy.rs` and a file each), nor how jobs are cut into parts (`queue/ordering.rs`). Floor 1.
+//! (`strategy.rs` and a file each), who is let in (`queue/admitting.rs`), nor how jobs are cut into parts
+//! (`queue/ordering.rs`). Floor 1.
 
+mod admitting;
 mod ordering;
 
 use std::time::Duration;
 
+use super::admission::WaitingByCustomer;
 use super::arrivals::Arrivals;
 use super::customers::{CustomerFigures, Customers};
-use super::dispatch::{Batch, BatchId, BatchOutcome, FlushReason, Next, Part, Refused};
+use super::dispatch::{Batch, BatchId, BatchOutcome, FlushReason, Next, Part};
 use super::drain_rate::DrainRate;
 use super::figures::Figures;
 use super::halving::{Half, Halving};
@@ -30,6 +33,8 @@ pub struct Queue {
     options: QueueOptions,
     jobs: Slots<Job>,
     arrivals: Arrivals,
+    /// While the queue is about full.
+    waiting_by_customer: Option<WaitingByCustomer>,
     customers: Customers,
     name: StrategyName,
     strategy: Box<dyn Strategy>,
@@ -62,6 +67,7 @@ impl Queue {
         Queue {
             jobs: Slots::default(),
             arrivals: Arrivals::default(),
+            waiting_by_customer: None,
             customers: Customers::new(&options.weights),
             name: options.strategy,
             strategy: empty(options.strategy, &options, &service_times),
@@ -83,38 +89,6 @@ impl Queue {
     /// How many jobs may wait from now on; if more do, they stay.
     pub fn set_limit(&mut self, limit: usize) {
         self.options.limit = limit;
-    }
-
-    /// Queues a job of a customer that arrived at `now`. `lengths` are the characters of each of its sequences.
-    /// Jobs of unlike `key` never share a batch.
-    ///
-    /// # Errors
-    ///
-    /// If as many jobs wait as may, or if no batch could hold it.
-    pub fn push(
-        &mut self,
-        customer: &str,
-        key: KeyId,
-        lengths: &[u32],
-        now: Instant,
-    ) -> Result<JobId, Refused> {
-        if lengths.is_empty() || lengths.len() > self.options.batch_size {
-            return Err(Refused::Size { most: self.options.batch_size });
-        }
-        if self.depth() >= self.options.limit {
-            self.figures.refused += 1;
-            return Err(Refused::Full { retry_after_s: self.drain_rate.seconds_for(self.depth(), now) });
-        }
-        let customer = self.customers.enter(customer);
-        let number = self.next_number;
-        self.next_number += 1;
-        let id = JobId(self.jobs.insert(Job::new(customer, key, number, now, lengths)));
-        self.arrivals.append(&mut self.jobs, id);
-        self.drain_rate.waiting(now);
-        self.figures.queued += 1;
-        self.slice(id);
-        self.insert(id);
-        Ok(id)
     }
 
     /// What is to be done next. To be called after each other call until it does not answer
@@ -257,6 +231,9 @@ impl Queue {
         for member in self.members.drain(..) {
             let id = member.job;
             let job = self.jobs.get_mut(id.0).expect("a job that waits lives");
+            if let Some(by_customer) = &mut self.waiting_by_customer {
+                by_customer.remove(job.customer.index(), job.number);
+            }
             job.waiting.remove(member.slice);
             job.in_flight.insert(member.slice);
             let (customer, shape) = (job.customer, job.shape(member.slice));
@@ -332,6 +309,9 @@ impl Queue {
     fn end(&mut self, id: JobId, now: Instant) -> bool {
         let Some(job) = self.jobs.get(id.0) else { return false };
         let customer = job.customer;
+        if let Some(by_customer) = &mut self.waiting_by_customer {
+            by_customer.remove(customer.index(), job.number);
+        }
         if !job.waiting.is_empty() {
             for slice in job.waiting.iter() {
                 self.strategy.remove(&job.describe(id, slice, self.customers.weight(customer)));

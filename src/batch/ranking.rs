@@ -59,6 +59,11 @@ impl<R: Ord + Copy, T: Ord + Copy> Ranking<R, T> {
         self.ranks.len()
     }
 
+    /// The thing of the greatest rank.
+    pub(super) fn last(&self) -> Option<(R, T)> {
+        self.order.last().copied()
+    }
+
     /// The thing of the least rank.
     pub(super) fn first(&self) -> Option<(R, T)> {
         self.order.first().copied()

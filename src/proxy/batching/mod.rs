@@ -1,17 +1,19 @@
 //! Where batching meets HTTP: clients' requests in, batches to a classifier, each client its own results.
 //!
 //! Here: what is known of a request that is batched ([`Ticket`]) and of a batch on its way ([`Call`]), and which
-//! requests are ours to answer. `intake.rs` reads requests, `dispatch.rs` sends batches, `outcome.rs` shares out
-//! what comes back, `control.rs` answers `/strategy` and `/docs`, `answer.rs` writes to the client; `keys.rs` numbers
-//! what requests must have in common, `by_job.rs` finds tickets. Not here: which
-//! jobs go together and when (`batch/`), bodies (`codec/`), the connection to the classifier, which carries a batch
-//! as any exchange (`forward.rs`, `upstream.rs`). Floor 3.
+//! requests are ours to answer. `intake.rs` tells these by their heads, `gathering.rs` reads their bodies, `dispatch.rs`
+//! sends batches, `outcome.rs` shares out what comes back, `expiry.rs` ends what got no result, `control.rs` answers
+//! `/strategy` and `/docs`, `answer.rs` writes to the client; `keys.rs` numbers what requests must have in common,
+//! `by_job.rs` finds tickets. Not here: which jobs go together and when (`batch/`), bodies (`codec/`), the connection to
+//! the classifier, which carries a batch as any exchange (`forward.rs`, `upstream.rs`). Floor 3.
 
 mod answer;
 mod by_job;
 mod check;
 mod control;
 mod dispatch;
+mod expiry;
+mod gathering;
 mod intake;
 mod keys;
 mod outcome;
