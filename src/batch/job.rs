@@ -23,6 +23,7 @@ impl JobId {
 // In unit tests `work.rs` compares them, and counts.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash)]
 #[cfg_attr(not(test), derive(PartialEq, PartialOrd, Ord))]
+#[cfg_attr(test, allow(clippy::derived_hash_with_manual_eq, reason = "it compares the same field"))]
 pub struct KeyId(pub u32);
 
 /// Which sequences of a job a part carries.
