@@ -77,6 +77,10 @@ impl Stream for OutsideStream {
         self.0.as_ref().expect("open").has_unread()
     }
 
+    fn acknowledge(&self) {
+        uncounted(|| self.0.as_ref().expect("open").acknowledge());
+    }
+
     fn reset_on_close(&self) {
         uncounted(|| self.0.as_ref().expect("open").reset_on_close());
     }

@@ -66,6 +66,7 @@ pub(super) fn status(facts: &Facts, snapshot: &Snapshot, wall: WallTime) -> Valu
             "idle": idle,
             "reused": counters.connections_reused,
             "stale": counters.connections_stale,
+            "unasked": counters.connections_unasked,
             "evicted": counters.connections_evicted,
             "connect_ms": summary(&snapshot.connects),
         },

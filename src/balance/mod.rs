@@ -81,6 +81,8 @@ pub enum Reason {
     FewestInFlight,
     /// It was the better one of those drawn at random.
     Drawn,
+    /// It knows the client by a login that holds for the connection. No choice of [`Balance`].
+    LoggedIn,
 }
 
 /// A chosen backend.

@@ -27,7 +27,7 @@ use crate::balance::{AllOut, RoutingGoal, RoutingMode};
 use crate::batch::StrategyName;
 use crate::codec::Shape;
 use crate::h1::request::TargetRule;
-use crate::proxy::{Backend, ConnectionMode, HalfClose, Options, PoolLimit};
+use crate::proxy::{Backend, ConnectionMode, HalfClose, Options, PoolLimit, Reuse};
 
 /// The ports of the simulated backends A, B and C.
 const BACKEND_PORTS: [u16; 3] = [8081, 8082, 8083];
@@ -64,6 +64,7 @@ pub struct Effective {
     pub customer_weight: Sourced<Vec<CustomerWeight>>,
     pub shape: Sourced<Vec<Shape>>,
     pub connections: Sourced<ConnectionMode>,
+    pub reuse: Sourced<Reuse>,
     pub routing: Sourced<RoutingMode>,
     pub routing_goal: Sourced<RoutingGoal>,
     pub hedge: Sourced<Hedge>,
@@ -199,6 +200,7 @@ impl Effective {
             customer_weight: pick!(customer_weight, Vec::new()),
             shape: pick!(shape, Vec::new()),
             connections: pick!(connections, ConnectionMode::Persistent),
+            reuse: pick!(reuse, Reuse::Always),
             routing: pick!(routing, RoutingMode::RoundRobin),
             routing_goal: pick!(routing_goal, RoutingGoal::P95),
             hedge: pick!(hedge, Hedge::Off),
@@ -315,7 +317,7 @@ impl Effective {
         show!(resolve, resolve_interval);
         show!(classifier_timeout, strategy, strategy_from, batch_size, batches_in_flight, split, halve);
         show!(queue_limit, queue_timeout, sjf_max_wait);
-        show!(connections, routing, routing_goal, hedge, hedge_budget);
+        show!(connections, reuse, routing, routing_goal, hedge, hedge_budget);
         let paths = self.repeatable.value.iter().map(Value::to_toml).collect();
         line("repeatable", list(paths), self.repeatable.origin);
         show!(sma_window, ewma_alpha, reprobe_after);

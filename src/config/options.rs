@@ -129,6 +129,7 @@ impl Effective {
         let options = Options {
             backends,
             connections: self.connections.value,
+            reuse: self.reuse.value,
             routing: self.routing.value,
             reprobe_after: self.reprobe_after.value.0,
             routing_goal: self.routing_goal.value,

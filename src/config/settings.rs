@@ -22,7 +22,7 @@ use crate::balance::{AllOut, RoutingGoal, RoutingMode};
 use crate::batch::StrategyName;
 use crate::codec::Shape;
 use crate::h1::request::TargetRule;
-use crate::proxy::{ConnectionMode, HalfClose};
+use crate::proxy::{ConnectionMode, HalfClose, Reuse};
 
 /// What one origin says; `None` where it is silent. Each key has one name: `sma-window` in a file, `--sma-window`
 /// as a flag, `TIDEGATE_SMA_WINDOW` in the environment.
@@ -147,6 +147,12 @@ pub struct Settings {
     #[arg(long, value_name = "MODE", env = "TIDEGATE_CONNECTIONS", value_parser = parse::<ConnectionMode>)]
     #[serde(deserialize_with = "read::one")]
     pub connections: Option<ConnectionMode>,
+
+    /// Whom a kept connection to a backend may serve: always (any client's next request), safe (no client's first), never (its client
+    /// alone) [default: always]
+    #[arg(long, value_name = "WHOM", env = "TIDEGATE_REUSE", value_parser = parse::<Reuse>)]
+    #[serde(deserialize_with = "read::one")]
+    pub reuse: Option<Reuse>,
 
     /// How the backend is chosen: round-robin, adaptive_sma, adaptive_ewma, adaptive, least_requests, p2c_peak_ewma, prequal
     /// [default: round-robin]
@@ -304,52 +310,42 @@ pub struct Settings {
     #[arg(long, value_name = "PATH|off", env = "TIDEGATE_HEALTH_CHECK", value_parser = parse::<CheckPath>)]
     #[serde(deserialize_with = "read::one")]
     pub health_check: Option<CheckPath>,
-
     /// The same for classifiers [default: off]
     #[arg(long, value_name = "PATH|off", env = "TIDEGATE_CLASSIFIER_HEALTH_CHECK", value_parser = parse::<CheckPath>)]
     #[serde(deserialize_with = "read::one")]
     pub classifier_health_check: Option<CheckPath>,
-
     /// From one such check to the next [default: 5s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_HEALTH_INTERVAL", value_parser = parse::<Period>)]
     #[serde(deserialize_with = "read::one")]
     pub health_interval: Option<Period>,
-
     /// How long a check may take [default: 2s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_HEALTH_TIMEOUT", value_parser = parse::<Period>)]
     #[serde(deserialize_with = "read::one")]
     pub health_timeout: Option<Period>,
-
     /// Passes in a row after which a backend that is down is up [default: 2]
     #[arg(long, value_name = "N", env = "TIDEGATE_HEALTH_RISE", value_parser = parse::<Count>)]
     #[serde(deserialize_with = "read::one")]
     pub health_rise: Option<Count>,
-
     /// Failures in a row after which a backend is down [default: 3]
     #[arg(long, value_name = "N", env = "TIDEGATE_HEALTH_FALL", value_parser = parse::<Count>)]
     #[serde(deserialize_with = "read::one")]
     pub health_fall: Option<Count>,
-
     /// Failures of requests in a row after which a backend is left alone for a while, or off [default: 5]
     #[arg(long, value_name = "N|off", env = "TIDEGATE_EJECT_AFTER", value_parser = parse::<Cap>)]
     #[serde(deserialize_with = "read::one")]
     pub eject_after: Option<Cap>,
-
     /// For how long the first time; twice as long each time it fails again at once [default: 1s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_EJECT_FOR", value_parser = parse::<Period>)]
     #[serde(deserialize_with = "read::one")]
     pub eject_for: Option<Period>,
-
     /// For how long at most [default: 60s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_EJECT_FOR_MOST", value_parser = parse::<Period>)]
     #[serde(deserialize_with = "read::one")]
     pub eject_for_most: Option<Period>,
-
     /// Which share of the backends may be out for one more to be ejected [default: 70%]
     #[arg(long, value_name = "PERCENT", env = "TIDEGATE_EJECT_MOST", value_parser = parse::<Percent>)]
     #[serde(deserialize_with = "read::one")]
     pub eject_most: Option<Percent>,
-
     /// When no backend may be chosen: fail (503), any (try those that are out) [default: fail]
     #[arg(long, value_name = "RULE", env = "TIDEGATE_ALL_OUT", value_parser = parse::<AllOut>)]
     #[serde(deserialize_with = "read::one")]

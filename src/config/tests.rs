@@ -112,6 +112,7 @@ const FLAGS: &[&str] = &[
     "--sjf-max-wait=9s",
     "--customer-weight=gold=2,b=1",
     "--connections=non-persistent",
+    "--reuse=safe",
     "--routing=adaptive_ewma",
     "--routing-goal=mean",
     "--hedge=auto",

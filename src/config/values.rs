@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::balance::{RoutingGoal, RoutingMode};
-use crate::proxy::{ConnectionMode, HalfClose};
+use crate::proxy::{ConnectionMode, HalfClose, Reuse};
 use crate::time::parse_span;
 
 /// How a value stands in a TOML file.
@@ -318,6 +318,19 @@ impl Value for ConnectionMode {
 
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Value for Reuse {
+    const EXPECTED: &'static str = "\"always\", \"safe\" or \"never\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let named = Reuse::ALL.into_iter().find(|reuse| reuse.name() == text);
+        named.ok_or_else(|| format!("`{text}` is neither always, safe nor never"))
+    }
+
+    fn show(&self) -> String {
+        self.name().to_owned()
     }
 }
 

@@ -185,6 +185,12 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         (all, only)
     }
 
+    /// Whether it has credentials of a scheme that logs in a connection (RFC 4559 §5): they hold for what follows on it.
+    #[inline]
+    pub const fn logs_in(&self) -> bool {
+        self.scan.credentials
+    }
+
     /// Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 §10.1.1), and the backend is told so.
     #[inline]
     pub fn expects_continue(&self) -> bool {

@@ -96,6 +96,12 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         judge(line_ends, bytes, &Outline { len, minor, status, reason, to_head }, parsed.headers)
     }
 
+    /// Whether the connection is to be logged in by what follows on it: the challenge of a scheme that does so (RFC 4559 §5).
+    #[inline]
+    pub const fn asks_for_login(&self) -> bool {
+        self.scan.challenge && matches!(self.status, 401 | 407)
+    }
+
     /// Whether the connection speaks WebSocket from here on, and nothing else: a 101 must name the protocol, once
     /// (RFC 9110 §15.2.2, RFC 6455 §4.1).
     pub fn switches_to_websocket(&self) -> bool {

@@ -106,6 +106,8 @@ pub trait Stream: Read + Write {
     fn is_lost(&self) -> bool;
     /// Whether bytes wait to be read.
     fn has_unread(&self) -> bool;
+    /// Acknowledges what has been read, now: a peer that holds back a small write until then (Nagle) sends it.
+    fn acknowledge(&self);
     /// Makes the coming close a reset, so that the peer cannot take what it got for complete.
     fn reset_on_close(&self);
 }

@@ -334,6 +334,12 @@ impl Stream for OsStream {
         matches!(self.0.peek(&mut [0]), Ok(1))
     }
 
+    fn acknowledge(&self) {
+        // Only Linux has it. A connection that is lost is told of otherwise.
+        #[cfg(target_os = "linux")]
+        let _ = SockRef::from(&self.0).set_tcp_quickack(true);
+    }
+
     fn reset_on_close(&self) {
         if let Err(e) = SockRef::from(&self.0).set_linger(Some(Duration::ZERO)) {
             log::debug!("cannot set SO_LINGER: {e}");

@@ -6,6 +6,7 @@
 use super::client::ClientState;
 use super::drain::Phase;
 use super::exchange::{Owner, ResponseSide};
+use super::private::BelongsTo;
 use super::rules::{self, Reading};
 use super::tunnel::Side;
 use super::upstream::UpstreamState;
@@ -45,7 +46,7 @@ impl<N: Net> Proxy<N> {
                 UpstreamState::Connecting { exchange, .. }
                 | UpstreamState::Carrying(exchange)
                 | UpstreamState::Tunnel(exchange) => exchange == id,
-                UpstreamState::Idle => false,
+                UpstreamState::Idle | UpstreamState::Kept(_) => false,
             });
             ensure(carried, || {
                 format!("exchange {id:?}: its upstream {:?} does not carry it", exchange.upstream)
@@ -126,7 +127,7 @@ impl<N: Net> Proxy<N> {
         ensure(self.hosts.total() == self.clients.len(), || {
             format!("{} clients counted by host, {} are open", self.hosts.total(), self.clients.len())
         })?;
-        let mut pooled = 0;
+        let (mut pooled, mut private) = (0, 0);
         for (id, upstream) in self.upstreams.iter() {
             self.check_seat(upstream.backend, "upstream")?;
             match upstream.state {
@@ -143,6 +144,21 @@ impl<N: Net> Proxy<N> {
                         format!("upstream {id:?} is idle and has no deadline")
                     })?;
                 }
+                UpstreamState::Kept(client) => {
+                    private += 1;
+                    ensure(
+                        self.clients.get(client).is_some() && self.private.of(client).any(|own| own == id),
+                        || format!("upstream {id:?} rests for {client:?}, which does not know it"),
+                    )?;
+                    ensure(
+                        upstream.deadline.at() != Instant::NEVER && upstream.belongs != BelongsTo::All,
+                        || {
+                            format!(
+                                "upstream {id:?} rests for {client:?} and has no deadline, or belongs to all"
+                            )
+                        },
+                    )?;
+                }
                 UpstreamState::Connecting { exchange, .. }
                 | UpstreamState::Carrying(exchange)
                 | UpstreamState::Tunnel(exchange) => {
@@ -152,15 +168,25 @@ impl<N: Net> Proxy<N> {
                 }
             }
         }
+        self.check_use()?;
+        let in_private = self.private.len();
+        ensure(private == in_private, || {
+            format!("{private} connections rest for a client, {in_private} are known")
+        })?;
+        let in_pools: usize = self.servers.pools.iter().map(super::pool::Pool::len).sum();
+        ensure(pooled == in_pools, || format!("{pooled} idle upstreams, {in_pools} in the pools"))
+    }
+
+    /// Each pool counts the connections in use.
+    fn check_use(&self) -> Result<(), String> {
         for (pool, server) in self.servers.pools.iter().zip((0..).map(BackendId)) {
             let own = self.upstreams.iter().filter(|(_, u)| u.backend == server);
-            let in_use = own.filter(|(_, u)| u.state != UpstreamState::Idle).count();
+            let in_use = own.filter(|(_, u)| !u.is_idle()).count();
             ensure(pool.in_use() as usize == in_use, || {
                 format!("{in_use} connections to {server:?} are in use, {} counted", pool.in_use())
             })?;
         }
-        let in_pools: usize = self.servers.pools.iter().map(super::pool::Pool::len).sum();
-        ensure(pooled == in_pools, || format!("{pooled} idle upstreams, {in_pools} in the pools"))
+        Ok(())
     }
 
     /// Nobody may refer to a server whose id is free.
@@ -213,7 +239,7 @@ impl<N: Net> Proxy<N> {
         let mut counts = vec![(0, 0); self.servers.pools.len()];
         for (_, upstream) in self.upstreams.iter() {
             let (idle, busy) = &mut counts[usize::from(upstream.backend.0)];
-            *(if upstream.state == UpstreamState::Idle { idle } else { busy }) += 1;
+            *(if upstream.is_idle() { idle } else { busy }) += 1;
         }
         counts
     }
@@ -280,7 +306,7 @@ impl Proxy<VirtualNet> {
         for (id, upstream) in self.upstreams.iter() {
             let wants = match upstream.state {
                 UpstreamState::Connecting { .. } => false,
-                UpstreamState::Idle => true,
+                UpstreamState::Idle | UpstreamState::Kept(_) => true,
                 UpstreamState::Tunnel(exchange) => self.tunnel_wants(exchange, Side::Upstream),
                 UpstreamState::Carrying(exchange) => {
                     self.exchanges.get(exchange).is_some_and(|e| match e.owner {

@@ -65,6 +65,8 @@ pub(super) struct Client<S> {
     pub(super) readable: bool,
     /// The client sends no more.
     pub(super) read_closed: bool,
+    /// How many requests it has sent that were not refused; 255 stands for more.
+    pub(super) requests: u8,
     /// How many requests more this connection serves.
     pub(super) requests_left: u32,
     /// How many bytes more of the body that is coming are taken.
@@ -88,6 +90,7 @@ impl<S> Client<S> {
             state: ClientState::Idle,
             readable: false,
             read_closed: false,
+            requests: 0,
             requests_left: requests,
             body_room: 0,
             pending: None,

@@ -3,7 +3,6 @@
 //! Here: closing at once, and after the turn's answers. Not here: who is to be closed (`upstream.rs`, `crowd.rs` and others).
 //! Floor 3.
 
-use super::upstream::UpstreamState;
 use super::{Proxy, Turn, UpstreamId};
 use crate::balance::BackendId;
 use crate::net::Net;
@@ -47,7 +46,7 @@ impl<N: Net> Proxy<N> {
     /// Whoever drops what this returns closes the connection.
     fn forget_upstream(&mut self, turn: &mut Turn<'_, N>, id: UpstreamId) -> Option<N::Stream> {
         let mut upstream = self.upstreams.remove(id)?;
-        if upstream.state != UpstreamState::Idle {
+        if !upstream.is_idle() {
             self.servers.pool(upstream.backend).end_use();
         }
         self.counters.connections_closed += 1;

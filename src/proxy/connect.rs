@@ -82,9 +82,12 @@ impl<N: Net> Proxy<N> {
         let backend = exchange.backend;
         // Copies are not worth another's connection.
         let insists = !matches!(exchange.owner, Owner::Copy(_) | Owner::Nobody);
+        let (owner, logs_in) = (exchange.owner, exchange.logs_in);
         let (stream, next) = self.open_socket(turn, address, insists)?;
+        let belongs = self.belongs(owner, backend, logs_in, turn.now());
         let upstream_id = self.upstreams.insert(Upstream::connecting(stream, backend, id, attempt));
         let upstream = self.upstreams.get_mut(upstream_id).ok_or(io::ErrorKind::NotFound)?;
+        upstream.belongs = belongs;
         if let Err(e) = turn.net.register(&mut upstream.stream, Token::new(UPSTREAM, upstream_id)) {
             self.upstreams.remove(upstream_id);
             return Err(e);

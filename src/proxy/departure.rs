@@ -113,6 +113,9 @@ impl<N: Net> Proxy<N> {
         if client.state == ClientState::Lingering {
             self.lingering.gone();
         }
+        if !self.private.is_empty() {
+            self.close_own(turn, id);
+        }
         self.hosts.leave(&client.address);
         client.deadline.disarm(turn.timers);
         client.pending.into_iter().chain(client.unsent).for_each(|b| self.buffers.put(b));

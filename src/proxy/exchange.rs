@@ -104,6 +104,8 @@ pub(super) struct Exchange {
     pub(super) persistence: Persistence,
     /// The client sends its body only after a 100, or when it tires of waiting: it is not its turn.
     pub(super) awaits_continue: bool,
+    /// The request has credentials for its connection: it is sent once, since the answer depends on where it stands there.
+    pub(super) logs_in: bool,
     pub(super) course: Course,
     /// The whole request as it was sent, or as much of it as is there and was never sent, for one more sending.
     pub(super) replay: Option<Buffer>,
@@ -187,7 +189,10 @@ impl<N: Net> Proxy<N> {
         };
         self.servers.finished(exchange.backend, std::mem::take(&mut exchange.flight), outcome, now);
         let keep = body.keep_upstream && exchange.request == RequestSide::Done && !surplus;
-        let carried = self.release_upstream(turn, exchange.upstream, keep, now);
+        let carried = self.release_upstream(turn, exchange.upstream, keep.then_some(exchange.owner), now);
+        if surplus {
+            self.spoke_unasked(turn, exchange.backend, b"");
+        }
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
         let client = match exchange.owner {
             Owner::Client(client) => client,
@@ -221,7 +226,7 @@ impl<N: Net> Proxy<N> {
         self.counters.cancelled_forwarded += u64::from(failure == Failure::ClientGone);
         let outcome = if row.blames_backend { Outcome::Failed { elapsed_ns } } else { Outcome::Cancelled };
         self.servers.finished(exchange.backend, std::mem::take(&mut exchange.flight), outcome, now);
-        let carried = self.release_upstream(turn, exchange.upstream, false, now);
+        let carried = self.release_upstream(turn, exchange.upstream, None, now);
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
         let client = match exchange.owner {
             Owner::Client(client) => client,
@@ -275,7 +280,7 @@ impl<N: Net> Proxy<N> {
         self.counters.tunnels_open -= 1;
         let flight = std::mem::take(&mut exchange.flight);
         self.servers.finished(exchange.backend, flight, Outcome::Cancelled, now);
-        let carried = self.release_upstream(turn, exchange.upstream, false, now);
+        let carried = self.release_upstream(turn, exchange.upstream, None, now);
         let record = self.record(turn, &exchange, 101, false, carried, now);
         if self.tracer.logs() {
             self.trace_end(turn, id, record, 0, None);

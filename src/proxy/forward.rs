@@ -8,8 +8,9 @@ use super::client::{After, ClientState};
 use super::exchange::{Course, Exchange, Owner, RequestSide, ResponseSide};
 use super::failure::Failure;
 use super::kind::{self, MAX_REPLAY_BYTES, RequestKind};
+use super::private::Source;
 use super::rules::Event;
-use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Turn, UPSTREAM};
+use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Reuse, Turn, UPSTREAM};
 use crate::balance::{BackendId, Choice};
 use crate::h1::body::BodyReader;
 use crate::h1::coding::{ChunkLine, Coding, parts};
@@ -31,6 +32,10 @@ pub(super) struct Plan {
     kind: RequestKind,
     /// It may be sent more than once, and is if that is worth it.
     repeatable: bool,
+    /// It has credentials for the connection that it comes on.
+    logs_in: bool,
+    /// It goes where its client is known by a login.
+    is_bound: bool,
     expects_continue: bool,
     version: Version,
     persistence: Persistence,
@@ -42,10 +47,17 @@ impl<N: Net> Proxy<N> {
     pub(super) fn plan(&mut self, turn: &mut Turn<'_, N>, id: ClientId, head: &RequestHead<'_, '_>) -> Plan {
         let now = turn.now();
         let kind = RequestKind::of(head, &self.options.repeatable);
-        let repeatable = self.servers.balance.hedges() && kind.may_have_copies() && kind::is_kept_whole(head);
-        let choice = match repeatable {
-            true => self.servers.balance.select_repeatable(now),
-            false => self.servers.balance.select(now),
+        let logs_in = head.logs_in();
+        let bound = if self.private.is_empty() { None } else { self.logged_in_at(id) };
+        let repeatable = self.servers.balance.hedges()
+            && kind.may_have_copies()
+            && !logs_in
+            && bound.is_none()
+            && kind::is_kept_whole(head);
+        let choice = match bound {
+            None if repeatable => self.servers.balance.select_repeatable(now),
+            None => self.servers.balance.select(now),
+            bound => bound,
         };
         let keep = self.serves_another(id, now);
         self.head.clear();
@@ -70,6 +82,8 @@ impl<N: Net> Proxy<N> {
             body: head.body,
             kind,
             repeatable,
+            logs_in,
+            is_bound: bound.is_some(),
             expects_continue: head.expects_continue(),
             version: head.version,
             persistence: if keep { head.persistence } else { Persistence::Close },
@@ -113,17 +127,23 @@ impl<N: Net> Proxy<N> {
         let line = ChunkLine::new(coding, data.len());
         // An idempotent request that is not kept for another sending must not meet a connection that the backend has
         // just closed.
-        let whole = self.head.len() + line.as_bytes().len() + data.len();
+        let is_short = done && self.head.len() + line.as_bytes().len() + data.len() <= MAX_REPLAY_BYTES;
+        let keeps = is_short && plan.kind.is_idempotent() && !plan.logs_in;
         let may_reuse = self.options.connections == ConnectionMode::Persistent
-            && (!plan.kind.is_idempotent() || (done && whole <= MAX_REPLAY_BYTES));
-        if plan.repeatable && done && whole <= MAX_REPLAY_BYTES {
+            && (is_short || !plan.kind.is_idempotent() || plan.is_bound);
+        let is_plain = self.options.reuse == Reuse::Always && self.private.is_empty() && !plan.logs_in;
+        let from = if is_plain { Source::POOL } else { self.source(client, plan.logs_in) };
+        if plan.repeatable && is_short {
             self.enter(turn, exchange, choice, plan.now);
             self.shadow(turn, exchange, choice, data, plan.now);
         }
-        if !(may_reuse && self.send_reused(turn, exchange, plan.now, coding, &line, data, done)) {
+        if !(may_reuse && self.send_reused(turn, exchange, from, plan.now, coding, &line, data, done, keeps))
+        {
             let request = self.buffers.gather(&parts(&self.head, coding, &line, data, done));
             let attempt = self.servers.target(choice.backend).attempt();
             self.connect(turn, exchange, request, attempt);
+        } else if plan.logs_in {
+            self.has_login(exchange);
         }
         piece.consumed
     }
@@ -150,6 +170,7 @@ impl<N: Net> Proxy<N> {
             kind: plan.kind,
             persistence: plan.persistence,
             awaits_continue: plan.expects_continue,
+            logs_in: plan.logs_in,
             course: Course::Fresh,
             replay: None,
         });
@@ -158,6 +179,7 @@ impl<N: Net> Proxy<N> {
         self.arm_flush(turn, plan.now);
         if let Some(client) = self.clients.get_mut(client) {
             client.state = ClientState::Busy(id);
+            client.requests = client.requests.saturating_add(1);
             client.deadline.clear();
         }
         id

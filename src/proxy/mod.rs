@@ -27,6 +27,7 @@ mod malformed;
 mod obey;
 mod options;
 mod pool;
+mod private;
 mod race;
 mod reload;
 mod resident;
@@ -41,6 +42,7 @@ mod target;
 mod timeouts;
 mod trace;
 mod tunnel;
+mod unasked;
 mod upstream;
 
 use std::sync::Arc;
@@ -69,13 +71,14 @@ use health::{Check, Findings};
 use idle_clients::IdleClients;
 use linger::Lingering;
 use pool::Pool;
+use private::PrivateConnections;
 use race::Races;
 use servers::Servers;
 use trace::Tracer;
 use upstream::Upstream;
 
 pub use batching::BatchOptions;
-pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options, PoolLimit};
+pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options, PoolLimit, Reuse};
 pub use reload::{Changed, Changes, Refused};
 pub use resident::Resident;
 pub use run::{RunningProxy, spawn};
@@ -142,6 +145,7 @@ pub struct Proxy<N: Net> {
     idle_clients: IdleClients,
     lingering: Lingering,
     upstreams: Slots<Upstream<N::Stream>>,
+    private: PrivateConnections,
     /// Connections that have carried their exchange; closed before the turn ends.
     closing: Vec<N::Stream>,
     exchanges: Slots<Exchange>,
@@ -171,6 +175,8 @@ pub struct Proxy<N: Net> {
     malformed: failure::Told,
     /// The same of requests that came back.
     turned_back: failure::Told,
+    /// The same of what backends say unasked.
+    unasked: failure::Told,
     /// What it calls itself towards servers.
     via: Via,
     budget: Budget,
@@ -191,6 +197,7 @@ impl<N: Net> Proxy<N> {
             lingering: Lingering::default(),
             hosts: Hosts::new(options.limits.connections_per_client),
             upstreams: Slots::default(),
+            private: PrivateConnections::default(),
             closing: Vec::with_capacity(CLOSED_TOGETHER),
             exchanges: Slots::default(),
             servers: Servers::new(&options),
@@ -210,6 +217,7 @@ impl<N: Net> Proxy<N> {
             told: failure::Told::default(),
             malformed: failure::Told::default(),
             turned_back: failure::Told::default(),
+            unasked: failure::Told::default(),
             via: Via::new(options.run),
             budget: Budget::new(options.retry_budget),
             checks: Slots::default(),

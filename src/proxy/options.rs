@@ -53,6 +53,32 @@ impl FromStr for ConnectionMode {
     }
 }
 
+/// Whom a kept upstream connection may serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// Any client's next request.
+    #[default]
+    Always,
+    /// The same, but no client's first: that one goes on a new connection. As HAProxy's `http-reuse safe`.
+    Safe,
+    /// The client that it was opened for, and no other; no second batch.
+    Never,
+}
+
+impl Reuse {
+    /// All choices.
+    pub const ALL: [Reuse; 3] = [Reuse::Always, Reuse::Safe, Reuse::Never];
+
+    /// The name in options and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reuse::Always => "always",
+            Reuse::Safe => "safe",
+            Reuse::Never => "never",
+        }
+    }
+}
+
 /// What it means that a client closes its sending side while its request is in flight: TCP does not tell whether it
 /// has left or waits for the response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +121,8 @@ pub struct Options {
     pub backends: Vec<Backend>,
     /// Whether upstream connections are kept.
     pub connections: ConnectionMode,
+    /// Whom a kept upstream connection may serve.
+    pub reuse: Reuse,
     /// How the backend of a request is chosen.
     pub routing: RoutingMode,
     /// N of `adaptive_sma`: how many latencies the mean is over; at least 1.

@@ -22,6 +22,10 @@ pub(super) struct Pool {
     idle: VecDeque<UpstreamId>,
     /// Connections to the backend that are not idle.
     in_use: u32,
+    /// Idle ones that belong to clients (`private.rs`).
+    private: u32,
+    /// Until then no connection passes from one client to another.
+    trusted_from: Instant,
     /// The most at once in the present span.
     peak: u32,
     /// The most at once in the spans before it, and the largest of those.
@@ -42,6 +46,31 @@ impl Pool {
     pub(super) fn end_use(&mut self) {
         debug_assert!(self.in_use > 0, "a connection is given back that nobody used");
         self.in_use = self.in_use.saturating_sub(1);
+    }
+
+    /// A connection rests for its client alone.
+    pub(super) fn begin_rest(&mut self) {
+        self.private += 1;
+    }
+
+    /// One that did so is in use or closed.
+    pub(super) fn end_rest(&mut self) {
+        debug_assert!(self.private > 0, "a connection is taken that did not rest");
+        self.private = self.private.saturating_sub(1);
+    }
+
+    /// How many rest for their clients alone.
+    pub(super) fn private(&self) -> u32 {
+        self.private
+    }
+
+    /// No connection passes from one client to another before `until`.
+    pub(super) fn distrust(&mut self, until: Instant) {
+        self.trusted_from = self.trusted_from.max(until);
+    }
+
+    pub(super) fn is_trusted(&self, now: Instant) -> bool {
+        now >= self.trusted_from
     }
 
     pub(super) fn put(&mut self, id: UpstreamId) {

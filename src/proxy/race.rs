@@ -7,6 +7,7 @@
 
 use super::exchange::{Course, Exchange, Owner, RequestSide, ResponseSide};
 use super::failure::Failure;
+use super::private::Source;
 use super::upstream::UpstreamState;
 use super::{ConnectionMode, ExchangeId, Proxy, Timer, Turn};
 use crate::balance::{BackendId, Choice, Copies, MOST_COPIES, Outcome};
@@ -166,6 +167,7 @@ impl<N: Net> Proxy<N> {
             request: RequestSide::Done,
             response: ResponseSide::Pending,
             awaits_continue: false,
+            logs_in: false,
             course: Course::Fresh,
             replay: None,
             ..*original
@@ -184,8 +186,16 @@ impl<N: Net> Proxy<N> {
         self.head.clear();
         self.head.extend_from_slice(request.as_slice());
         let line = ChunkLine::new(Coding::Identity, 0);
+        let first = match self.exchanges.get(id).map(|exchange| exchange.owner) {
+            Some(Owner::Copy(of)) => match self.exchanges.get(of).map(|exchange| exchange.owner) {
+                Some(Owner::Client(client)) => self.is_at_first(client),
+                _ => false,
+            },
+            _ => false,
+        };
+        let from = if self.may_meet_others(first) { Source::POOL } else { Source::NONE };
         let may_reuse = self.options.connections == ConnectionMode::Persistent;
-        if may_reuse && self.send_reused(turn, id, now, Coding::Identity, &line, &[], true) {
+        if may_reuse && self.send_reused(turn, id, from, now, Coding::Identity, &line, &[], true, true) {
             return self.buffers.put(request);
         }
         let attempt = self.servers.target(backend).attempt();
@@ -265,7 +275,7 @@ impl<N: Net> Proxy<N> {
                     UpstreamState::Connecting { exchange: id, attempt }
                 }
                 UpstreamState::Carrying(_) => UpstreamState::Carrying(id),
-                state @ (UpstreamState::Tunnel(_) | UpstreamState::Idle) => state,
+                state @ (UpstreamState::Tunnel(_) | UpstreamState::Idle | UpstreamState::Kept(_)) => state,
             };
         }
         self.tracer.change_places(one, other);
@@ -292,7 +302,7 @@ impl<N: Net> Proxy<N> {
         let Some(mut exchange) = self.exchanges.remove(id) else { return };
         let flight = std::mem::take(&mut exchange.flight);
         self.servers.finished(exchange.backend, flight, outcome, now);
-        self.release_upstream(turn, exchange.upstream, false, now);
+        self.release_upstream(turn, exchange.upstream, None, now);
         exchange.replay.into_iter().for_each(|b| self.buffers.put(b));
         if let Owner::Copy(of) = exchange.owner {
             self.races.forget(of, id);

@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::budget::Budget;
 use super::servers::unhedged;
-use super::{ConnectionMode, Options, PoolLimit, Proxy, Turn};
+use super::{ConnectionMode, Options, PoolLimit, Proxy, Reuse, Turn};
 use crate::balance::BackendId;
 use crate::net::Net;
 use crate::remote::{Bell, Orders};
@@ -96,7 +96,7 @@ impl<N: Net> Proxy<N> {
         self.recorder.set_roster(self.servers.roster());
         self.change_connections(turn);
         self.change_health(turn, &before, &change.removed);
-        change.removed.iter().for_each(|&id| self.close_pool(turn, id));
+        change.removed.iter().for_each(|&id| self.close_all_idle(turn, id));
         change.left_addresses.iter().for_each(|&id| self.leave_connections(turn, id));
         let urls = |ids: &[BackendId]| ids.iter().map(|&id| self.servers.url(id).to_owned()).collect();
         let changed = Changed {
@@ -163,9 +163,9 @@ impl<N: Net> Proxy<N> {
 
     fn change_connections(&mut self, turn: &mut Turn<'_, N>) {
         self.hosts.most = self.options.limits.connections_per_client;
-        let limit = match self.options.connections {
-            ConnectionMode::Persistent => self.options.limits.pool_per_backend,
-            ConnectionMode::NonPersistent => PoolLimit::Most(0),
+        let limit = match (self.options.connections, self.options.reuse) {
+            (ConnectionMode::NonPersistent, _) | (_, Reuse::Never) => PoolLimit::Most(0),
+            (ConnectionMode::Persistent, _) => self.options.limits.pool_per_backend,
         };
         for id in (0..=u16::MAX).take(self.servers.pools.len()).map(BackendId) {
             while self.servers.pool(id).len() > 0 && self.servers.pool(id).is_over(limit) {
@@ -182,9 +182,15 @@ impl<N: Net> Proxy<N> {
         }
     }
 
+    /// The same, and what rests for one client alone.
+    fn close_all_idle(&mut self, turn: &mut Turn<'_, N>, id: BackendId) {
+        self.close_pool(turn, id);
+        self.close_private(turn, id);
+    }
+
     /// Its connections may lead where the server is no longer: those that rest are closed, the others when they would rest.
     fn leave_connections(&mut self, turn: &mut Turn<'_, N>, id: BackendId) {
-        self.close_pool(turn, id);
+        self.close_all_idle(turn, id);
         let own: Vec<_> =
             self.upstreams.iter().filter(|(_, u)| u.backend == id).map(|(upstream, _)| upstream).collect();
         for upstream in own {

@@ -148,6 +148,9 @@ impl<N: Net> Proxy<N> {
         head: &ResponseHead<'_, '_>,
         now: Instant,
     ) -> Option<ResponseBody> {
+        if head.asks_for_login() {
+            self.has_login(id);
+        }
         let exchange = self.exchanges.get(id)?;
         if let Owner::Batch(call) = exchange.owner {
             let content_type = head.fields.iter().find(|f| f.name.eq_ignore_ascii_case("content-type"));
@@ -202,7 +205,8 @@ impl<N: Net> Proxy<N> {
             coding: Coding::Identity,
             status: head.status,
             ends_at_close: false,
-            keep_upstream: self.keeps_upstream(head.persistence),
+            // Whoever logs in there is not the one who asked.
+            keep_upstream: self.keeps_upstream(head.persistence) && !head.asks_for_login(),
             after: After::Close,
         }
     }

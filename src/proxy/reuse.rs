@@ -4,40 +4,42 @@
 //! go there (`forward.rs`), opening one (`connect.rs`), the order of reuse (`pool.rs`). Floor 3.
 
 use super::exchange::Course;
+use super::private::Source;
 use super::rules::Event;
 use super::trace::{STALE_CONNECTION, reach};
 use super::upstream::UpstreamState;
-use super::{ExchangeId, Proxy, Turn};
+use super::{ExchangeId, Proxy, Turn, UpstreamId};
+use crate::balance::BackendId;
 use crate::h1::coding::{ChunkLine, Coding, parts};
 use crate::net::{Net, send};
 use crate::telemetry::console::{self, ConnectionEvent};
 use crate::time::Instant;
 
 impl<N: Net> Proxy<N> {
-    /// Sends on the newest idle connection that still takes it; `false` if there is none.
+    /// Sends on the newest idle connection that still takes it; `false` if there is none. `keeps`: the request is kept for another
+    /// sending, if this one meets a connection that was just closed.
     #[allow(clippy::too_many_arguments, reason = "the parts of one message, borrowed from different places")]
     pub(super) fn send_reused(
         &mut self,
         turn: &mut Turn<'_, N>,
         id: ExchangeId,
+        from: Source,
         now: Instant,
         coding: Coding,
         line: &ChunkLine,
         data: &[u8],
         done: bool,
+        keeps: bool,
     ) -> bool {
-        let Some((backend, idempotent)) = self.exchanges.get(id).map(|e| (e.backend, e.kind.is_idempotent()))
-        else {
-            return true;
-        };
-        while let Some(upstream_id) = self.servers.pool(backend).take() {
+        let Some(backend) = self.exchanges.get(id).map(|exchange| exchange.backend) else { return true };
+        while let Some(upstream_id) = self.take_kept(backend, from) {
             let Some(upstream) = self.upstreams.get_mut(upstream_id) else { continue };
             let message = parts(&self.head, coding, line, data, done);
             let sent = send(&mut upstream.stream, &mut upstream.unsent, &mut self.buffers, message);
             if let Err(broken) = sent {
                 self.counters.connections_stale += 1;
                 self.close_upstream(turn, upstream_id);
-                if broken.taken > 0 && !idempotent {
+                if broken.taken > 0 && !keeps {
                     self.happened(turn, id, Event::UpstreamReset);
                     return true;
                 }
@@ -56,7 +58,7 @@ impl<N: Net> Proxy<N> {
             let Some(exchange) = self.exchanges.get_mut(id) else { return true };
             exchange.upstream = Some(upstream_id);
             exchange.course = Course::Reused;
-            if idempotent {
+            if keeps {
                 exchange.replay = Some(match data.is_empty() && coding == Coding::Identity {
                     true => self.buffers.keep(&mut self.head),
                     false => self.buffers.gather(&message),
@@ -66,5 +68,12 @@ impl<N: Net> Proxy<N> {
             return true;
         }
         false
+    }
+
+    /// An idle connection to `backend`.
+    #[inline(always)]
+    fn take_kept(&mut self, backend: BackendId, from: Source) -> Option<UpstreamId> {
+        let own = from.own.and_then(|client| self.take_own(client, backend));
+        own.or_else(|| if from.pool { self.servers.pool(backend).take() } else { None })
     }
 }

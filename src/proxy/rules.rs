@@ -325,7 +325,7 @@ pub(super) const fn upstream_ready(state: UpstreamState, writable: bool, unsent:
         UpstreamState::Carrying(exchange) if writable && unsent => UpstreamStep::FlushAndRelay(exchange),
         UpstreamState::Carrying(_) => UpstreamStep::Relay,
         UpstreamState::Tunnel(exchange) => UpstreamStep::Tunnel(exchange),
-        UpstreamState::Idle => UpstreamStep::CheckIdle,
+        UpstreamState::Idle | UpstreamState::Kept(_) => UpstreamStep::CheckIdle,
     }
 }
 
@@ -346,7 +346,7 @@ pub(super) const fn upstream_expired(state: UpstreamState, next: Option<Attempt>
         (UpstreamState::Carrying(exchange) | UpstreamState::Tunnel(exchange), _) => {
             Silence::Tell(exchange, Event::UpstreamExpired)
         }
-        (UpstreamState::Idle, _) => Silence::Close,
+        (UpstreamState::Idle | UpstreamState::Kept(_), _) => Silence::Close,
     }
 }
 

@@ -191,7 +191,8 @@ impl Servers {
         match choice.reason {
             Reason::Unmeasured => console::probing(mode, url),
             Reason::Stale => console::refreshing(mode, url),
-            Reason::Rotation
+            Reason::LoggedIn
+            | Reason::Rotation
             | Reason::LowestMean
             | Reason::LeastCost
             | Reason::Planned
@@ -219,7 +220,7 @@ impl Servers {
                 ewma_ns: backend.ewma_ns(),
                 availability: backend.availability(),
                 ejected: backend.ejected(),
-                idle: pool.len() as u32,
+                idle: pool.len() as u32 + pool.private(),
                 answered: backend.answered(),
                 failed: backend.failed(),
             }

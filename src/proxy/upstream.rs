@@ -7,11 +7,12 @@ use std::io::{self, Read};
 
 use super::exchange::{Course, Owner, RequestSide};
 use super::kind::MAX_REPLAY_BYTES;
+use super::private::BelongsTo;
 use super::rules::{self, Event, Silence, UpstreamStep};
 use super::target::Attempt;
 use super::trace::reach;
 use super::tunnel::Side;
-use super::{CLIENT, ExchangeId, Proxy, Timer, Turn, UPSTREAM, UpstreamId};
+use super::{CLIENT, ClientId, ExchangeId, Proxy, Reuse, Timer, Turn, UPSTREAM, UpstreamId};
 use crate::balance::BackendId;
 use crate::buffer::{Buffer, BufferPool};
 use crate::deadline::Deadline;
@@ -32,6 +33,8 @@ pub(super) enum UpstreamState {
     Tunnel(ExchangeId),
     /// In the pool.
     Idle,
+    /// At rest until this client's next request (`private.rs`).
+    Kept(ClientId),
 }
 
 /// What a connection was to the exchange that it carried.
@@ -50,6 +53,10 @@ pub(super) struct Upstream<S> {
     pub(super) state: UpstreamState,
     /// It has served an exchange before.
     pub(super) reused: bool,
+    /// How many exchanges it has carried, up to the next look at it (`unasked.rs`).
+    pub(super) carried: u8,
+    /// Whom it may serve.
+    pub(super) belongs: BelongsTo,
     /// It may lead to an address that its backend has left.
     pub(super) outdated: bool,
     /// Microseconds from the beginning of the attempt until it took bytes; 0 before.
@@ -88,6 +95,8 @@ impl<S: Stream> Upstream<S> {
             backend,
             state: UpstreamState::Connecting { exchange, attempt },
             reused: false,
+            carried: 0,
+            belongs: BelongsTo::All,
             outdated: false,
             connect_us: 0,
             readable: false,
@@ -96,6 +105,10 @@ impl<S: Stream> Upstream<S> {
             unsent: None,
             deadline: Deadline::default(),
         }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.state, UpstreamState::Idle | UpstreamState::Kept(_))
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -205,6 +218,7 @@ impl<N: Net> Proxy<N> {
         match self.exchanges.get_mut(id) {
             Some(e)
                 if e.kind.is_idempotent()
+                    && !e.logs_in
                     && e.course == Course::Fresh
                     && e.request == RequestSide::Done
                     && request.len() <= MAX_REPLAY_BYTES =>
@@ -260,12 +274,14 @@ impl<N: Net> Proxy<N> {
         if !upstream.readable {
             return;
         }
+        let backend = upstream.backend;
         match upstream.stream.read(input) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => upstream.readable = false,
-            _ => {
-                let backend = upstream.backend;
-                self.servers.pool(backend).remove(id);
-                self.close_upstream(turn, id);
+            read => {
+                self.close_idle(turn, id);
+                if let Ok(said @ 1..) = read {
+                    self.spoke_unasked(turn, backend, &input[..said]);
+                }
                 self.tell_soon(turn);
             }
         }
@@ -300,12 +316,12 @@ impl<N: Net> Proxy<N> {
         turn.again(Token::new(UPSTREAM, id));
     }
 
-    /// The exchange on it is over: into the pool if it may be used again, else closed by the end of the turn.
+    /// The exchange of `keep` on it is over: it rests if it may be used again, else it is closed by the end of the turn.
     pub(super) fn release_upstream(
         &mut self,
         turn: &mut Turn<'_, N>,
         id: Option<UpstreamId>,
-        keep: bool,
+        keep: Option<Owner>,
         now: Instant,
     ) -> Carried {
         let Some((id, upstream)) = id.and_then(|id| Some((id, self.upstreams.get_mut(id)?))) else {
@@ -313,20 +329,28 @@ impl<N: Net> Proxy<N> {
         };
         let connect_us = if upstream.reused { 0 } else { upstream.connect_us };
         let carried = Carried { reused: upstream.reused, connect_us };
-        let keep = keep && !upstream.outdated && self.servers.keeps_connections(upstream.backend);
-        if keep && !upstream.read_closed && upstream.unsent.is_none() && !upstream.readable {
+        let keep = keep.filter(|_| !upstream.outdated && self.servers.keeps_connections(upstream.backend));
+        let is_clean = !upstream.read_closed && upstream.unsent.is_none() && !upstream.readable;
+        let Some(owner) = keep.filter(|_| is_clean) else {
+            self.close_soon(turn, id);
+            return carried;
+        };
+        let (backend, limit) = (upstream.backend, self.options.limits.pool_per_backend);
+        let pool = self.servers.pool(backend);
+        if upstream.belongs == BelongsTo::All && self.options.reuse != Reuse::Never && pool.is_trusted(now) {
+            if upstream.goes_on() {
+                self.goes_on(turn, id);
+                return carried;
+            }
             upstream.state = UpstreamState::Idle;
             upstream.deadline.set(turn.timers, now + self.options.pool_idle_timeout, Timer::Upstream(id));
-            let backend = upstream.backend;
-            let limit = self.options.limits.pool_per_backend;
-            let pool = self.servers.pool(backend);
             pool.end_use();
             pool.put(id);
             if pool.is_over(limit) {
                 self.close_oldest(turn, backend);
             }
         } else {
-            self.close_soon(turn, id);
+            self.keep_own(turn, id, owner, now);
         }
         carried
     }
@@ -358,8 +382,7 @@ impl<N: Net> Proxy<N> {
                 }
             },
             Silence::Close => {
-                self.servers.pool(backend).remove(id);
-                self.close_upstream(turn, id);
+                self.close_idle(turn, id);
                 self.tell_soon(turn);
             }
         }

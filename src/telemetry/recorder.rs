@@ -71,6 +71,8 @@ pub struct Counters {
     pub connections_reused: u64,
     /// Reused upstream connections that turned out closed before any byte of an answer.
     pub connections_stale: u64,
+    /// Upstream connections closed because they brought bytes that no request had asked for.
+    pub connections_unasked: u64,
     /// Requests sent again after a failed attempt.
     pub retries_stale: u64,
     /// Requests sent to another backend after a failed attempt.

@@ -9,7 +9,7 @@ use super::clients::{Behaviour, Seen};
 use crate::balance::{HealthOptions, RoutingGoal, RoutingMode};
 use crate::h1::response::LineEnds;
 use crate::net::Weather;
-use crate::proxy::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options};
+use crate::proxy::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options, Reuse};
 use crate::record::Record;
 use crate::telemetry::Counters;
 use crate::testbed::BackendOptions;
@@ -84,6 +84,7 @@ impl Plan {
         let servers = (81..).take(self.backends.len() + self.unruly).map(backend).collect();
         let mut options = Options {
             connections: self.connections,
+            reuse: self.reuse(),
             routing: self.routing,
             half_close: self.half_close,
             explain: self.is_traced(),
@@ -101,6 +102,15 @@ impl Plan {
         };
         options.limits.connections = self.max_clients;
         options
+    }
+
+    /// Where users do all that users do, it is one or the other; else as by default.
+    fn reuse(&self) -> Reuse {
+        match self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62 {
+            0 if self.behaviour == Behaviour::Mixed => Reuse::Safe,
+            1 if self.behaviour == Behaviour::Mixed => Reuse::Never,
+            _ => Reuse::Always,
+        }
     }
 
     /// How soon checks bring backends back in calm weather, and which: those that have no faults.
@@ -142,6 +152,7 @@ pub fn usual_options(backends: Vec<Backend>) -> Options {
     Options {
         backends,
         connections: ConnectionMode::Persistent,
+        reuse: Reuse::Always,
         routing: RoutingMode::RoundRobin,
         sma_window: 3,
         ewma_alpha: 0.2,

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use crate::balance::RoutingMode;
-use crate::proxy::{ConnectionMode, Options, PoolLimit};
+use crate::proxy::{ConnectionMode, Options, PoolLimit, Reuse};
 use crate::time::Instant;
 
 /// Options that change while the world runs.
@@ -43,6 +43,7 @@ impl Reloads {
         }
         options.routing = RoutingMode::ALL[self.rng.random_range(0..RoutingMode::ALL.len())];
         options.connections = ConnectionMode::ALL[self.rng.random_range(0..2)];
+        options.reuse = Reuse::ALL[self.rng.random_range(0..3)];
         options.sma_window = self.rng.random_range(1..6);
         let most = self.rng.random_range(0..8);
         options.limits.pool_per_backend = if most == 0 { PoolLimit::Auto } else { PoolLimit::Most(most) };

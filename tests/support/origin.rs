@@ -155,6 +155,11 @@ impl Conn {
         self.reader.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Lets the system hold back a small write until what was sent before is acknowledged, as it does by default (Nagle).
+    pub fn holds_back(&mut self) {
+        self.reader.stream.set_nodelay(false).expect("delay");
+    }
+
     /// The next `n` bytes; fewer if the end comes before.
     pub fn exactly(&mut self, n: usize) -> Vec<u8> {
         self.reader.exactly(n)

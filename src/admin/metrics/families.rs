@@ -1,7 +1,9 @@
 //! Which metrics there are.
 //!
-//! Here: names, helps, labels and where each number comes from, all but those of batching. Labels are bounded: servers
+//! Here: names, helps, labels and where each number comes from, all but those of batching, of turns and of connections to servers. Labels are bounded: servers
 //! by the configuration, statuses to those of RFC 9110 and their classes. Floor 3.
+
+mod connections;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -219,54 +221,6 @@ impl Families {
             "tidegate_open_client_connections",
             "Client connections open now.",
             one(counters.clients_open),
-        )
-    }
-
-    fn connections(&self, series: &mut Series<'_>) -> fmt::Result {
-        let counters = &self.snapshot.counters;
-        for (name, help, value) in [
-            (
-                "tidegate_upstream_connections_opened",
-                "Connections to servers opened.",
-                counters.connections_opened,
-            ),
-            (
-                "tidegate_upstream_connections_closed",
-                "Connections to servers closed, by either side.",
-                counters.connections_closed,
-            ),
-            (
-                "tidegate_upstream_connections_evicted",
-                "Idle connections to servers closed to make room.",
-                counters.connections_evicted,
-            ),
-            (
-                "tidegate_upstream_connections_reused",
-                "Requests sent on a connection that had served one before.",
-                counters.connections_reused,
-            ),
-            (
-                "tidegate_upstream_connections_stale",
-                "Reused connections that turned out closed before any byte of an answer.",
-                counters.connections_stale,
-            ),
-        ] {
-            series.counter(name, help, one(value))?;
-        }
-        series.gauge(
-            "tidegate_open_upstream_connections",
-            "Connections to servers open now, idle ones included.",
-            one(self.snapshot.counters.connections_open),
-        )?;
-        series.gauge(
-            "tidegate_idle_upstream_connections",
-            "Connections that rest in a server's pool.",
-            self.by_server(|figures| Some(f64::from(figures.idle))),
-        )?;
-        series.histogram(
-            "tidegate_upstream_connect_seconds",
-            "From the beginning of an attempt until its new connection took bytes.",
-            [(Vec::new(), distribution(&self.snapshot.connects.histogram()))],
         )
     }
 

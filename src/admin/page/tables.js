@@ -116,6 +116,7 @@ function showPool({ pool, retries, hedges }) {
     ["Closed", count(pool.closed)],
     ["Reused", count(pool.reused)],
     ["Stale when reused", count(pool.stale)],
+    ["Spoke unasked", count(pool.unasked)],
     ["Connect p50", pool.opened > 0 ? `${pool.connect_ms.p50} ms` : NONE],
     ["Retries, the connection was stale", count(retries.stale_connection)],
     ["Retries on another backend", count(retries.another_backend)],

@@ -269,6 +269,9 @@ impl Stream for VirtualStream {
         kernel.has_unread(self.id)
     }
 
+    /// Nobody holds back anything here.
+    fn acknowledge(&self) {}
+
     fn reset_on_close(&self) {
         self.fabric.0.borrow_mut().reset_on_close(self.id);
     }

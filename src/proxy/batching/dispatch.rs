@@ -15,8 +15,9 @@ use crate::h1::request_id::IdField;
 use crate::net::Net;
 use crate::proxy::exchange::{Course, Exchange, Owner, RequestSide, ResponseSide};
 use crate::proxy::kind::RequestKind;
+use crate::proxy::private::Source;
 use crate::proxy::trace::reach;
-use crate::proxy::{CallId, ConnectionMode, Proxy, Timer, Turn};
+use crate::proxy::{CallId, ConnectionMode, Proxy, Reuse, Timer, Turn};
 use crate::record::trace::{BatchTrace, Text};
 use crate::time::Instant;
 
@@ -67,16 +68,28 @@ impl<N: Net> Proxy<N> {
         }
         batching.write_body(&batch, &members, &mut body);
         self.head.clear();
+        let close =
+            self.options.connections == ConnectionMode::NonPersistent || self.options.reuse == Reuse::Never;
+        let from = self.source_of(&members);
+        let Some(batching) = &mut self.batching else { return };
         let authority = &self.servers.target(classifier).authority;
-        let close = self.options.connections == ConnectionMode::NonPersistent;
         let id = id.as_ref().map_or(&b""[..], IdField::line);
         batching.write_head(&batch, (authority, self.via.line(), id), body.len(), close, &mut self.head);
         let answer = self.buffers.take(body.len().min(MAX_BODY_BYTES));
         let call = batching.calls.insert(Call { batch, members, sent: now, answer, content_type: None });
-        self.send_call(turn, call, classifier, &body, now);
+        self.send_call(turn, call, (classifier, from), &body, now);
         if let Some(batching) = &mut self.batching {
             batching.body = body;
         }
+    }
+
+    /// Where a connection for a batch of these may come from: one that served a batch before has served other clients.
+    fn source_of(&self, members: &[Member]) -> Source {
+        let first = self.options.reuse == Reuse::Safe && {
+            let tickets = members.iter().filter_map(|m| self.batching.as_ref()?.tickets.get(m.ticket));
+            tickets.into_iter().any(|ticket| self.is_at_first(ticket.client))
+        };
+        if self.may_meet_others(first) { Source::POOL } else { Source::NONE }
     }
 
     /// Sends the head that is written and this body.
@@ -84,7 +97,7 @@ impl<N: Net> Proxy<N> {
         &mut self,
         turn: &mut Turn<'_, N>,
         call: CallId,
-        classifier: BackendId,
+        (classifier, from): (BackendId, Source),
         body: &[u8],
         now: Instant,
     ) {
@@ -102,6 +115,7 @@ impl<N: Net> Proxy<N> {
             version: Version::Http11,
             persistence: Persistence::Close,
             awaits_continue: false,
+            logs_in: false,
             // To classify the same texts once more does no harm, so a connection that turns out closed costs nothing.
             kind: RequestKind::Idempotent,
             course: Course::Fresh,
@@ -111,7 +125,7 @@ impl<N: Net> Proxy<N> {
         self.arm_flush(turn, now);
         let line = ChunkLine::new(Coding::Identity, 0);
         if self.options.connections == ConnectionMode::Persistent
-            && self.send_reused(turn, exchange, now, Coding::Identity, &line, body, true)
+            && self.send_reused(turn, exchange, from, now, Coding::Identity, &line, body, true, true)
         {
             return;
         }

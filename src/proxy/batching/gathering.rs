@@ -47,6 +47,7 @@ impl<N: Net> Proxy<N> {
         });
         let Some(client) = self.clients.get_mut(id) else { return 0 };
         client.state = ClientState::Asking(ticket);
+        client.requests = client.requests.saturating_add(1);
         client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
         if expected > most {
             self.refuse_body(turn, ticket);

@@ -160,6 +160,7 @@ fn upstream_table(out: &mut String) {
         UpstreamState::Carrying(ID),
         UpstreamState::Tunnel(ID),
         UpstreamState::Idle,
+        UpstreamState::Kept(ID),
     ];
     let columns: [(&str, Column); 6] = [
         ("readable", |s| shown(upstream_ready(s, false, false))),
@@ -174,6 +175,7 @@ fn upstream_table(out: &mut String) {
         UpstreamState::Carrying(_) => "Carrying",
         UpstreamState::Tunnel(_) => "Tunnel",
         UpstreamState::Idle => "Idle",
+        UpstreamState::Kept(_) => "Kept",
     };
     /// A state by its name alone.
     struct Named(&'static str, UpstreamState);
