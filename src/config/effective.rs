@@ -15,7 +15,7 @@ use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::health::{CheckPath, Percent};
 use super::hedge::{Hedge, PathPrefix};
-use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, PoolCap, TargetBytes};
+use super::limits::{BodyBytes, Cap, DataRate, FieldCount, HeadBytes, PipelinedBytes, PoolCap, TargetBytes};
 use super::local::LocalAddress;
 use super::names::Names;
 use super::origin::{Origin, Sourced};
@@ -78,6 +78,7 @@ pub struct Effective {
     pub connect_timeout: Sourced<Period>,
     pub header_timeout: Sourced<Period>,
     pub body_timeout: Sourced<Period>,
+    pub min_data_rate: Sourced<DataRate>,
     pub idle_timeout: Sourced<Period>,
     pub pool_idle_timeout: Sourced<Period>,
     pub tunnel_idle_timeout: Sourced<Period>,
@@ -214,6 +215,7 @@ impl Effective {
             connect_timeout: pick!(connect_timeout, seconds(2)),
             header_timeout: pick!(header_timeout, seconds(10)),
             body_timeout: pick!(body_timeout, seconds(30)),
+            min_data_rate: pick!(min_data_rate, DataRate(100)),
             idle_timeout: pick!(idle_timeout, seconds(75)),
             pool_idle_timeout: pick!(pool_idle_timeout, seconds(60)),
             tunnel_idle_timeout: pick!(tunnel_idle_timeout, seconds(3600)),
@@ -322,6 +324,7 @@ impl Effective {
         line("repeatable", list(paths), self.repeatable.origin);
         show!(sma_window, ewma_alpha, reprobe_after);
         show!(upstream_timeout, stream_idle_timeout, connect_timeout, header_timeout, body_timeout);
+        show!(min_data_rate);
         show!(idle_timeout, pool_idle_timeout, tunnel_idle_timeout);
         show!(drain_timeout, client_keepalive, half_close, strict_upstream, target_bytes);
         show!(max_head_bytes, max_header_fields, max_target_bytes, max_body_bytes, max_pipelined_bytes);

@@ -145,6 +145,24 @@ impl Value for PoolCap {
     }
 }
 
+/// The least rate of a body in bytes a second; 0 where any will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataRate(pub u64);
+
+impl Value for DataRate {
+    const EXPECTED: &'static str = "a whole number of bytes a second, or \"off\"";
+    const FORM: Form = Form::Quantity;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let refused = |_| format!("`{text}` is not a whole number of bytes a second, nor off");
+        if text == "off" { Ok(DataRate(0)) } else { text.parse().map(DataRate).map_err(refused) }
+    }
+
+    fn show(&self) -> String {
+        if self.0 == 0 { "off".to_owned() } else { self.0.to_string() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +177,8 @@ mod tests {
         assert_eq!(BodyBytes::parse("-1").unwrap_err(), "`-1` is not a whole number of bytes, nor off");
         assert_eq!((Cap::parse("off"), Cap::parse("7")), (Ok(Cap(None)), Ok(Cap(Some(7)))));
         assert!(Cap::parse("0").unwrap_err().ends_with("from 1 to 1000000, nor off"));
+        assert_eq!((DataRate::parse("off"), DataRate::parse("0")), (Ok(DataRate(0)), Ok(DataRate(0))));
+        assert!(DataRate::parse("1.5").is_err());
         for text in ["auto", "off", "9"] {
             assert_eq!(PoolCap::parse(text).map(|cap| cap.show()), Ok(text.to_owned()));
         }

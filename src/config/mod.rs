@@ -41,7 +41,7 @@ pub use diagnose::{ConfigError, Place, nearest, reason};
 pub use effective::{CLASSIFIER_PORT, Effective, Setup};
 pub use errors::ConfigErrors;
 pub use health::{CheckPath, Percent};
-pub use limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
+pub use limits::{BodyBytes, Cap, DataRate, FieldCount, HeadBytes, PipelinedBytes, TargetBytes};
 pub use local::LocalAddress;
 pub use names::{Lookup, Names};
 pub use origin::{Origin, Sourced};

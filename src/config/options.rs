@@ -142,6 +142,7 @@ impl Effective {
             connect_timeout: self.connect_timeout.value.0,
             header_timeout: self.header_timeout.value.0,
             body_timeout: self.body_timeout.value.0,
+            min_data_rate: self.min_data_rate.value.0,
             idle_timeout: self.idle_timeout.value.0,
             pool_idle_timeout: self.pool_idle_timeout.value.0,
             tunnel_idle_timeout: self.tunnel_idle_timeout.value.0,

@@ -13,7 +13,7 @@ use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
 use super::health::{CheckPath, Percent};
 use super::hedge::{Hedge, PathPrefix};
-use super::limits::{BodyBytes, Cap, FieldCount, HeadBytes, PipelinedBytes, PoolCap, TargetBytes};
+use super::limits::{BodyBytes, Cap, DataRate, FieldCount, HeadBytes, PipelinedBytes, PoolCap, TargetBytes};
 use super::local::LocalAddress;
 use super::read;
 use super::server::{self, Resolve, ServerEntry};
@@ -201,7 +201,7 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub upstream_timeout: Option<Period>,
 
-    /// How long a response may stand still after its head [default: 5m]
+    /// How long a response may stand still after its head [default: 300s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_STREAM_IDLE_TIMEOUT", value_parser = parse::<Period>)]
     #[serde(deserialize_with = "read::one")]
     pub stream_idle_timeout: Option<Period>,
@@ -220,6 +220,11 @@ pub struct Settings {
     #[arg(long, value_name = "TIME", env = "TIDEGATE_BODY_TIMEOUT", value_parser = parse::<Period>)]
     #[serde(deserialize_with = "read::one")]
     pub body_timeout: Option<Period>,
+
+    /// Bytes a second of a request body after its first 10 s, or off [default: 100]
+    #[arg(long, value_name = "N|off", env = "TIDEGATE_MIN_DATA_RATE", value_parser = parse::<DataRate>)]
+    #[serde(deserialize_with = "read::one")]
+    pub min_data_rate: Option<DataRate>,
 
     /// How long a client's connection may rest between requests [default: 75s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_IDLE_TIMEOUT", value_parser = parse::<Period>)]

@@ -126,6 +126,7 @@ const FLAGS: &[&str] = &[
     "--connect-timeout=2us",
     "--header-timeout=1h",
     "--body-timeout=2ns",
+    "--min-data-rate=250",
     "--idle-timeout=3m",
     "--pool-idle-timeout=4s",
     "--tunnel-idle-timeout=5m",

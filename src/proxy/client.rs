@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use super::address::AddressText;
 use super::exchange::RequestSide;
 use super::rules::{self, Reading, Resumption};
+use super::slow_clients::SendTime;
 use super::tunnel::Side;
 use super::{CLIENT, ClientId, ExchangeId, Proxy, TicketId, Timer, Turn};
 use crate::buffer::Buffer;
@@ -76,6 +77,8 @@ pub(super) struct Client<S> {
     /// Not yet taken by the socket.
     pub(super) unsent: Option<Buffer>,
     pub(super) deadline: Deadline,
+    /// What is left of the time for its body.
+    pub(super) send_time: SendTime,
     /// How long it is heard out at most, once it is.
     pub(super) heard_until: Instant,
 }
@@ -96,6 +99,7 @@ impl<S> Client<S> {
             pending: None,
             unsent: None,
             deadline: Deadline::default(),
+            send_time: SendTime::default(),
             heard_until: Instant::NEVER,
         }
     }
@@ -267,7 +271,23 @@ impl<N: Net> Proxy<N> {
             client.state = ClientState::Head;
             self.tracer.head_begins(id, turn.net.now());
             let limit = turn.net.now() + self.options.header_timeout;
+            // What begins with an empty line may be no head at all, and gains no time.
+            let is_line = client.pending.as_ref().is_some_and(|head| head.as_slice().starts_with(b"\r"));
+            let limit = if is_line { limit.min(client.deadline.at()) } else { limit };
             client.deadline.set(turn.timers, limit, Timer::Client(id));
+        }
+    }
+
+    /// Lines before a request that are no part of one. Neither the wait for it nor that for its head gets any longer by them.
+    #[cold]
+    fn pass_empty_lines(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let now = turn.now();
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.state == ClientState::Head {
+            client.state = ClientState::Idle;
+            if self.idle_clients.is_tracked() {
+                self.also_idle(id, now);
+            }
         }
     }
 
@@ -278,7 +298,7 @@ impl<N: Net> Proxy<N> {
         let plan = match &RequestHead::parse_within(&self.options.limits.request, bytes, &mut space) {
             // RFC 9112 §2.2: empty lines before a request are no part of it, and their sender owes us none.
             Ok(None) if bytes.chunks(2).all(|line| line == b"\r\n") => {
-                self.conclude(turn, id, After::KeepAlive);
+                self.pass_empty_lines(turn, id);
                 return Some(bytes.len());
             }
             Ok(None) => return None,

@@ -129,7 +129,11 @@ impl<N: Net> Proxy<N> {
         if !client.deadline.has_passed(turn.timers, now, Timer::Client(id)) {
             return;
         }
-        let departure = rules::client_expired(client.state, client.unsent.is_some());
+        let departure = rules::client_expired(
+            client.state,
+            client.unsent.is_some(),
+            client.send_time.is_short(&self.options),
+        );
         self.depart(turn, id, departure);
     }
 }

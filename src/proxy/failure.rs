@@ -26,6 +26,7 @@ pub(super) enum Failure {
     ClientBodyMalformed,
     ClientBodyTooLarge,
     ClientBodyTimeout,
+    ClientTooSlow,
     ClientGone,
     DrainLimit,
 }
@@ -60,6 +61,7 @@ impl Failure {
             Failure::ClientBodyMalformed => "client-body-malformed",
             Failure::ClientBodyTooLarge => "client-body-too-large",
             Failure::ClientBodyTimeout => "client-body-timeout",
+            Failure::ClientTooSlow => "client-too-slow",
             Failure::ClientGone => "client-gone",
             Failure::DrainLimit => "draining",
         }
@@ -100,6 +102,7 @@ impl Failure {
             Failure::ClientBodyMalformed => (400, None, false, "the chunked body is malformed"),
             Failure::ClientBodyTooLarge => (413, None, false, "the request body is too large"),
             Failure::ClientBodyTimeout => (408, None, false, "the request body did not arrive in time"),
+            Failure::ClientTooSlow => (408, Some("too-slow"), false, "the request body came too slowly"),
             Failure::ClientGone => (499, None, false, "the client left"),
             Failure::DrainLimit => (503, Some("draining"), false, "the proxy is stopping"),
         };
@@ -167,6 +170,7 @@ mod tests {
             (ClientBodyMalformed, 400, None, false),
             (ClientBodyTooLarge, 413, None, false),
             (ClientBodyTimeout, 408, None, false),
+            (ClientTooSlow, 408, Some("too-slow"), false),
             (ClientGone, 499, None, false),
             (DrainLimit, 503, Some("draining"), false),
         ];

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::kind::{self, MAX_REPLAY_BYTES, RequestKind};
 use super::private::Source;
 use super::rules::Event;
+use super::slow_clients::SendTime;
 use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Reuse, Turn, UPSTREAM};
 use crate::balance::{BackendId, Choice};
 use crate::h1::body::BodyReader;
@@ -120,6 +121,7 @@ impl<N: Net> Proxy<N> {
             if let Some(client) = self.clients.get_mut(client) {
                 let most = self.options.limits.request.body_bytes;
                 client.body_room = most.saturating_sub(piece.data.len() as u64);
+                client.send_time = SendTime::of_body(&self.options);
             }
             self.set_request(exchange, RequestSide::Body { reader, coding });
         }
@@ -200,6 +202,7 @@ impl<N: Net> Proxy<N> {
             return bytes.len();
         };
         client.body_room = left;
+        client.send_time.gain(piece.consumed, &self.options, turn.now());
         let (done, coding) = (reader.is_done(), *coding);
         exchange.awaits_continue = false;
         self.tracer.took_in(id, piece.consumed);

@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::client::Client;
+use super::client::{Client, ClientState};
 use super::{ClientId, DOOR, Proxy, Timer, Turn};
 use crate::balance::BackendId;
 use crate::net::{Connect, Net, Stream, is_exhaustion};
@@ -114,7 +114,10 @@ impl<N: Net> Proxy<N> {
         if let Some(id) = self.longest_lingering() {
             return Capacity::InsteadOf(id);
         }
-        self.longest_idle(now, A_WHILE).map_or_else(Capacity::NotBefore, |idle| Capacity::InsteadOf(idle.id))
+        match self.longest_idle(now, A_WHILE) {
+            Ok(idle) => Capacity::InsteadOf(idle.id),
+            Err(at) => self.slowest_client(now).map_or(Capacity::NotBefore(at), Capacity::InsteadOf),
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -214,10 +217,13 @@ impl<N: Net> Proxy<N> {
         self.idle_clients.queue = idle.into();
     }
 
-    /// Closes the connection of a client that is idle or heard out.
+    /// Closes the connection of a client that is idle, heard out or slow.
     pub(super) fn evict_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
         self.counters.clients_evicted += 1;
-        self.close_client(turn, id);
+        match self.clients.get(id).map(|client| client.state) {
+            Some(ClientState::Idle | ClientState::Lingering) => self.close_client(turn, id),
+            _ => self.cut_slow(turn, id),
+        }
     }
 
     /// Begins to connect. With no descriptor left, the connection that has been idle longest gives up its own, if `insists`; but

@@ -50,7 +50,14 @@ impl<N: Net> Proxy<N> {
                         self.door.resume();
                     }
                     Way::NotBefore(at) => return self.knock_at(turn, at),
-                    Way::None => return self.pause_accepting(turn, &error),
+                    Way::None => match self.slowest_client(now) {
+                        Some(slow) => {
+                            self.evict_client(turn, slow);
+                            made_way = true;
+                            self.door.resume();
+                        }
+                        None => return self.pause_accepting(turn, &error),
+                    },
                 },
                 Accepted::Failed(error) => return self.pause_accepting(turn, &error),
             }

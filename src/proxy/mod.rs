@@ -38,6 +38,7 @@ mod rules;
 mod run;
 mod seats;
 mod servers;
+mod slow_clients;
 mod target;
 mod timeouts;
 mod trace;
@@ -74,6 +75,7 @@ use pool::Pool;
 use private::PrivateConnections;
 use race::Races;
 use servers::Servers;
+use slow_clients::SlowClients;
 use trace::Tracer;
 use upstream::Upstream;
 
@@ -144,6 +146,7 @@ pub struct Proxy<N: Net> {
     hosts: Hosts,
     idle_clients: IdleClients,
     lingering: Lingering,
+    slow_clients: SlowClients,
     upstreams: Slots<Upstream<N::Stream>>,
     private: PrivateConnections,
     /// Connections that have carried their exchange; closed before the turn ends.
@@ -195,6 +198,7 @@ impl<N: Net> Proxy<N> {
             clients: Slots::default(),
             idle_clients: IdleClients::default(),
             lingering: Lingering::default(),
+            slow_clients: SlowClients::default(),
             hosts: Hosts::new(options.limits.connections_per_client),
             upstreams: Slots::default(),
             private: PrivateConnections::default(),
@@ -369,7 +373,7 @@ mod tests {
     fn entries_stay_small() {
         type Socket = crate::net::OsStream;
         let sizes = [
-            ("client", size_of::<Client<Socket>>(), 208),
+            ("client", size_of::<Client<Socket>>(), 224),
             ("upstream", size_of::<Upstream<Socket>>(), 160),
             ("exchange", size_of::<Exchange>(), 136),
             ("record", size_of::<Record>(), 40),

@@ -147,6 +147,9 @@ pub struct Options {
     pub header_timeout: Duration,
     /// How long a client's body may make no progress, in either direction, and how long a backend may take no bytes of one.
     pub body_timeout: Duration,
+    /// How many bytes a second a request body has to bring after its first ten seconds, while it is its client's turn; 0: any
+    /// rate will do.
+    pub min_data_rate: u64,
     /// How long a client's connection may rest between requests.
     pub idle_timeout: Duration,
     /// How long an upstream connection may rest in the pool.

@@ -39,6 +39,8 @@ pub(super) enum Event {
     ClientLost,
     /// The client owes bytes of its body, and sends none.
     ClientSendsNothing,
+    /// The client sends its body more slowly than is borne.
+    ClientTooSlow,
     /// The client is owed bytes of the response, and takes none.
     ClientTakesNothing,
     /// The time for draining is over.
@@ -115,6 +117,7 @@ pub(super) const fn exchange(event: Event, progress: Progress) -> Effect {
         (Event::RequestBodyMalformed, _) => Effect::Fail(Failure::ClientBodyMalformed),
         (Event::RequestBodyTooLarge, _) => Effect::Fail(Failure::ClientBodyTooLarge),
         (Event::ClientSendsNothing, _) => Effect::Fail(Failure::ClientBodyTimeout),
+        (Event::ClientTooSlow, _) => Effect::Fail(Failure::ClientTooSlow),
         (Event::ClientClosed | Event::ClientLost | Event::ClientTakesNothing, _) => {
             Effect::Fail(Failure::ClientGone)
         }
@@ -238,11 +241,12 @@ pub(super) const fn client_lost(state: ClientState) -> Departure {
     }
 }
 
-/// A client's deadline has passed. `unsent`: bytes wait for it.
-pub(super) const fn client_expired(state: ClientState, unsent: bool) -> Departure {
+/// A client's deadline has passed. `unsent`: bytes wait for it. `too_slow`: its body came, but too slowly.
+pub(super) const fn client_expired(state: ClientState, unsent: bool, too_slow: bool) -> Departure {
     match state {
         ClientState::Head => Departure::RequestTimeout,
         ClientState::Busy(id) if unsent => Departure::TellAndClose(id, Event::ClientTakesNothing),
+        ClientState::Busy(exchange) if too_slow => Departure::Tell(exchange, Event::ClientTooSlow),
         ClientState::Busy(exchange) => Departure::Tell(exchange, Event::ClientSendsNothing),
         ClientState::Tunnel(exchange) => Departure::Tell(exchange, Event::ClientSendsNothing),
         ClientState::Asking(ticket) => Departure::AskExpired(ticket),

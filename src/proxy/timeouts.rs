@@ -115,10 +115,18 @@ impl<N: Net> Proxy<N> {
             if let ResponseSide::Interim(interim) = &mut exchange.response {
                 interim.head_by = Instant::NEVER;
             }
-            let limit = now + self.options.body_timeout;
+            let silent = now + self.options.body_timeout;
+            let limit = match client.unsent {
+                Some(_) => {
+                    client.send_time.pause(now);
+                    silent
+                }
+                None => client.send_time.run(now).min(silent),
+            };
             client.deadline.set(turn.timers, limit, Timer::Client(client_id));
             upstream.deadline.clear();
         } else {
+            client.send_time.pause(now);
             let wait = match is_taken {
                 true => self.options.upstream_timeout,
                 false => self.options.body_timeout,

@@ -53,7 +53,7 @@ pub struct Counters {
     pub clients_accepted: u64,
     /// Client connections closed at once, because their host had too many.
     pub clients_refused: u64,
-    /// Idle client connections closed to make room.
+    /// Client connections closed to make room: idle, heard out or slow ones.
     pub clients_evicted: u64,
     /// Requests answered with 508 because they had been here before.
     pub loops_cut: u64,

@@ -165,6 +165,7 @@ pub fn usual_options(backends: Vec<Backend>) -> Options {
         connect_timeout: seconds(2),
         header_timeout: seconds(10),
         body_timeout: seconds(30),
+        min_data_rate: 100,
         idle_timeout: seconds(75),
         pool_idle_timeout: seconds(60),
         tunnel_idle_timeout: seconds(3600),

@@ -198,7 +198,7 @@ impl Families {
             ),
             (
                 "tidegate_client_connections_evicted",
-                "Idle client connections closed to make room.",
+                "Client connections closed to make room: idle, heard out or slow ones.",
                 counters.clients_evicted,
             ),
             (

@@ -29,8 +29,7 @@ impl<N: Net> Proxy<N> {
         let Some(batching) = &mut self.batching else { return };
         let Some(ticket) = batching.tickets.get(id) else { return };
         let Stage::Queued(queued) = &ticket.stage else {
-            let detail = "the request body did not arrive in time";
-            return self.answer(turn, id, Answer::refusal(408, detail).closing());
+            return self.body_is_late(turn, id);
         };
         if queued.answered_by <= now {
             let detail = "not answered within the time that the client allowed";
@@ -45,6 +44,23 @@ impl<N: Net> Proxy<N> {
         let next = queued.answered_by.min(now + batching.options.classifier_timeout);
         if let Some(client) = self.clients.get_mut(client_id) {
             client.deadline.set(turn.timers, next, Timer::Client(client_id));
+        }
+    }
+
+    /// The body of a request that is ours to answer has not come in time.
+    #[cold]
+    fn body_is_late(&mut self, turn: &mut Turn<'_, N>, id: TicketId) {
+        let ticket = self.batching.as_ref().and_then(|batching| batching.tickets.get(id));
+        let client = ticket.and_then(|ticket| self.clients.get(ticket.client));
+        let failure = match client.is_some_and(|client| client.send_time.is_short(&self.options)) {
+            true => Failure::ClientTooSlow,
+            false => Failure::ClientBodyTimeout,
+        };
+        let row = failure.consequence();
+        let answer = Answer::refusal(row.status, row.detail).closing();
+        match row.reason {
+            Some(reason) => self.answer(turn, id, answer.with_reason(reason)),
+            None => self.answer(turn, id, answer),
         }
     }
 

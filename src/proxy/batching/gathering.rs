@@ -14,6 +14,7 @@ use crate::h1::body::BodyReader;
 use crate::h1::reply::CONTINUE;
 use crate::net::{Net, send};
 use crate::proxy::client::ClientState;
+use crate::proxy::slow_clients::SendTime;
 use crate::proxy::{ClientId, Proxy, TicketId, Timer, Turn};
 use crate::time::Instant;
 
@@ -48,7 +49,9 @@ impl<N: Net> Proxy<N> {
         let Some(client) = self.clients.get_mut(id) else { return 0 };
         client.state = ClientState::Asking(ticket);
         client.requests = client.requests.saturating_add(1);
-        client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
+        client.send_time = SendTime::of_body(&self.options);
+        self.await_body(turn, id, now);
+        let Some(client) = self.clients.get_mut(id) else { return 0 };
         if expected > most {
             self.refuse_body(turn, ticket);
             return rest.len();
@@ -91,7 +94,8 @@ impl<N: Net> Proxy<N> {
         if done {
             self.asked(turn, id, now);
         } else if let Some(client_entry) = self.clients.get_mut(client) {
-            client_entry.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(client));
+            client_entry.send_time.gain(piece.consumed, &self.options, now);
+            self.await_body(turn, client, now);
         }
         piece.consumed
     }

@@ -11,7 +11,7 @@ use Event::*;
 
 const ID: SlotId = SlotId::new(0, 0);
 
-const EVENTS: [Event; 16] = [
+const EVENTS: [Event; 17] = [
     Refused,
     NoSocket,
     ConnectExpired,
@@ -26,6 +26,7 @@ const EVENTS: [Event; 16] = [
     ClientClosed,
     ClientLost,
     ClientSendsNothing,
+    ClientTooSlow,
     ClientTakesNothing,
     DrainLimit,
 ];
@@ -128,15 +129,16 @@ fn half_closed(state: ClientState, meaning: HalfClose) -> String {
 
 fn client_tables(out: &mut String) {
     type Column = fn(ClientState) -> String;
-    let columns: [(&str, Column); 9] = [
+    let columns: [(&str, Column); 10] = [
         ("readable", |s| shown(client_readable(s, false))),
         ("readable, body wanted", |s| shown(client_readable(s, true))),
         ("half-closed: answer", |s| half_closed(s, HalfClose::Answer)),
         ("half-closed: cancel", |s| half_closed(s, HalfClose::Cancel)),
         ("ended", |s| shown(client_ended(s))),
         ("lost", |s| shown(client_lost(s))),
-        ("expired", |s| shown(client_expired(s, false))),
-        ("expired, bytes unsent", |s| shown(client_expired(s, true))),
+        ("expired", |s| shown(client_expired(s, false, false))),
+        ("expired, too slow", |s| shown(client_expired(s, false, true))),
+        ("expired, bytes unsent", |s| shown(client_expired(s, true, false))),
         ("flushed", |s| shown(client_flushed(s))),
     ];
     table(out, "a client: state, event -> what follows", &CLIENT, &columns, |state, column| column(*state));
