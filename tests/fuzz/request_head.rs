@@ -116,7 +116,7 @@ fn is_plain(bytes: &[u8]) -> bool {
         && !(is_coded && *minor == b'0')
         && head.framing_of_request().is_ok()
         && head.fields.len() <= MAX_FIELDS
-        && !(matches!(method, b"OPTIONS" | b"TRACE") && !head.values("max-forwards").is_empty())
+        && (!matches!(method, b"OPTIONS" | b"TRACE") || head.values("max-forwards").is_empty())
 }
 
 fn framing(body: BodyLength) -> Framing {
