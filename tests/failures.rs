@@ -226,7 +226,10 @@ fn a_connection_that_nobody_accepts_is_504_after_the_connect_timeout() {
 
 #[test]
 fn without_a_backend_it_is_503_and_the_row_has_no_url() {
-    let proxy = Launch::proxy(&[], &[]).file("backend = []").start("the proxy");
+    let origin = Origin::answering(HELLO);
+    let (proxy, mut admin) = administered(&[&origin.url()], &[]);
+    let drain = format!("/api/v1/backends/{}/drain", origin.url().trim_start_matches("http://"));
+    assert_eq!(admin.ask("POST", &drain, "", "").status, 200);
     let mut client = Client::connect(proxy.address);
     // Pipelined: each is answered.
     client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n".repeat(2));

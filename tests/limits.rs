@@ -230,7 +230,9 @@ fn when_all_are_busy_others_wait_and_then_have_their_turn() {
     assert_eq!(origin.connections(), 2, "two are in");
     gate.open();
     let heads = clients.each_mut().map(|client| client.response().head);
-    assert!(heads[0].contains("Connection: close"), "others wait: {}", heads[0]);
+    // Once one of them has left, there is room again.
+    let inside = &heads[..2];
+    assert!(inside.iter().any(|head| head.contains("Connection: close")), "others wait: {inside:?}");
     drop(clients);
     assert_eq!(proxy.stop().statuses(), [200; 9]);
 }

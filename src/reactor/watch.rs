@@ -82,7 +82,7 @@ mod tests {
             times.count(Duration::from_micros(us), Duration::ZERO);
         }
         assert_eq!(times.counts, [3, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!((times.longest_ns, times.total_ns, times.stalls), (20_000_000_000, 20_036_000_000, 0));
+        assert_eq!((times.longest_ns, times.total_ns, times.stalls), (20_000_000_000, 20_035_500_000, 0));
         times.count(Duration::from_micros(3), Duration::from_secs(12));
         assert_eq!((times.counts[0], times.stalls, times.stalled_ns), (4, 1, 12_000_000_000));
     }
