@@ -1,7 +1,7 @@
 //! Lines on their way to a standard stream that may refuse them, or take none for ever.
 //!
 //! Here: [`LineQueue`], the side of whoever has a line: bounded in lines and in bytes, it drops and counts what has no
-//! room and never waits; [`QueueWriter`], the side of the thread that writes, which may wait as long as it likes. Not
+//! room and never waits; `QueueWriter`, the side of the thread that writes, which may wait as long as it likes. Not
 //! here: what the lines say (`logger.rs`, `cli/clients.rs`), files with a name (`pen.rs`). Floor 2.
 
 use std::io::{self, Write};
