@@ -1,6 +1,6 @@
 //! The end of a connection to a backend.
 //!
-//! Here: closing at once, and after the turn's answers. Not here: who is to be closed (`upstream.rs`, `crowd.rs` and others).
+//! Here: closing at once, and after the turn's answers. Not here: who is to be closed (`upstream.rs`, `idle_clients.rs` and others).
 //! Floor 3.
 
 use super::{Proxy, Turn, UpstreamId};
