@@ -54,6 +54,11 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Makes room for so many bytes in all, and for no more than that if it had less.
+    pub fn grow_to(&mut self, bytes: usize) {
+        self.bytes.reserve_exact((self.start + bytes).saturating_sub(self.bytes.len()));
+    }
+
     /// Drops the first `n` bytes, which must be there.
     pub fn consume(&mut self, n: usize) {
         assert!(n <= self.len(), "consumed {n} of {} bytes", self.len());

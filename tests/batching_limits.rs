@@ -131,3 +131,41 @@ fn the_customer_with_the_most_waiting_gives_way_at_the_queue_limit() {
         assert_eq!(statuses.len(), 49 + 2 + 2 + 80);
     }
 }
+
+#[test]
+fn large_bodies_take_no_more_than_twice_the_queues_bytes() {
+    const CLIENTS: usize = 60;
+    let classifier = echoing_few();
+    let options = ["--queue-bytes=64MiB", "--body-timeout=5s", "--batch-size=1"];
+    let proxy = Proxy::start_batching(&classifier.url(), &options);
+    assert_eq!(asking(proxy.address, "a", &["warm"]).response().status, 200);
+    let before = proxy.memory();
+    let body = format!("{{\"sequences\":[\"{}\"]}}", "x".repeat((8 << 20) - 20));
+    let request = std::sync::Arc::new(classify("", &body));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (address, request) = (proxy.address, std::sync::Arc::clone(&request));
+            std::thread::spawn(move || {
+                let mut client = Client::connect(address);
+                client.try_send(&*request);
+                client.response().status
+            })
+        })
+        .collect();
+    let statuses: Vec<u16> = clients.into_iter().map(|client| client.join().expect("an answer")).collect();
+    let served = statuses.iter().filter(|&&status| status == 200).count();
+    let refused = statuses.iter().filter(|&&status| status == 429).count();
+    let grown = proxy.peak_memory() - before;
+    println!("{served} served, {refused} refused, {} MiB more", grown >> 20);
+    assert_eq!(served + refused, CLIENTS, "{statuses:?}");
+    assert!(served >= 7, "{served} served");
+    assert!(grown <= 2 * (64 << 20), "grown by {} MiB", grown >> 20);
+}
+
+/// A classifier that answers each sequence with its length, which is short.
+fn echoing_few() -> support::Origin {
+    support::classifier::answering(|_, sequences| {
+        let lengths: Vec<String> = sequences.iter().map(|s| s.len().to_string()).collect();
+        (200, serde_json::json!({ "results": lengths }).to_string())
+    })
+}

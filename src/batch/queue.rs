@@ -183,6 +183,11 @@ impl Queue {
         self.arrivals.len()
     }
 
+    /// When to try again if there is no place: whole seconds, at least 1, in which what waits is likely to be sent.
+    pub fn retry_after_s(&mut self, now: Instant) -> u64 {
+        self.drain_rate.seconds_for(self.depth(), now)
+    }
+
     /// How many batches are in flight.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()

@@ -58,6 +58,11 @@ impl HeadKey {
 }
 
 impl BatchKey {
+    /// How much memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Path and query as the client sent them; [`Shape::upstream_target`] says where they lead.
     pub fn target(&self) -> &str {
         std::str::from_utf8(&self.bytes[..self.target]).expect("a target came as text")

@@ -17,6 +17,7 @@ use super::health::{CheckPath, Percent};
 use super::hedge::{Hedge, PathPrefix};
 use super::limits::{BodyBytes, Cap, DataRate, FieldCount, HeadBytes, PipelinedBytes, PoolCap, TargetBytes};
 use super::local::LocalAddress;
+use super::memory::Memory;
 use super::names::Names;
 use super::origin::{Origin, Sourced};
 use super::server::{Resolve, ServerEntry};
@@ -59,6 +60,7 @@ pub struct Effective {
     pub split: Sourced<Switch>,
     pub halve: Sourced<Switch>,
     pub queue_limit: Sourced<Count>,
+    pub queue_bytes: Sourced<Memory>,
     pub queue_timeout: Sourced<Period>,
     pub sjf_max_wait: Sourced<Limit>,
     pub customer_weight: Sourced<Vec<CustomerWeight>>,
@@ -196,6 +198,7 @@ impl Effective {
             split: pick!(split, Switch(true)),
             halve: pick!(halve, Switch(true)),
             queue_limit: pick!(queue_limit, Count(10_000)),
+            queue_bytes: pick!(queue_bytes, Memory(64 << 20)),
             queue_timeout: pick!(queue_timeout, seconds(30)),
             sjf_max_wait: pick!(sjf_max_wait, Limit(None)),
             customer_weight: pick!(customer_weight, Vec::new()),
@@ -318,7 +321,7 @@ impl Effective {
         line("source-address", list(sources), self.source_address.origin);
         show!(resolve, resolve_interval);
         show!(classifier_timeout, strategy, strategy_from, batch_size, batches_in_flight, split, halve);
-        show!(queue_limit, queue_timeout, sjf_max_wait);
+        show!(queue_limit, queue_bytes, queue_timeout, sjf_max_wait);
         show!(connections, reuse, routing, routing_goal, hedge, hedge_budget);
         let paths = self.repeatable.value.iter().map(Value::to_toml).collect();
         line("repeatable", list(paths), self.repeatable.origin);

@@ -16,6 +16,7 @@ mod hedge;
 mod judge;
 mod limits;
 mod local;
+mod memory;
 mod names;
 mod options;
 mod origin;

@@ -40,6 +40,7 @@ impl Effective {
             queue,
             classifier_timeout,
             queue_timeout,
+            queue_bytes: self.queue_bytes.value.0,
             strategy_from_any,
             shapes,
         }))

@@ -15,6 +15,7 @@ use super::health::{CheckPath, Percent};
 use super::hedge::{Hedge, PathPrefix};
 use super::limits::{BodyBytes, Cap, DataRate, FieldCount, HeadBytes, PipelinedBytes, PoolCap, TargetBytes};
 use super::local::LocalAddress;
+use super::memory::Memory;
 use super::read;
 use super::server::{self, Resolve, ServerEntry};
 use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Weight, parse};
@@ -123,6 +124,11 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "TIDEGATE_QUEUE_LIMIT", value_parser = parse::<Count>)]
     #[serde(deserialize_with = "read::one")]
     pub queue_limit: Option<Count>,
+
+    /// Bytes of bodies that come, wait or are in flight to be batched; beyond, 429 [default: 64MiB]
+    #[arg(long, value_name = "BYTES", env = "TIDEGATE_QUEUE_BYTES", value_parser = parse::<Memory>)]
+    #[serde(deserialize_with = "read::one")]
+    pub queue_bytes: Option<Memory>,
 
     /// How long a request may wait to be batched [default: 30s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_QUEUE_TIMEOUT", value_parser = parse::<Period>)]

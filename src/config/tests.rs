@@ -108,6 +108,7 @@ const FLAGS: &[&str] = &[
     "--split=off",
     "--halve=off",
     "--queue-limit=7",
+    "--queue-bytes=3MiB",
     "--queue-timeout=8s",
     "--sjf-max-wait=9s",
     "--customer-weight=gold=2,b=1",

@@ -169,7 +169,8 @@ impl<N: Net> Proxy<N> {
                 return;
             }
             let (state, read_closed) = (client.state, client.read_closed);
-            match rules::client_readable(state, self.wants_body(state)) {
+            let wants_body = self.may_gather(turn, state) || self.wants_body(state);
+            match rules::client_readable(state, wants_body) {
                 Reading::NotNow => {
                     let meaning = self.options.half_close;
                     if let Some(departure) = rules::client_half_closed(state, meaning).filter(|_| read_closed)
@@ -386,7 +387,7 @@ impl<N: Net> Proxy<N> {
     pub(super) fn wants_body(&self, state: ClientState) -> bool {
         let exchange = match state {
             ClientState::Busy(exchange) => exchange,
-            ClientState::Asking(ticket) => return self.gathers(ticket),
+            ClientState::Asking(ticket) => return self.reads_on(ticket),
             _ => return false,
         };
         let Some(exchange) = self.exchanges.get(exchange) else { return false };

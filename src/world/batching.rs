@@ -35,6 +35,8 @@ pub struct BatchingPlan {
     pub duration: Duration,
     /// How the proxy batches.
     pub queue: QueueOptions,
+    /// How many bytes of requests it holds.
+    pub queue_bytes: usize,
     /// What a classifier is like.
     pub classifier: ClassifierOptions,
     /// How many there are.
@@ -70,6 +72,7 @@ impl BatchingPlan {
             rates: None,
             duration: Duration::from_secs(30),
             queue,
+            queue_bytes: 64 << 20,
             classifier: ClassifierOptions::default(),
             classifiers: 1,
             last: None,
@@ -222,6 +225,7 @@ fn proxy_options(plan: &BatchingPlan) -> proxy::Options {
             queue: plan.queue.clone(),
             classifier_timeout: plan.timeout,
             queue_timeout: plan.timeout,
+            queue_bytes: plan.queue_bytes,
             strategy_from_any: false,
             shapes: Shapes::new(vec![Shape::classify()]).expect("one shape"),
         }),

@@ -88,7 +88,7 @@ impl<N: Net> Proxy<N> {
                 let record = self.record_job(turn, &ticket, *classifier, answer.status, answer.failed, now);
                 (*classifier, record)
             }
-            Stage::Gathering { .. } | Stage::Asked => (None, None),
+            Stage::Gathering(_) | Stage::Asked => (None, None),
         };
         if let (Some(reason), Some(batching)) = (answer.reason, &mut self.batching) {
             *batching.rejections.entry(reason).or_default() += 1;
@@ -140,13 +140,16 @@ impl<N: Net> Proxy<N> {
     pub(super) fn remove_ticket(&mut self, id: TicketId, now: Instant) -> Option<Ticket> {
         let batching = self.batching.as_mut()?;
         let mut ticket = batching.tickets.remove(id)?;
+        batching.room.give_back(ticket.held);
         match &mut ticket.stage {
             Stage::Asked => {}
-            Stage::Gathering { body, .. } => self.buffers.put(std::mem::take(body)),
+            Stage::Gathering(gathering) => self.buffers.put(std::mem::take(&mut gathering.body)),
             Stage::Queued(queued) => {
                 self.buffers.put(std::mem::take(&mut queued.body));
                 batching.by_job.remove(queued.job);
+                let before = batching.keys.bytes();
                 batching.keys.release(queued.key);
+                batching.room.give_back(before - batching.keys.bytes());
                 batching.queue.cancel(queued.job, now);
                 batching.stirred = true;
             }

@@ -13,7 +13,7 @@ impl Batching {
     /// How many bytes the bodies of requests and answers take.
     pub(in crate::proxy) fn bytes(&self) -> usize {
         let of_ticket = |ticket: &Ticket| match &ticket.stage {
-            Stage::Gathering { body, .. } => body.capacity(),
+            Stage::Gathering(gathering) => gathering.body.capacity(),
             Stage::Asked => 0,
             Stage::Queued(queued) => {
                 let elements = queued.elements.capacity() * size_of::<Element>();
@@ -22,7 +22,7 @@ impl Batching {
         };
         let tickets = self.tickets.iter().map(|(_, ticket)| of_ticket(ticket));
         let calls = self.calls.iter().map(|(_, call)| call.answer.capacity());
-        tickets.chain(calls).sum::<usize>() + self.body.capacity()
+        tickets.chain(calls).sum::<usize>() + self.body.capacity() + self.keys.bytes()
     }
 }
 
@@ -55,6 +55,11 @@ impl<N: Net> Proxy<N> {
                 batching.by_job.len(),
                 batching.keys.jobs()
             )
+        })?;
+        let held: usize = batching.tickets.iter().map(|(_, ticket)| ticket.held).sum();
+        let (kept, room) = (batching.keys.bytes(), &batching.room);
+        ensure(held + kept == room.held(), || {
+            format!("tickets hold {held} bytes and keys {kept}, {} by the books", room.held())
         })?;
         let (sent, calls) = (batching.queue.in_flight(), batching.calls.len());
         ensure(sent == calls, || format!("{sent} batches in flight by the queue's books, {calls} sent"))?;

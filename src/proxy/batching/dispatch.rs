@@ -24,6 +24,9 @@ use crate::time::Instant;
 impl<N: Net> Proxy<N> {
     /// Sends what may go now. To be called at the end of a turn, when all that came in it is seen together.
     pub(in crate::proxy) fn send_batches(&mut self, turn: &mut Turn<'_, N>) {
+        if self.batching.as_ref().is_some_and(|batching| batching.room.has_paused()) {
+            self.resume_bodies(turn);
+        }
         while let Some(batching) = self.batching.as_mut().filter(|b| b.stirred) {
             let now = turn.net.now();
             match batching.queue.next(now) {
@@ -179,7 +182,7 @@ impl Batching {
         let (Some(shape), Some(key)) = (self.keys.shape(batch.key), self.keys.get(batch.key)) else { return };
         let slices = members.iter().filter_map(|m| match &self.tickets.get(m.ticket)?.stage {
             Stage::Queued(queued) => Some(queued.slices(&m.sequences)),
-            Stage::Gathering { .. } | Stage::Asked => None,
+            Stage::Gathering(_) | Stage::Asked => None,
         });
         merge(shape, key, slices.flatten(), out);
     }

@@ -28,6 +28,9 @@ impl<N: Net> Proxy<N> {
         let now = turn.now();
         let Some(batching) = &mut self.batching else { return };
         let Some(ticket) = batching.tickets.get(id) else { return };
+        if matches!(&ticket.stage, Stage::Gathering(gathering) if gathering.paused) {
+            return self.refuse_for_room(turn, id);
+        }
         let Stage::Queued(queued) = &ticket.stage else {
             return self.body_is_late(turn, id);
         };

@@ -5,18 +5,22 @@
 
 use super::answer::Answer;
 use super::intake::Intake;
-use super::{Ask, Classify, MAX_BODY_BYTES, Queued, Stage, Ticket};
+use super::room::Claim;
+use super::{Ask, Batching, Classify, Gathering, MAX_BODY_BYTES, Queued, Stage, Ticket};
 use crate::batch::Refused;
 use crate::buffer::Buffer;
-use crate::codec::parse;
+use crate::codec::{Element, parse};
 use crate::h1::BodyLength;
 use crate::h1::body::BodyReader;
 use crate::h1::reply::CONTINUE;
-use crate::net::{Net, send};
+use crate::net::{Net, Token, send};
 use crate::proxy::client::ClientState;
 use crate::proxy::slow_clients::SendTime;
-use crate::proxy::{ClientId, Proxy, TicketId, Timer, Turn};
+use crate::proxy::{CLIENT, ClientId, Proxy, TicketId, Timer, Turn};
 use crate::time::Instant;
+
+/// So much is set aside at once for a body that is said to be as long.
+const FIRST_BYTES: usize = 64 * 1024;
 
 impl<N: Net> Proxy<N> {
     /// Begins to read such a request, with what has come of its body in `rest`. Returns how many bytes of `rest`
@@ -34,15 +38,20 @@ impl<N: Net> Proxy<N> {
             BodyLength::Exact(n) => usize::try_from(n).unwrap_or(usize::MAX),
             _ => 0,
         };
-        let body = self.buffers.take(expected.min(most));
+        let mut body = self.buffers.take(expected.min(most).min(FIRST_BYTES));
+        body.grow_to(rest.len().min(most));
         let Some(batching) = &mut self.batching else { return 0 };
+        let claim = if matches!(intake.ask, Ask::Classify(_)) { Claim::Usual } else { Claim::Last };
+        let (held, has_room) = (body.capacity(), batching.room.take(body.capacity(), claim));
+        let whole = if expected > 0 { expected.min(most) } else { most };
         let ticket = batching.tickets.insert(Ticket {
             client: id,
             arrived: now,
             version: intake.version,
             to_head: intake.to_head,
             keep: intake.keep,
-            stage: Stage::Gathering { reader, body, ask: intake.ask },
+            stage: Stage::Gathering(Gathering { reader, body, ask: intake.ask, whole, paused: false }),
+            held: if has_room { held } else { 0 },
             id: intake.id,
             trace: intake.trace,
         });
@@ -54,6 +63,10 @@ impl<N: Net> Proxy<N> {
         let Some(client) = self.clients.get_mut(id) else { return 0 };
         if expected > most {
             self.refuse_body(turn, ticket);
+            return rest.len();
+        }
+        if !has_room {
+            self.refuse_for_room(turn, ticket);
             return rest.len();
         }
         if intake.expects_continue && rest.is_empty() && !reader.is_done() {
@@ -76,7 +89,7 @@ impl<N: Net> Proxy<N> {
     ) -> usize {
         let most_body = self.most_classified();
         let Some(ticket) = self.batching.as_mut().and_then(|b| b.tickets.get_mut(id)) else { return 0 };
-        let Stage::Gathering { reader, body, ask } = &mut ticket.stage else { return 0 };
+        let Stage::Gathering(Gathering { reader, body, ask, .. }) = &mut ticket.stage else { return 0 };
         let most = ask.most_body(most_body);
         let Ok(piece) = reader.read(bytes) else {
             self.answer(turn, id, Answer::refusal(400, "the chunked body is malformed").closing());
@@ -93,6 +106,8 @@ impl<N: Net> Proxy<N> {
         }
         if done {
             self.asked(turn, id, now);
+        } else if self.batching.as_ref().is_some_and(|b| b.room.others_wait_for(id)) {
+            // It has as long as it takes for a body in all, from when it was let on.
         } else if let Some(client_entry) = self.clients.get_mut(client) {
             client_entry.send_time.gain(piece.consumed, &self.options, now);
             self.await_body(turn, client, now);
@@ -102,8 +117,10 @@ impl<N: Net> Proxy<N> {
 
     /// How long the body of a request to be classified may be.
     fn most_classified(&self) -> usize {
+        let room = self.batching.as_ref().map_or(0, |batching| batching.room.limit());
         usize::try_from(self.options.limits.request.body_bytes)
             .map_or(MAX_BODY_BYTES, |n| n.min(MAX_BODY_BYTES))
+            .min(room)
     }
 
     /// The body is too large. What is refused anyway is told its own reason.
@@ -112,10 +129,10 @@ impl<N: Net> Proxy<N> {
         let most_classified = self.most_classified();
         let Some(ticket) = self.batching.as_mut().and_then(|b| b.tickets.get_mut(id)) else { return };
         let (status, detail, fields) = match &mut ticket.stage {
-            Stage::Gathering { ask: Ask::Refused(status, detail, fields), .. } => {
+            Stage::Gathering(Gathering { ask: Ask::Refused(status, detail, fields), .. }) => {
                 (*status, std::mem::take(detail), *fields)
             }
-            Stage::Gathering { ask, .. } => {
+            Stage::Gathering(Gathering { ask, .. }) => {
                 let most = ask.most_body(most_classified);
                 (413, format!("the body is larger than {most} bytes"), "")
             }
@@ -127,9 +144,8 @@ impl<N: Net> Proxy<N> {
     /// The request is whole.
     fn asked(&mut self, turn: &mut Turn<'_, N>, id: TicketId, now: Instant) {
         let Some(ticket) = self.batching.as_mut().and_then(|b| b.tickets.get_mut(id)) else { return };
-        let Stage::Gathering { body, ask, .. } = std::mem::replace(&mut ticket.stage, Stage::Asked) else {
-            return;
-        };
+        let Stage::Gathering(gathering) = std::mem::replace(&mut ticket.stage, Stage::Asked) else { return };
+        let Gathering { body, ask, .. } = gathering;
         match ask {
             Ask::Classify(classify) => return self.enqueue(turn, id, classify, body, now),
             Ask::SetStrategy(named) => self.take_strategy(turn, id, named, body.as_slice()),
@@ -161,11 +177,24 @@ impl<N: Net> Proxy<N> {
         };
         batching.lengths.clear();
         batching.lengths.extend(parsed.elements.iter().map(|e| e.length));
+        let before = batching.keys.bytes();
         let key = batching.keys.intern(parsed.key, &classify.shape);
+        let cut = parsed.elements.capacity() * size_of::<Element>();
+        // It has come whole, so that it may take all that is left.
+        if !batching.room.take(cut + batching.keys.bytes() - before, Claim::Last) {
+            batching.keys.release(key);
+            self.buffers.put(body);
+            return self.refuse_for_room(turn, id);
+        }
+        if let Some(ticket) = batching.tickets.get_mut(id) {
+            ticket.held += cut;
+        }
         let admitted = match batching.queue.admit(&classify.customer, key, &batching.lengths, now) {
             Ok(admitted) => admitted,
             Err(refused) => {
+                let before = batching.keys.bytes();
                 batching.keys.release(key);
+                batching.room.give_back(before - batching.keys.bytes());
                 self.buffers.put(body);
                 return self.refuse_job(turn, id, refused);
             }
@@ -220,9 +249,125 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// Whether the body of such a request is still coming.
-    pub(in crate::proxy) fn gathers(&self, id: TicketId) -> bool {
+    /// Answers that there is no room for the body.
+    #[cold]
+    pub(super) fn refuse_for_room(&mut self, turn: &mut Turn<'_, N>, id: TicketId) {
+        let Some(batching) = &mut self.batching else { return };
+        let retry_after_s = batching.queue.retry_after_s(turn.now());
+        let whole = batching.tickets.get(id).is_some_and(|ticket| matches!(ticket.stage, Stage::Asked));
+        let detail = format!("there is no room for the request; try again in {retry_after_s} s");
+        let fields = format!("Retry-After: {retry_after_s}\r\n");
+        let answer = Answer::refusal(429, &detail).with_reason("queue-full").with_fields(&fields);
+        self.answer(turn, id, if whole { answer } else { answer.closing() });
+    }
+
+    /// Whether the body of such a request is still coming, and there is room for what one read may bring. If there is
+    /// none, it is read on later.
+    #[inline(always)]
+    pub(in crate::proxy) fn may_gather(&mut self, turn: &mut Turn<'_, N>, state: ClientState) -> bool {
+        matches!(state, ClientState::Asking(id) if self.has_room_for_more(turn, id))
+    }
+
+    #[inline(never)]
+    fn has_room_for_more(&mut self, turn: &mut Turn<'_, N>, id: TicketId) -> bool {
+        let block = self.options.limits.pipelined_bytes;
+        let Some(batching) = &mut self.batching else { return false };
+        let Some(ticket) = batching.tickets.get_mut(id) else { return false };
+        let Stage::Gathering(gathering) = &mut ticket.stage else { return false };
+        if gathering.paused {
+            return false;
+        }
+        let body = &mut gathering.body;
+        let len = body.len();
+        let needed = len + block.min(gathering.whole.saturating_sub(len));
+        if needed <= body.capacity() {
+            return true;
+        }
+        let grown = needed.max((2 * body.capacity()).min(gathering.whole));
+        let claim = batching.room.claim(id);
+        // What it has is counted while it is moved to where there is more.
+        if batching.room.has(grown - ticket.held, claim) {
+            body.grow_to(grown);
+            let held = body.capacity();
+            batching.room.add(held - ticket.held);
+            ticket.held = held;
+            return true;
+        }
+        gathering.paused = true;
+        batching.room.pause(id);
+        // It is not the client's turn to send. The one that has waited longest has its time already.
+        let client_id = ticket.client;
+        if claim == Claim::Usual
+            && let Some(client) = self.clients.get_mut(client_id)
+        {
+            client.send_time.pause(turn.now());
+            let limit = turn.now() + self.options.body_timeout;
+            client.deadline.set(turn.timers, limit, Timer::Client(client_id));
+        }
+        false
+    }
+
+    /// Lets on whose bodies wait for room, as far as there is any.
+    #[cold]
+    pub(super) fn resume_bodies(&mut self, turn: &mut Turn<'_, N>) {
+        let block = self.options.limits.pipelined_bytes;
+        let mut promised = 0;
+        while let Some(batching) = &mut self.batching
+            && let Some(id) = batching.room.first_paused()
+        {
+            let is_paused = |id| {
+                let stage = batching.tickets.get(id).map(|ticket| &ticket.stage);
+                matches!(stage, Some(Stage::Gathering(gathering)) if gathering.paused)
+            };
+            if !is_paused(id) {
+                batching.room.pop_paused();
+                continue;
+            }
+            if !batching.room.favoured().is_some_and(|id| batching.gathers(id)) {
+                batching.room.favour(Some(id));
+                let client = batching.tickets.get(id).map(|ticket| ticket.client);
+                if let Some((id, client)) = client.and_then(|id| Some((id, self.clients.get_mut(id)?))) {
+                    let limit = turn.now() + self.options.body_timeout;
+                    client.deadline.set(turn.timers, limit, Timer::Client(id));
+                }
+            }
+            let claim = batching.room.claim(id);
+            let Some(ticket) = batching.tickets.get_mut(id) else { return };
+            let Stage::Gathering(gathering) = &mut ticket.stage else { return };
+            let needed = block.min(gathering.whole - gathering.body.len()).max(1);
+            let grown = (2 * gathering.body.capacity()).min(gathering.whole);
+            promised += needed.max(grown.saturating_sub(ticket.held));
+            if !batching.room.has(promised, claim) {
+                break;
+            }
+            gathering.paused = false;
+            let client = ticket.client;
+            batching.room.pop_paused();
+            turn.again(Token::new(CLIENT, client));
+        }
+        // Bodies that have half come hold all the room, and none will be free by itself.
+        if let Some(batching) = &mut self.batching
+            && batching.room.has_paused()
+            && batching.by_job.len() == 0
+            && batching.room.favoured().is_some_and(|id| Some(id) == batching.room.first_paused())
+            && let Some(last) = batching.room.pop_last()
+        {
+            self.refuse_for_room(turn, last);
+        }
+    }
+}
+
+impl<N: Net> Proxy<N> {
+    /// Whether the body of such a request is still coming, and is read on.
+    pub(in crate::proxy) fn reads_on(&self, id: TicketId) -> bool {
         let ticket = self.batching.as_ref().and_then(|b| b.tickets.get(id));
-        ticket.is_some_and(|t| matches!(t.stage, Stage::Gathering { .. }))
+        ticket.is_some_and(|t| matches!(&t.stage, Stage::Gathering(gathering) if !gathering.paused))
+    }
+}
+
+impl Batching {
+    /// Whether the body of that request is still coming.
+    pub(super) fn gathers(&self, id: TicketId) -> bool {
+        matches!(self.tickets.get(id), Some(ticket) if matches!(ticket.stage, Stage::Gathering(_)))
     }
 }

@@ -16,6 +16,8 @@ use crate::codec::{BatchKey, Shape};
 pub(super) struct Keys {
     ids: HashMap<Arc<BatchKey>, u32>,
     entries: Slab<Entry>,
+    /// Of all keys together.
+    bytes: usize,
     /// The number of the key that was asked for last, which most often is the next one too.
     last: u32,
 }
@@ -41,6 +43,7 @@ impl Keys {
             }
             None => {
                 let key = Arc::new(key);
+                self.bytes += key.bytes();
                 let entry = Entry { key: Arc::clone(&key), shape: Arc::clone(shape), jobs: 1 };
                 let id = self.entries.insert(entry) as u32;
                 self.ids.insert(key, id);
@@ -65,9 +68,15 @@ impl Keys {
         let Some(entry) = self.entries.get_mut(id.0 as usize) else { return };
         entry.jobs -= 1;
         if entry.jobs == 0 {
+            self.bytes -= entry.key.bytes();
             self.ids.remove(&entry.key);
             self.entries.remove(id.0 as usize);
         }
+    }
+
+    /// How many bytes all keys together take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many jobs have a key.

@@ -17,6 +17,7 @@ mod gathering;
 mod intake;
 mod keys;
 mod outcome;
+mod room;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ use crate::time::Instant;
 
 use by_job::ByJob;
 use keys::Keys;
+use room::Room;
 
 /// What the proxy is told of batching.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +54,8 @@ pub struct BatchOptions {
     pub classifier_timeout: Duration,
     /// How long a request may wait until it is sent.
     pub queue_timeout: Duration,
+    /// How many bytes may be set aside for bodies that are coming, that wait and that are in flight.
+    pub queue_bytes: usize,
     /// Whether a client that is not on loopback may change the strategy.
     pub strategy_from_any: bool,
     /// Which requests are batched, and what they look like.
@@ -67,6 +71,7 @@ pub(super) struct Batching {
     by_job: ByJob,
     calls: Slots<Call>,
     keys: Keys,
+    room: Room,
     /// The body being merged, or the answer being written.
     body: Vec<u8>,
     /// The lengths of a job's elements; kept for its memory.
@@ -87,6 +92,7 @@ impl Batching {
             by_job: ByJob::default(),
             calls: Slots::default(),
             keys: Keys::default(),
+            room: Room::new(options.queue_bytes),
             body: Vec::new(),
             lengths: Vec::new(),
             wake: Deadline::default(),
@@ -99,6 +105,7 @@ impl Batching {
     /// Goes on with other limits; what has been queued keeps its own.
     pub(super) fn change(&mut self, options: BatchOptions) {
         self.queue.set_limit(options.queue.limit);
+        self.room.set_limit(options.queue_bytes);
         self.options = options;
     }
 
@@ -176,6 +183,8 @@ struct Ticket {
     /// Whether the client's connection may be kept.
     keep: bool,
     stage: Stage,
+    /// How many bytes of the room it takes.
+    held: usize,
     id: Option<IdField>,
     /// While traces are filled.
     trace: Option<Box<Trace>>,
@@ -184,11 +193,22 @@ struct Ticket {
 /// How far it has come.
 enum Stage {
     /// Its body is coming.
-    Gathering { reader: BodyReader, body: Buffer, ask: Ask },
+    Gathering(Gathering),
     /// It is whole, and being looked at.
     Asked,
     /// It is a job of the queue.
     Queued(Queued),
+}
+
+/// A body that is coming.
+struct Gathering {
+    reader: BodyReader,
+    body: Buffer,
+    ask: Ask,
+    /// How long it is to become, or may become.
+    whole: usize,
+    /// It is not read on until there is room.
+    paused: bool,
 }
 
 /// What is asked for.
