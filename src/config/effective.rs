@@ -162,6 +162,9 @@ impl Effective {
             ($key:ident, $default:expr) => {
                 pick(matches, stringify!($key), given.$key, file.$key, || $default)
             };
+            ($part:ident.$key:ident, $default:expr) => {
+                pick(matches, stringify!($key), given.$part.$key, file.$part.$key, || $default)
+            };
         }
         let (trace, explain) = (pick!(trace, FileTarget::Off), pick!(explain, Switch(false)));
         let needs_ids = explain.value.0 || trace.value != FileTarget::Off;
@@ -236,19 +239,19 @@ impl Effective {
             max_connections: pick!(max_connections, most_connections(descriptors)),
             max_connections_per_client: pick!(max_connections_per_client, Cap(None)),
             max_pool_per_backend: pick!(max_pool_per_backend, PoolCap(PoolLimit::Auto)),
-            health_check: pick!(health_check, CheckPath(None)),
-            classifier_health_check: pick!(classifier_health_check, CheckPath(None)),
-            health_interval: pick!(health_interval, seconds(5)),
-            health_timeout: pick!(health_timeout, seconds(2)),
-            health_rise: pick!(health_rise, Count(2)),
-            health_fall: pick!(health_fall, Count(3)),
-            eject_after: pick!(eject_after, Cap(Some(5))),
-            eject_for: pick!(eject_for, seconds(1)),
-            eject_for_most: pick!(eject_for_most, seconds(60)),
-            eject_most: pick!(eject_most, Percent(70.0)),
-            all_out: pick!(all_out, AllOut::Fail),
-            slow_start: pick!(slow_start, Grace(Duration::from_secs(10))),
-            retry_budget: pick!(retry_budget, Percent(20.0)),
+            health_check: pick!(upstream_health.health_check, CheckPath(None)),
+            classifier_health_check: pick!(upstream_health.classifier_health_check, CheckPath(None)),
+            health_interval: pick!(upstream_health.health_interval, seconds(5)),
+            health_timeout: pick!(upstream_health.health_timeout, seconds(2)),
+            health_rise: pick!(upstream_health.health_rise, Count(2)),
+            health_fall: pick!(upstream_health.health_fall, Count(3)),
+            eject_after: pick!(upstream_health.eject_after, Cap(Some(5))),
+            eject_for: pick!(upstream_health.eject_for, seconds(1)),
+            eject_for_most: pick!(upstream_health.eject_for_most, seconds(60)),
+            eject_most: pick!(upstream_health.eject_most, Percent(70.0)),
+            all_out: pick!(upstream_health.all_out, AllOut::Fail),
+            slow_start: pick!(upstream_health.slow_start, Grace(Duration::from_secs(10))),
+            retry_budget: pick!(upstream_health.retry_budget, Percent(20.0)),
             csv: pick!(csv, FileTarget::Path("proxy_log.csv".into())),
             request_id: pick!(request_id, Switch(needs_ids)),
             trace,

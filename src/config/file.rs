@@ -108,9 +108,13 @@ fn placed(
     document: &Spanned<DeTable<'_>>,
     e: &toml::de::Error,
 ) -> (usize, ConfigError) {
-    let at = start(e);
-    let table = document.get_ref();
-    let key = table.iter().find(|(_, value)| value.span().contains(&at)).map(|(key, _)| key.get_ref());
+    let (mut at, table) = (start(e), document.get_ref());
+    let mut key = table.iter().find(|(_, value)| value.span().contains(&at)).map(|(key, _)| key.get_ref());
+    let is_lost = e.span().is_none_or(|span| span == document.span());
+    if let (true, 1, Some((only, value))) = (is_lost, table.len(), table.iter().next()) {
+        // Errors of flattened structs have no place of their own.
+        (at, key) = (value.span().start, Some(only.get_ref()));
+    }
     let key = key.map(|key| format!("`{key}`: ")).unwrap_or_default();
     (at, ConfigError::new(format!("{key}{}", complaint(e))).at(Place::of(name, text, at)))
 }
@@ -260,6 +264,18 @@ mod tests {
             error("[proxy]"),
             "t.toml:1:2: unknown key `proxy`; `tidegate proxy --help` lists the keys"
         );
+    }
+
+    #[test]
+    fn a_wrong_value_has_a_place_wherever_its_setting_is_kept() {
+        assert_eq!(
+            error("listen = \":1\"\neject-for = \"x\"\n  health-rise =  0"),
+            "t.toml:2:13: `eject-for`: `x` is not a duration; write it like 250ms, 10s, 1.5s, 2m or 1h\n\
+             t.toml:3:18: `health-rise`: `0` is not a whole number from 1 to 1000000"
+        );
+        let told = error("sma-window = 0\nhealth-rise = \"2\"\nzzzz = 1");
+        let places: Vec<_> = told.lines().map(|line| line.split(": ").next().unwrap()).collect();
+        assert_eq!(places, ["t.toml:1:14", "t.toml:2:15", "t.toml:3:1"], "{told}");
     }
 
     #[test]

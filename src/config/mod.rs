@@ -30,6 +30,7 @@ mod simulated;
 mod source;
 mod study;
 mod target;
+mod upstream_health;
 mod url;
 mod values;
 mod wire;
@@ -55,6 +56,7 @@ pub use study::{
     selection_study,
 };
 pub use target::TargetUrl;
+pub use upstream_health::UpstreamHealthSettings;
 pub use url::{BackendUrl, ResolveError};
 pub use values::{
     BackendListen, Count, FileTarget, Form, Grace, Period, Share, Switch, Value, Weight, parse,

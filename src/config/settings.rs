@@ -1,7 +1,7 @@
 //! Every setting of the servers, under one name for flag, environment and file.
 //!
-//! Here: [`Settings`], with the help texts. Not here: what holds where nothing is said (`effective.rs`) and what values look
-//! like (`values.rs`, `limits.rs`, `health.rs`). Floor 5.
+//! Here: [`Settings`], with the help texts. Not here: those of health and retries (`upstream_health.rs`), what holds where nothing
+//! is said (`effective.rs`) and what values look like (`values.rs`, `limits.rs`, `health.rs`). Floor 5.
 
 use std::net::SocketAddr;
 
@@ -11,15 +11,16 @@ use serde::Deserialize;
 
 use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
-use super::health::{CheckPath, Percent};
+use super::health::Percent;
 use super::hedge::{Hedge, PathPrefix};
 use super::limits::{BodyBytes, Cap, DataRate, FieldCount, HeadBytes, PipelinedBytes, PoolCap, TargetBytes};
 use super::local::LocalAddress;
 use super::memory::Memory;
 use super::read;
 use super::server::{self, Resolve, ServerEntry};
+use super::upstream_health::UpstreamHealthSettings;
 use super::values::{BackendListen, Count, FileTarget, Grace, Period, Switch, Weight, parse};
-use crate::balance::{AllOut, RoutingGoal, RoutingMode};
+use crate::balance::{RoutingGoal, RoutingMode};
 use crate::batch::StrategyName;
 use crate::codec::Shape;
 use crate::h1::request::TargetRule;
@@ -29,7 +30,7 @@ use crate::proxy::{ConnectionMode, HalfClose, Reuse};
 /// as a flag, `TIDEGATE_SMA_WINDOW` in the environment.
 // The sentences below are the help texts; `effective.rs` holds the defaults, and a test compares them.
 #[derive(Args, Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", default)]
 pub struct Settings {
     /// Where clients connect [default: 0.0.0.0:9090]
     #[arg(long, value_name = "ADDR:PORT", env = "TIDEGATE_LISTEN", value_parser = parse::<SocketAddr>)]
@@ -317,60 +318,10 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one")]
     pub max_pool_per_backend: Option<PoolCap>,
 
-    /// What backends are asked for to see whether they work, with GET; 200 to 399 is a pass; or off [default: off]
-    #[arg(long, value_name = "PATH|off", env = "TIDEGATE_HEALTH_CHECK", value_parser = parse::<CheckPath>)]
-    #[serde(deserialize_with = "read::one")]
-    pub health_check: Option<CheckPath>,
-    /// The same for classifiers [default: off]
-    #[arg(long, value_name = "PATH|off", env = "TIDEGATE_CLASSIFIER_HEALTH_CHECK", value_parser = parse::<CheckPath>)]
-    #[serde(deserialize_with = "read::one")]
-    pub classifier_health_check: Option<CheckPath>,
-    /// From one such check to the next [default: 5s]
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_HEALTH_INTERVAL", value_parser = parse::<Period>)]
-    #[serde(deserialize_with = "read::one")]
-    pub health_interval: Option<Period>,
-    /// How long a check may take [default: 2s]
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_HEALTH_TIMEOUT", value_parser = parse::<Period>)]
-    #[serde(deserialize_with = "read::one")]
-    pub health_timeout: Option<Period>,
-    /// Passes in a row after which a backend that is down is up [default: 2]
-    #[arg(long, value_name = "N", env = "TIDEGATE_HEALTH_RISE", value_parser = parse::<Count>)]
-    #[serde(deserialize_with = "read::one")]
-    pub health_rise: Option<Count>,
-    /// Failures in a row after which a backend is down [default: 3]
-    #[arg(long, value_name = "N", env = "TIDEGATE_HEALTH_FALL", value_parser = parse::<Count>)]
-    #[serde(deserialize_with = "read::one")]
-    pub health_fall: Option<Count>,
-    /// Failures of requests in a row after which a backend is left alone for a while, or off [default: 5]
-    #[arg(long, value_name = "N|off", env = "TIDEGATE_EJECT_AFTER", value_parser = parse::<Cap>)]
-    #[serde(deserialize_with = "read::one")]
-    pub eject_after: Option<Cap>,
-    /// For how long the first time; twice as long each time it fails again at once [default: 1s]
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_EJECT_FOR", value_parser = parse::<Period>)]
-    #[serde(deserialize_with = "read::one")]
-    pub eject_for: Option<Period>,
-    /// For how long at most [default: 60s]
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_EJECT_FOR_MOST", value_parser = parse::<Period>)]
-    #[serde(deserialize_with = "read::one")]
-    pub eject_for_most: Option<Period>,
-    /// Which share of the backends may be out for one more to be ejected [default: 70%]
-    #[arg(long, value_name = "PERCENT", env = "TIDEGATE_EJECT_MOST", value_parser = parse::<Percent>)]
-    #[serde(deserialize_with = "read::one")]
-    pub eject_most: Option<Percent>,
-    /// When no backend may be chosen: fail (503), any (try those that are out) [default: fail]
-    #[arg(long, value_name = "RULE", env = "TIDEGATE_ALL_OUT", value_parser = parse::<AllOut>)]
-    #[serde(deserialize_with = "read::one")]
-    pub all_out: Option<AllOut>,
-
-    /// How long a backend that is back gets less than its share [default: 10s]
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_SLOW_START", value_parser = parse::<Grace>)]
-    #[serde(deserialize_with = "read::one")]
-    pub slow_start: Option<Grace>,
-
-    /// Which share of the requests may go to another backend after a failure; 0% for none [default: 20%]
-    #[arg(long, value_name = "PERCENT", env = "TIDEGATE_RETRY_BUDGET", value_parser = parse::<Percent>)]
-    #[serde(deserialize_with = "read::one")]
-    pub retry_budget: Option<Percent>,
+    /// What happens when a backend fails.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub upstream_health: UpstreamHealthSettings,
 
     /// The file that gets a row for each request, or off [default: proxy_log.csv]
     #[arg(long, value_name = "PATH|off", env = "TIDEGATE_CSV", value_parser = parse::<FileTarget>)]
