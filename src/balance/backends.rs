@@ -128,7 +128,9 @@ impl Backend {
     pub(super) fn end_outside(&mut self, outcome: Outcome, now: Instant) {
         self.end();
         match outcome {
-            Outcome::Answered { latency_ns, .. } => self.answer(latency_ns, now),
+            Outcome::Answered { latency_ns, .. } | Outcome::Faulty { latency_ns } => {
+                self.answer(latency_ns, now);
+            }
             Outcome::Failed { .. } => self.failed += 1,
             Outcome::Overtaken { .. } | Outcome::Cancelled => {}
         }

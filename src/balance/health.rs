@@ -164,7 +164,7 @@ impl Health {
                 }
                 false
             }
-            Outcome::Failed { .. } => {
+            Outcome::Failed { .. } | Outcome::Faulty { .. } => {
                 self.failures = self.failures.saturating_add(1);
                 self.failed_at = Some(now);
                 options.eject_after > 0

@@ -23,6 +23,11 @@ pub enum Outcome {
         /// The status says that the backend could not do its work (5xx). It counts against it in `adaptive` alone.
         error: bool,
     },
+    /// The same, of a status that counts as a failure towards ejection.
+    Faulty {
+        /// As of [`Outcome::Answered`].
+        latency_ns: u64,
+    },
     /// Refused, reset, timed out or malformed.
     Failed {
         /// Nanoseconds from the start of the attempt to its failure.
@@ -95,6 +100,10 @@ impl Balance {
                 self.backends[index].answer(latency_ns, now);
                 let end = if error { End::Error } else { End::Answer };
                 self.learn(index, departure, (latency_ns, end), now);
+            }
+            Outcome::Faulty { latency_ns } => {
+                self.backends[index].answer(latency_ns, now);
+                self.learn(index, departure, (latency_ns, End::Error), now);
             }
             Outcome::Failed { elapsed_ns } => {
                 self.fail(index, elapsed_ns, now);

@@ -13,7 +13,7 @@ use log::LevelFilter;
 
 use super::admin::AdminTarget;
 use super::batching::{CustomerWeight, InFlight, Limit, StrategyFrom};
-use super::health::{CheckPath, Percent};
+use super::health::{CheckPath, Percent, Statuses};
 use super::hedge::{Hedge, PathPrefix};
 use super::limits::{BodyBytes, Cap, DataRate, FieldCount, HeadBytes, PipelinedBytes, PoolCap, TargetBytes};
 use super::local::LocalAddress;
@@ -110,6 +110,8 @@ pub struct Effective {
     pub eject_most: Sourced<Percent>,
     pub all_out: Sourced<AllOut>,
     pub slow_start: Sourced<Grace>,
+    pub eject_on: Sourced<Statuses>,
+    pub retry_on: Sourced<Statuses>,
     pub retry_budget: Sourced<Percent>,
     pub csv: Sourced<FileTarget>,
     pub trace: Sourced<FileTarget>,
@@ -251,6 +253,8 @@ impl Effective {
             eject_most: pick!(upstream_health.eject_most, Percent(70.0)),
             all_out: pick!(upstream_health.all_out, AllOut::Fail),
             slow_start: pick!(upstream_health.slow_start, Grace(Duration::from_secs(10))),
+            eject_on: pick!(upstream_health.eject_on, Statuses(None)),
+            retry_on: pick!(upstream_health.retry_on, Statuses(None)),
             retry_budget: pick!(upstream_health.retry_budget, Percent(20.0)),
             csv: pick!(csv, FileTarget::Path("proxy_log.csv".into())),
             request_id: pick!(request_id, Switch(needs_ids)),
@@ -344,7 +348,8 @@ impl Effective {
             health_rise,
             health_fall
         );
-        show!(eject_after, eject_for, eject_for_most, eject_most, all_out, slow_start, retry_budget);
+        show!(eject_after, eject_for, eject_for_most, eject_most, eject_on, all_out, slow_start);
+        show!(retry_budget, retry_on);
         show!(csv, trace, explain, request_id, log_level);
         lines
     }

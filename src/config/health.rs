@@ -5,6 +5,7 @@
 
 use super::values::Value;
 use crate::balance::AllOut;
+use crate::proxy::StatusSet;
 
 /// A share, in percent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +30,42 @@ impl Value for Percent {
 
     fn show(&self) -> String {
         format!("{}%", self.0)
+    }
+}
+
+/// Error statuses, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statuses(pub Option<StatusSet>);
+
+impl Value for Statuses {
+    const EXPECTED: &'static str = "statuses such as \"502,503\", \"5xx\" or \"none\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Statuses(None));
+        }
+        let mut set = StatusSet::default();
+        for word in text.split(',').map(str::trim) {
+            match (word, word.parse()) {
+                ("4xx", _) => (400..500).for_each(|status| set.insert(status)),
+                ("5xx", _) => (500..600).for_each(|status| set.insert(status)),
+                (_, Ok(status)) if StatusSet::is_possible(status) => set.insert(status),
+                _ => return Err(format!("`{word}` is neither a status from 400 to 599, 4xx, 5xx nor none")),
+            }
+        }
+        Ok(Statuses(Some(set)))
+    }
+
+    fn show(&self) -> String {
+        let Some(set) = self.0 else { return "none".to_owned() };
+        let mut words = Vec::new();
+        for (class, name) in [(400..500, "4xx"), (500..600, "5xx")] {
+            match class.clone().all(|status| set.contains(status)) {
+                true => words.push(name.to_owned()),
+                false => words.extend(set.iter().filter(|s| class.contains(s)).map(|s| s.to_string())),
+            }
+        }
+        words.join(",")
     }
 }
 
@@ -78,6 +115,13 @@ mod tests {
         }
         for text in ["20", "0.2", "-1%", "101%", "%", "NaN%"] {
             assert!(Percent::parse(text).is_err(), "{text}");
+        }
+        for text in ["none", "5xx", "502,503", "429,5xx", "4xx,599"] {
+            assert_eq!(Statuses::parse(text).map(|s| s.show()), Ok(text.to_owned()));
+        }
+        assert_eq!(Statuses::parse("503, 502,5xx").map(|s| s.show()), Ok("5xx".to_owned()));
+        for text in ["", "399", "600", "2xx", "502,none", "502;503", "off"] {
+            assert!(Statuses::parse(text).is_err(), "{text}");
         }
         assert_eq!(CheckPath::parse("/a?b=c"), Ok(CheckPath(Some("/a?b=c".to_owned()))));
         for text in ["", "healthz", "/a b", "/a\r\nX: y", "/ü"] {

@@ -160,6 +160,8 @@ impl Effective {
             health,
             checks,
             classifier_checks,
+            eject_on: self.eject_on.value.0,
+            retry_on: self.retry_on.value.0,
             retry_budget: self.retry_budget.value.share(),
         };
         Ok(Setup {

@@ -6,7 +6,7 @@
 use clap::Args;
 use serde::Deserialize;
 
-use super::health::{CheckPath, Percent};
+use super::health::{CheckPath, Percent, Statuses};
 use super::limits::Cap;
 use super::read;
 use super::values::{Count, Grace, Period, parse};
@@ -65,6 +65,17 @@ pub struct UpstreamHealthSettings {
     #[arg(long, value_name = "PERCENT", env = "TIDEGATE_EJECT_MOST", value_parser = parse::<Percent>)]
     #[serde(deserialize_with = "read::one")]
     pub eject_most: Option<Percent>,
+
+    /// Which statuses of answers count as such failures: none, 5xx, 4xx, or a list such as 502,503 [default: none]
+    #[arg(long, value_name = "LIST|none", env = "TIDEGATE_EJECT_ON", value_parser = parse::<Statuses>)]
+    #[serde(deserialize_with = "read::one")]
+    pub eject_on: Option<Statuses>,
+
+    /// Answers of which statuses send an idempotent request to another backend, within the budget: none, 5xx, 4xx, or a list
+    /// [default: none]
+    #[arg(long, value_name = "LIST|none", env = "TIDEGATE_RETRY_ON", value_parser = parse::<Statuses>)]
+    #[serde(deserialize_with = "read::one")]
+    pub retry_on: Option<Statuses>,
 
     /// When no backend may be chosen: fail (503), any (try those that are out) [default: fail]
     #[arg(long, value_name = "RULE", env = "TIDEGATE_ALL_OUT", value_parser = parse::<AllOut>)]

@@ -107,6 +107,8 @@ pub(super) struct Exchange {
     /// The request has credentials for its connection: it is sent once, since the answer depends on where it stands there.
     pub(super) logs_in: bool,
     pub(super) course: Course,
+    /// Bytes of an answer have come.
+    pub(super) is_heard: bool,
     /// The whole request as it was sent, or as much of it as is there and was never sent, for one more sending.
     pub(super) replay: Option<Buffer>,
 }
@@ -124,12 +126,20 @@ impl Exchange {
         self.course == Course::Fresh && matches!(self.owner, Owner::Client(_) | Owner::Batch(_))
     }
 
+    /// Its request is kept whole, and went to one backend alone, whose answer is not passed on.
+    pub(super) fn may_answer_elsewhere(&self) -> bool {
+        self.replay.is_some()
+            && self.request == RequestSide::Done
+            && self.response == ResponseSide::Pending
+            && self.course != Course::Elsewhere
+            && matches!(self.owner, Owner::Client(_) | Owner::Batch(_))
+    }
+
     fn progress(&self) -> Progress {
         match self.response {
-            ResponseSide::Pending if self.replay.is_some() && self.course == Course::Reused => {
-                Progress::Stale
-            }
-            ResponseSide::Pending if self.replay.is_some() && self.is_movable() => Progress::Movable,
+            ResponseSide::Pending if self.replay.is_none() || self.is_heard => Progress::Pending,
+            ResponseSide::Pending if self.course == Course::Reused => Progress::Stale,
+            ResponseSide::Pending if self.is_movable() => Progress::Movable,
             ResponseSide::Pending | ResponseSide::Interim(_) => Progress::Pending,
             ResponseSide::Body(body) if body.reader.ends_at_close() => Progress::UntilClose,
             ResponseSide::Body(_) => Progress::Framed,
@@ -181,11 +191,11 @@ impl<N: Net> Proxy<N> {
     pub(super) fn complete(&mut self, turn: &mut Turn<'_, N>, id: ExchangeId, surplus: bool, now: Instant) {
         let Some(mut exchange) = self.exchanges.remove(id) else { return };
         let ResponseSide::Body(body) = exchange.response else { return };
-        let latency_ns = now.nanos_since(exchange.attempted);
         let outcome = match exchange.attempted < turn.timers.stalls().until {
             // How long the answer took to be read is our doing.
             true => Outcome::Cancelled,
-            false => Outcome::Answered { latency_ns, error: body.status >= 500 },
+            false if body.status >= 400 => self.answered_with(turn, body.status, exchange.attempted, now),
+            false => Outcome::Answered { latency_ns: now.nanos_since(exchange.attempted), error: false },
         };
         self.servers.finished(exchange.backend, std::mem::take(&mut exchange.flight), outcome, now);
         let keep = body.keep_upstream && exchange.request == RequestSide::Done && !surplus;
@@ -215,6 +225,23 @@ impl<N: Net> Proxy<N> {
             RequestSide::Body { .. } | RequestSide::Abandoned => After::Linger,
         };
         self.conclude_at(turn, client, after, now);
+    }
+
+    /// What an error status, of an attempt begun at `attempted`, says of the backend.
+    #[cold]
+    pub(super) fn answered_with(
+        &self,
+        turn: &Turn<'_, N>,
+        status: u16,
+        attempted: Instant,
+        now: Instant,
+    ) -> Outcome {
+        let latency_ns = now.nanos_since(attempted);
+        match self.options.eject_on.is_some_and(|statuses| statuses.contains(status)) {
+            _ if attempted < turn.timers.stalls().until => Outcome::Cancelled,
+            true => Outcome::Faulty { latency_ns },
+            false => Outcome::Answered { latency_ns, error: status >= 500 },
+        }
     }
 
     /// The exchange has failed: the upstream connection is closed, and the client is told if it still can be.

@@ -174,6 +174,7 @@ impl<N: Net> Proxy<N> {
             awaits_continue: plan.expects_continue,
             logs_in: plan.logs_in,
             course: Course::Fresh,
+            is_heard: false,
             replay: None,
         });
         self.tracer.begin(id);

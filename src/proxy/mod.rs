@@ -39,6 +39,7 @@ mod run;
 mod seats;
 mod servers;
 mod slow_clients;
+mod statuses;
 mod target;
 mod timeouts;
 mod trace;
@@ -84,6 +85,7 @@ pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Opti
 pub use reload::{Changed, Changes, Refused};
 pub use resident::Resident;
 pub use run::{RunningProxy, spawn};
+pub use statuses::StatusSet;
 
 /// What one read takes at most, and so about what may wait for a slow receiver.
 ///

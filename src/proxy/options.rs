@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::BatchOptions;
+use super::{BatchOptions, StatusSet};
 use crate::balance::{BalanceOptions, HealthOptions, RoutingGoal, RoutingMode};
 use crate::h1::request::RequestLimits;
 use crate::h1::response::LineEnds;
@@ -182,6 +182,10 @@ pub struct Options {
     pub checks: Option<CheckOptions>,
     /// The same for classifiers.
     pub classifier_checks: Option<CheckOptions>,
+    /// Which statuses of answers count as failures of backends, towards ejection.
+    pub eject_on: Option<StatusSet>,
+    /// An idempotent request goes to another backend after an answer of which statuses.
+    pub retry_on: Option<StatusSet>,
     /// How many requests may go to another backend after a failure, as a share of all.
     pub retry_budget: f64,
 }

@@ -136,7 +136,8 @@ impl<N: Net> Proxy<N> {
 
     /// The whole request of an exchange, while it is kept and no byte of a response has come.
     fn copy_request(&mut self, id: ExchangeId) -> Option<Buffer> {
-        let exchange = self.exchanges.get(id).filter(|exchange| exchange.response.is_pending())?;
+        let exchange =
+            self.exchanges.get(id).filter(|exchange| exchange.response.is_pending() && !exchange.is_heard)?;
         let upstream = exchange.upstream.and_then(|upstream| self.upstreams.get(upstream))?;
         let unsent = upstream.unsent.as_ref().filter(|_| !upstream.is_connected());
         let request = exchange.replay.as_ref().or(unsent)?;
@@ -169,6 +170,7 @@ impl<N: Net> Proxy<N> {
             awaits_continue: false,
             logs_in: false,
             course: Course::Fresh,
+            is_heard: false,
             replay: None,
             ..*original
         };
@@ -220,7 +222,7 @@ impl<N: Net> Proxy<N> {
         if status >= 500 && (known != id || self.is_raced(known)) {
             let loser = if known == id { self.give_way(id)? } else { id };
             let attempted = self.exchanges.get(loser)?.attempted;
-            let outcome = Outcome::Answered { latency_ns: now.nanos_since(attempted), error: true };
+            let outcome = self.answered_with(turn, status, attempted, now);
             self.end_copy(turn, loser, outcome, now);
             return None;
         }
@@ -264,6 +266,7 @@ impl<N: Net> Proxy<N> {
         std::mem::swap(&mut a.attempted, &mut b.attempted);
         std::mem::swap(&mut a.course, &mut b.course);
         std::mem::swap(&mut a.replay, &mut b.replay);
+        std::mem::swap(&mut a.is_heard, &mut b.is_heard);
         std::mem::swap(&mut a.request, &mut b.request);
         std::mem::swap(&mut a.response, &mut b.response);
         for (id, upstream) in [(one, a.upstream), (other, b.upstream)] {

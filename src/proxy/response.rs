@@ -74,8 +74,11 @@ impl<N: Net> Proxy<N> {
         let mut at = 0;
         loop {
             let Some(exchange) = self.exchanges.get_mut(id) else { return Fed::Over };
-            // The backend has read the request: it is never sent again.
-            exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
+            // The backend has read the request: it is never sent again, unless its answer may be of a status that asks for that.
+            exchange.is_heard = true;
+            if self.options.retry_on.is_none() || !exchange.response.is_pending() {
+                exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
+            }
             if let ResponseSide::Body(body) = exchange.response {
                 self.head.clear();
                 return self.relay_body(turn, id, body, &mut bytes[at..], now);
@@ -92,6 +95,12 @@ impl<N: Net> Proxy<N> {
                     continue;
                 }
                 Ok(Some(head)) if head.status >= 200 => {
+                    if self.options.retry_on.is_some() {
+                        if self.retries_status(turn, id, head.status, now) {
+                            return Fed::Over;
+                        }
+                        self.forget_request(id);
+                    }
                     if !self.races.is_unused() {
                         let Some(known) = self.answered(turn, id, head.status, now) else {
                             return Fed::Over;
@@ -101,6 +110,7 @@ impl<N: Net> Proxy<N> {
                     (head.len, self.begin_response(turn, id, &head, now))
                 }
                 Ok(Some(head)) if exchange.kind == RequestKind::WebSocket && head.switches_to_websocket() => {
+                    self.forget_request(id);
                     self.begin_tunnel(turn, id, &head, &bytes[at + head.len..], now);
                     return Fed::Over;
                 }
@@ -114,6 +124,13 @@ impl<N: Net> Proxy<N> {
             let Some(body) = body else { return Fed::Over };
             return self.relay_body(turn, id, body, &mut bytes[at + len..], now);
         }
+    }
+
+    /// The request of an exchange is not sent again.
+    #[cold]
+    pub(super) fn forget_request(&mut self, id: ExchangeId) {
+        let replay = self.exchanges.get_mut(id).and_then(|exchange| exchange.replay.take());
+        replay.into_iter().for_each(|b| self.buffers.put(b));
     }
 
     /// 1xx: passed on, except to HTTP/1.0, which knows none (RFC 9110 §15.2). `false` if the client has gone.

@@ -21,6 +21,9 @@ use crate::time::Instant;
 /// Why a request was sent again.
 pub(super) const STALE_CONNECTION: &str = "stale-connection";
 
+/// The same: `--retry-on` names the status of the answer.
+pub(super) const STATUS: &str = "status";
+
 /// The same of one that was still waited for.
 pub(super) const HEDGE: &str = "hedge";
 

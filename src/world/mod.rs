@@ -93,7 +93,7 @@ impl World {
             hedges: plan.hedge_budget > 0.0
                 && (plan.routing == RoutingMode::Adaptive || plan.steered || plan.reloads.is_some()),
             elsewhere: plan.retry_budget > 0.0,
-            certain: plan.weather.resets == 0.0,
+            certain: plan.weather.resets == 0.0 && plan.options().retry_on.is_none(),
         });
         let backends =
             plan.backends.iter().enumerate().map(|(i, options)| witnessed(&fabric, &ledger, i, options));

@@ -9,7 +9,7 @@ use super::clients::{Behaviour, Seen};
 use crate::balance::{HealthOptions, RoutingGoal, RoutingMode};
 use crate::h1::response::LineEnds;
 use crate::net::Weather;
-use crate::proxy::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options, Reuse};
+use crate::proxy::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options, Reuse, StatusSet};
 use crate::record::Record;
 use crate::telemetry::Counters;
 use crate::testbed::BackendOptions;
@@ -92,6 +92,8 @@ impl Plan {
             run: self.seed,
             health: self.health,
             checks: self.checks.clone(),
+            eject_on: self.statuses(3),
+            retry_on: self.statuses(7),
             retry_budget: self.retry_budget,
             hedge_budget: self.hedge_budget,
             upstream_timeout: self.timeout,
@@ -111,6 +113,12 @@ impl Plan {
             1 if self.behaviour == Behaviour::Mixed => Reuse::Never,
             _ => Reuse::Always,
         }
+    }
+
+    /// Where users do all that users do, now and then some statuses count as failures.
+    fn statuses(&self, which: u32) -> Option<StatusSet> {
+        let dice = self.seed.wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(which * 9) >> 62;
+        (dice == 0 && self.behaviour == Behaviour::Mixed).then(|| (500..600).collect())
     }
 
     /// How soon checks bring backends back in calm weather, and which: those that have no faults.
@@ -182,6 +190,8 @@ pub fn usual_options(backends: Vec<Backend>) -> Options {
         health: HealthOptions::OFF,
         checks: None,
         classifier_checks: None,
+        eject_on: None,
+        retry_on: None,
         retry_budget: 0.2,
     }
 }

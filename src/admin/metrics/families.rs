@@ -103,13 +103,13 @@ impl Families {
         )?;
         series.counter(
             "tidegate_retries",
-            "Requests sent again: the pooled connection had been closed, or the backend failed.",
+            "Requests sent again: the pooled connection had been closed, or the backend failed or answered with a status of --retry-on.",
             [("stale-connection", counters.retries_stale), ("another-backend", counters.retries_elsewhere)]
                 .map(|(reason, count)| (vec![("reason", reason)], count as f64)),
         )?;
         series.counter(
             "tidegate_retries_denied",
-            "Requests that failed because the budget of retries was used up.",
+            "Requests that did not go to another backend because the budget of retries was used up.",
             one(counters.retries_denied),
         )?;
         series.counter(

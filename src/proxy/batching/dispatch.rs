@@ -122,6 +122,7 @@ impl<N: Net> Proxy<N> {
             // To classify the same texts once more does no harm, so a connection that turns out closed costs nothing.
             kind: RequestKind::Idempotent,
             course: Course::Fresh,
+            is_heard: false,
             replay: None,
         });
         self.tracer.begin_batch(exchange, now);
