@@ -234,16 +234,6 @@ impl<N: Net> Proxy<N> {
         self.servers.in_flight().map(|count| count as usize)
     }
 
-    /// Of each server, how many connections to it are idle, and how many carry something.
-    pub fn pooled(&self) -> Vec<(usize, usize)> {
-        let mut counts = vec![(0, 0); self.servers.pools.len()];
-        for (_, upstream) in self.upstreams.iter() {
-            let (idle, busy) = &mut counts[usize::from(upstream.backend.0)];
-            *(if upstream.is_idle() { idle } else { busy }) += 1;
-        }
-        counts
-    }
-
     /// The attempts under way, each by its exchange and its server; of a further copy the exchange is that of its request.
     pub fn attempts(&self) -> impl Iterator<Item = (ExchangeId, BackendId)> {
         self.exchanges.iter().map(|(id, exchange)| match exchange.owner {

@@ -38,6 +38,10 @@ impl<N: Net> Proxy<N> {
             Conclusion::Flush => {
                 client.state = ClientState::Flushing(after);
                 client.deadline.set(turn.timers, now + self.options.body_timeout, Timer::Client(id));
+                // What waits there was not to be read so far. Who reads nothing before all is sent waits for that.
+                if after == After::Linger && client.readable {
+                    turn.again(Token::new(CLIENT, id));
+                }
             }
             Conclusion::Idle => {
                 client.state = ClientState::Idle;

@@ -83,7 +83,7 @@ use upstream::Upstream;
 pub use batching::BatchOptions;
 pub use options::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options, PoolLimit, Reuse};
 pub use reload::{Changed, Changes, Refused};
-pub use resident::Resident;
+pub use resident::{Pooled, Resident};
 pub use run::{RunningProxy, spawn};
 pub use statuses::StatusSet;
 

@@ -1,8 +1,9 @@
-//! What the proxy keeps in memory for others.
+//! What the proxy keeps for others: memory and connections.
 //!
-//! Here: [`Resident`], counted afresh for the world that holds it to a bound. Not on the hot path. Floor 3.
+//! Here: [`Resident`] and [`Pooled`], counted afresh for the world that holds it to a bound. Not on the hot path. Floor 3.
 
 use super::Proxy;
+use super::upstream::UpstreamState;
 use crate::buffer::Buffer;
 use crate::net::Net;
 
@@ -17,7 +18,37 @@ pub struct Resident {
     pub kept: usize,
 }
 
+/// Connections to a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pooled {
+    /// At rest for anybody.
+    pub idle: usize,
+    /// At rest for one client.
+    pub kept: usize,
+    /// Those that carry something or are being opened.
+    pub busy: usize,
+}
+
 impl<N: Net> Proxy<N> {
+    /// Of each server, how many connections to it rest for anybody and how many for one client, and how many carry something.
+    pub fn pooled(&self) -> Vec<Pooled> {
+        let mut counts = vec![Pooled::default(); self.servers.pools.len()];
+        for (_, upstream) in self.upstreams.iter() {
+            let Pooled { idle, kept, busy } = &mut counts[usize::from(upstream.backend.0)];
+            *match upstream.state {
+                UpstreamState::Idle => idle,
+                UpstreamState::Kept(_) => kept,
+                _ => busy,
+            } += 1;
+        }
+        counts
+    }
+
+    /// How many clients there are.
+    pub fn client_count(&self) -> usize {
+        self.clients.len()
+    }
+
     /// What is kept now.
     pub fn resident(&self) -> Resident {
         let bytes = |buffer: &Option<Buffer>| buffer.as_ref().map_or(0, Buffer::capacity);

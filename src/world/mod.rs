@@ -51,7 +51,7 @@ pub use clients::{Behaviour, Seen};
 pub use front::Played;
 pub use plan::{Outcome, Plan, usual_options};
 pub use stage::{Servers, Stage, StageOutcome, StagePlan};
-pub use stress::{Script, Stalls, StressOutcome, StressPlan, StressWorld, UserGroup, UserKind};
+pub use stress::{Deceit, Script, Stalls, StressOutcome, StressPlan, StressWorld, UserGroup, UserKind};
 
 /// No unruly answer is longer.
 const LARGEST_ANSWER: usize = 100_000;

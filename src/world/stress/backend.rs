@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use super::script::{Script, extra};
+use super::script::{Script, usual};
 use crate::h1::body::BodyReader;
 use crate::h1::request::{RequestHead, field_space};
 use crate::net::{Accepted, Door, Net, Readiness, Token, VirtualNet, Wake};
@@ -28,6 +28,7 @@ struct Asked {
     serial: u64,
     script: Script,
     body: BodyReader,
+    answered: bool,
 }
 
 struct Connection {
@@ -39,9 +40,9 @@ struct Connection {
     deaf_until: Instant,
     /// What is still to be written, and when.
     pieces: VecDeque<(Instant, Vec<u8>)>,
-    /// An answer to no request is to be said before the next answer.
-    held: bool,
-    /// When something was said that nobody asked for.
+    /// The answer to this request is to be said once more before the next answer.
+    held: Option<u64>,
+    /// When something was said that nobody asked for, until a request comes.
     spoilt: Option<Instant>,
 }
 
@@ -49,8 +50,8 @@ struct Connection {
 pub(super) struct StressBackend {
     door: Door<<VirtualNet as Net>::Listener>,
     connections: Slots<Connection>,
-    /// How long anything takes from here to the proxy, at most.
-    delay: Duration,
+    /// What was said so long before a request came had been looked at when that was sent.
+    heeded_after: Duration,
     stopping: bool,
     /// How many requests have come.
     pub(super) requests: u64,
@@ -59,10 +60,11 @@ pub(super) struct StressBackend {
 }
 
 impl StressBackend {
-    /// Will accept from `listener`. `delay`: how long a segment takes at most.
-    pub(super) fn new(listener: <VirtualNet as Net>::Listener, delay: Duration) -> StressBackend {
+    /// Will accept from `listener`. What was said more than `heeded_after` before a request comes had been looked at when that
+    /// was sent.
+    pub(super) fn new(listener: <VirtualNet as Net>::Listener, heeded_after: Duration) -> StressBackend {
         let (door, connections) = (Door::new(listener), Slots::default());
-        StressBackend { door, connections, delay, stopping: false, requests: 0, violation: None }
+        StressBackend { door, connections, heeded_after, stopping: false, requests: 0, violation: None }
     }
 
     /// Begins to accept.
@@ -83,7 +85,7 @@ impl StressBackend {
                 asked: None,
                 deaf_until: Instant::ZERO,
                 pieces: VecDeque::new(),
-                held: false,
+                held: None,
                 spoilt: None,
             });
             let Some(connection) = self.connections.get_mut(id) else { return };
@@ -118,6 +120,9 @@ impl StressBackend {
             if !self.take_head(turn, id, now) {
                 return;
             }
+            if self.is_early(id) {
+                self.answer(turn, id, now);
+            }
             let Some(connection) = self.connections.get_mut(id) else { return };
             let Some(asked) = connection.asked.as_mut().filter(|_| connection.deaf_until <= now) else {
                 return;
@@ -133,13 +138,23 @@ impl StressBackend {
             if !asked.body.is_done() {
                 return;
             }
-            self.answer(turn, id, now);
+            if !asked.answered {
+                self.answer(turn, id, now);
+            }
+            let Some(connection) = self.connections.get_mut(id) else { return };
+            connection.asked = None;
         }
+    }
+
+    /// Whether the answer is due before the body.
+    fn is_early(&self, id: SlotId) -> bool {
+        let asked = self.connections.get(id).and_then(|connection| connection.asked.as_ref());
+        asked.is_some_and(|asked| asked.script == Script::Early && !asked.answered)
     }
 
     /// Reads a head unless one is read already; whether there is one.
     fn take_head(&mut self, turn: &mut Turn<'_>, id: SlotId, now: Instant) -> bool {
-        let delay = self.delay;
+        let heeded_after = self.heeded_after;
         let Some(connection) = self.connections.get_mut(id) else { return false };
         if connection.asked.is_some() {
             return true;
@@ -161,9 +176,9 @@ impl StressBackend {
         let (len, body) = (head.len, BodyReader::new(head.body));
         connection.input.drain(..len);
         connection.deaf_until = now + script.reads_after();
-        connection.asked = Some(Asked { serial, script, body });
-        // What was said had come to the proxy before this request was sent.
-        let spoilt = connection.spoilt.filter(|&at| now > at + delay * 2);
+        connection.asked = Some(Asked { serial, script, body, answered: false });
+        // What was said had come to the proxy before this request was sent. Else nobody can tell it from the answer.
+        let spoilt = connection.spoilt.take().filter(|&at| now > at + heeded_after);
         if connection.deaf_until > now {
             turn.timers.insert(connection.deaf_until, id);
         }
@@ -177,9 +192,11 @@ impl StressBackend {
 
     fn answer(&mut self, turn: &mut Turn<'_>, id: SlotId, now: Instant) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let Some(asked) = connection.asked.take() else { return };
-        if std::mem::replace(&mut connection.held, asked.script == Script::TwiceHeld) {
-            connection.pieces.push_back((now, extra()));
+        let Some(asked) = connection.asked.as_mut() else { return };
+        asked.answered = true;
+        let held = (asked.script == Script::TwiceHeld).then_some(asked.serial);
+        if let Some(before) = std::mem::replace(&mut connection.held, held) {
+            connection.pieces.push_back((now, usual(before)));
         }
         let mut at = connection.pieces.back().map_or(now, |&(at, _)| at.max(now));
         for (wait, bytes) in asked.script.pieces(asked.serial) {

@@ -6,7 +6,7 @@
 
 use super::plan::StressPlan;
 use crate::net::VirtualNet;
-use crate::proxy::{INPUT_BLOCK_BYTES, Proxy, Resident};
+use crate::proxy::{INPUT_BLOCK_BYTES, Pooled, Proxy, Resident};
 
 /// So many idle connections more than were in use at once may be seen: those whose use began and ended within a turn.
 const POOLED_BESIDE: usize = 2;
@@ -19,8 +19,11 @@ pub(super) struct Checker {
     blameless: bool,
     /// What a connection may hold, with what it carries.
     connection_bytes: usize,
-    /// The most connections to each backend that carried an exchange at once.
+    /// How many connections to each backend carried an exchange after the turn before, and the most that may have done so at once.
+    busy: Vec<usize>,
     most_busy: Vec<usize>,
+    /// Exchanges begun by then.
+    begun: u64,
     /// By how many the idle connections to one backend exceeded those at most.
     pub(super) most_pooled: usize,
     /// The most bytes of each kind.
@@ -32,10 +35,13 @@ impl Checker {
         let limits = &plan.options.limits;
         // What was read at once and not passed on, and a head and its answer's; a buffer that grows doubles.
         let connection_bytes = 2 * (limits.pipelined_bytes + limits.request.head_bytes + INPUT_BLOCK_BYTES);
+        let servers = plan.backends + usize::from(plan.options.batching.is_some());
         Checker {
             blameless: plan.blameless,
             connection_bytes,
-            most_busy: vec![0; plan.backends + usize::from(plan.options.batching.is_some())],
+            busy: vec![0; servers],
+            most_busy: vec![0; servers],
+            begun: 0,
             most_pooled: 0,
             most_bytes: Resident::default(),
         }
@@ -43,8 +49,13 @@ impl Checker {
 
     /// The proxy has had a turn.
     pub(super) fn note(&mut self, proxy: &Proxy<VirtualNet>) {
-        for (most, busy) in self.most_busy.iter_mut().zip(proxy.in_flight_at()) {
-            *most = (*most).max(busy);
+        // All that began within the turn may have been under way before any of it ended.
+        let begun = proxy.begun();
+        let new = (begun - std::mem::replace(&mut self.begun, begun)) as usize;
+        for ((most, before), busy) in self.most_busy.iter_mut().zip(&mut self.busy).zip(proxy.in_flight_at())
+        {
+            *most = (*most).max(busy).max(*before + new);
+            *before = busy;
         }
     }
 
@@ -62,7 +73,11 @@ impl Checker {
     }
 
     fn check_pools(&mut self, proxy: &Proxy<VirtualNet>) -> Result<(), String> {
-        for (backend, (idle, busy)) in proxy.pooled().into_iter().enumerate() {
+        let clients = proxy.client_count();
+        for (backend, Pooled { idle, kept, busy }) in proxy.pooled().into_iter().enumerate() {
+            if kept > clients {
+                return Err(format!("{kept} connections to backend {backend} rest for {clients} clients"));
+            }
             let most = &mut self.most_busy[backend];
             *most = (*most).max(busy);
             self.most_pooled = self.most_pooled.max(idle.saturating_sub(*most));

@@ -26,11 +26,14 @@ use backend::StressBackend;
 use checker::Checker;
 use users::Users;
 
-pub use plan::{Stalls, StressOutcome, StressPlan, UserGroup, UserKind};
+pub use plan::{Deceit, Stalls, StressOutcome, StressPlan, UserGroup, UserKind};
 pub use script::Script;
 
 /// With so many sockets the proxy is looked at after every turn, with twice as many after every other.
 const SOCKETS_A_CHECK: usize = 64;
+
+/// What came during a turn with so many calls is looked at in the next one.
+const CALLS_A_BUSY_TURN: u32 = 500;
 
 /// Where the first backend is.
 const FIRST_PORT: u16 = 81;
@@ -243,6 +246,9 @@ impl StressWorld {
     fn check_proxy(&mut self) -> Result<(), String> {
         self.take_records();
         self.checker.note(&self.proxy.handler);
+        if self.proxy.handler.counters().connections_unasked > 0 {
+            self.users.handler.proxy_noticed(self.fabric.now());
+        }
         self.unchecked += 1;
         if self.unchecked * SOCKETS_A_CHECK < self.proxy.handler.sockets() {
             return Ok(());
@@ -298,7 +304,9 @@ fn classifier(fabric: &Fabric, plan: &StressPlan) -> Actor<SimulatedClassifier<V
 fn backend(fabric: &Fabric, port: u16, plan: &StressPlan) -> Actor<StressBackend> {
     let net = fabric.net();
     let listener = net.listen(address(port)).expect(START);
-    let backend = StressBackend::new(listener, plan.weather.delay.1);
+    // To the proxy, its turn, and back.
+    let heeded_after = plan.weather.delay.1 * 2 + plan.work_a_call * CALLS_A_BUSY_TURN;
+    let backend = StressBackend::new(listener, heeded_after);
     let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);
     actor.reactor.begin(|turn| actor.handler.open(turn)).expect(START);
     actor

@@ -86,8 +86,21 @@ pub struct UserGroup {
     pub statuses: &'static [u16],
     /// The proxy may close a connection without an answer to the request on it.
     pub may_be_cut: bool,
-    /// An answer that a backend gave to nobody may come to them.
-    pub may_be_deceived: bool,
+    /// Whose answers may come to them, where backends answer twice.
+    pub deceit: Deceit,
+}
+
+/// Whose answers may come to a user instead of its own, if backends answer twice: nothing in HTTP/1.1 tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deceit {
+    /// Nobody's.
+    None,
+    /// Earlier ones of its own on the same connection: as where each user has connections of its own.
+    Own,
+    /// Anybody's but to a connection's first request, and until the proxy has noticed that a backend answers twice.
+    NotFirst,
+    /// Anybody's, and until the proxy has noticed.
+    Anybody,
 }
 
 impl UserGroup {
@@ -103,7 +116,7 @@ impl UserGroup {
             served_within: Some(Duration::from_secs(5)),
             statuses: &[200],
             may_be_cut: false,
-            may_be_deceived: false,
+            deceit: Deceit::None,
         }
     }
 
@@ -165,6 +178,8 @@ pub struct StressOutcome {
     pub answers: u64,
     /// Of them, those with 200.
     pub well: u64,
+    /// Of them, those to other requests.
+    pub deceived: u64,
     /// Connections that ended before the answer.
     pub cut: u64,
     /// The longest wait for an answer of those who are to be served.

@@ -17,10 +17,15 @@ pub enum Script {
     Interims(Duration, Duration),
     /// With a head and a first byte at once, and so many further ones, each after a pause.
     Stream(Duration, usize),
-    /// At once, and after some time once more, in a second write.
+    /// At once, and after some time the same once more, in a second write.
     Twice(Duration),
-    /// At once, and once more when the connection's next request comes, before the answer to that.
+    /// At once, and the same once more when the connection's next request comes, before the answer to that: as where the system holds
+    /// back a small second write until the first is acknowledged.
     TwiceHeld,
+    /// In two writes: so many bytes at once, and the rest after some time.
+    Split(Duration, usize),
+    /// As soon as the head is there, before the body.
+    Early,
     /// After a pause in which it reads nothing of the request's body.
     LateReader(Duration),
     /// With 500.
@@ -44,6 +49,8 @@ impl Script {
             Script::Stream(pause, more) => format!("/{serial}/stream/{}/{more}", us(pause)),
             Script::Twice(gap) => format!("/{serial}/twice/{}/0", us(gap)),
             Script::TwiceHeld => format!("/{serial}/twice-held/0/0"),
+            Script::Split(gap, at) => format!("/{serial}/split/{}/{at}", us(gap)),
+            Script::Early => format!("/{serial}/early/0/0"),
             Script::LateReader(pause) => format!("/{serial}/late-reader/{}/0", us(pause)),
             Script::Error => format!("/{serial}/error/0/0"),
             Script::StallBody => format!("/{serial}/stall-body/0/0"),
@@ -65,6 +72,8 @@ impl Script {
             "stream" => Script::Stream(us(numbers.0), numbers.1 as usize),
             "twice" => Script::Twice(us(numbers.0)),
             "twice-held" => Script::TwiceHeld,
+            "split" => Script::Split(us(numbers.0), numbers.1 as usize),
+            "early" => Script::Early,
             "late-reader" => Script::LateReader(us(numbers.0)),
             "error" => Script::Error,
             "stall-body" => Script::StallBody,
@@ -88,7 +97,7 @@ impl Script {
                 let count = long.as_nanos().checked_div(every.as_nanos()).unwrap_or(0);
                 let interim = (every, b"HTTP/1.1 102 Processing\r\n\r\n".to_vec());
                 let mut pieces = vec![interim; count as usize];
-                pieces.push((now, answer(serial, 200, 20)));
+                pieces.push((now, usual(serial)));
                 pieces
             }
             Script::Stream(pause, more) => {
@@ -98,8 +107,13 @@ impl Script {
                 pieces.resize(1 + more, (pause, vec![letter(serial)]));
                 pieces
             }
-            Script::Twice(gap) => vec![(now, answer(serial, 200, 20)), (gap, extra())],
-            Script::TwiceHeld | Script::LateReader(_) => vec![(now, answer(serial, 200, 20))],
+            Script::Twice(gap) => vec![(now, usual(serial)), (gap, usual(serial))],
+            Script::TwiceHeld | Script::LateReader(_) | Script::Early => vec![(now, usual(serial))],
+            Script::Split(gap, at) => {
+                let mut first = answer(serial, 200, 300);
+                let rest = first.split_off(at.min(first.len()));
+                vec![(now, first), (gap, rest)]
+            }
             Script::Error => vec![(now, answer(serial, 500, 20))],
             Script::StallBody => {
                 let mut part = head(serial, 200, 1_000);
@@ -111,9 +125,9 @@ impl Script {
     }
 }
 
-/// An answer to no request: it has a number that none has.
-pub(super) fn extra() -> Vec<u8> {
-    answer(0, 200, 20)
+/// The answer that says no more than whose it is.
+pub(super) fn usual(serial: u64) -> Vec<u8> {
+    answer(serial, 200, 20)
 }
 
 fn answer(serial: u64, status: u16, size: usize) -> Vec<u8> {
@@ -139,6 +153,8 @@ mod tests {
             Script::Stream(ms(9), 4),
             Script::Twice(ms(1)),
             Script::TwiceHeld,
+            Script::Split(ms(3), 40),
+            Script::Early,
             Script::LateReader(ms(14_000)),
             Script::Error,
             Script::StallBody,
@@ -148,5 +164,8 @@ mod tests {
         }
         assert_eq!(Script::Interims(ms(200), ms(1_000)).pieces(1).len(), 6);
         assert_eq!(Script::Stream(ms(1), 4).pieces(1).len(), 5);
+        let whole: Vec<u8> =
+            Script::Split(ms(1), 9).pieces(7).into_iter().flat_map(|(_, bytes)| bytes).collect();
+        assert_eq!(whole, answer(7, 200, 300));
     }
 }

@@ -66,8 +66,12 @@ struct Connection {
     out: VecDeque<u8>,
     asked: Option<Asked>,
     input: Vec<u8>,
-    /// An answer under way: its body, and its status.
-    answer: Option<(BodyReader, u16)>,
+    /// An answer under way: its body, its status, and what its bytes are.
+    answer: Option<(BodyReader, u16, u8)>,
+    /// The numbers of the requests before, where backends answer twice.
+    before: Vec<u64>,
+    /// The body that is to follow later, and its length.
+    body_due: usize,
     /// What has come of its body, where it tells results.
     results: Vec<u8>,
     /// The answer was the last on this connection.
@@ -90,6 +94,8 @@ pub(super) struct Users {
     stopping: bool,
     /// When the proxy was told to stop.
     proxy_stops: Option<Instant>,
+    /// When the proxy had noticed that a backend answers twice.
+    noticed: Option<Instant>,
     serial: u64,
     /// What they have seen.
     pub(super) seen: StressOutcome,
@@ -116,6 +122,7 @@ impl Users {
             delay: plan.weather.delay.1,
             stopping: false,
             proxy_stops: None,
+            noticed: None,
             serial: 0,
             seen: StressOutcome::default(),
             violation: None,
@@ -149,6 +156,11 @@ impl Users {
         self.proxy_stops = Some(now);
     }
 
+    /// The proxy has noticed by now that a backend answers twice.
+    pub(super) fn proxy_noticed(&mut self, now: Instant) {
+        self.noticed.get_or_insert(now);
+    }
+
     /// Whether every connection is closed.
     pub(super) fn is_done(&self) -> bool {
         self.connections.is_empty()
@@ -179,6 +191,8 @@ impl Users {
             asked: None,
             input: Vec::new(),
             answer: None,
+            before: Vec::new(),
+            body_due: 0,
             results: Vec::new(),
             last: false,
             answers: 0,

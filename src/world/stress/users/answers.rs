@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::super::plan::UserKind;
+use super::super::plan::{Deceit, UserKind};
 use super::{Timer, Turn, Users, classifying};
 use crate::h1::body::BodyReader;
 use crate::h1::persistence::Persistence;
@@ -21,8 +21,7 @@ impl Users {
     /// Reads on in the body of an answer, if there is one under way; whether a head may come.
     fn take_body(&mut self, turn: &mut Turn<'_>, id: SlotId) -> bool {
         let Some(connection) = self.connections.get_mut(id) else { return false };
-        let Some((mut reader, status)) = connection.answer.take() else { return true };
-        let own = letter(connection.asked.as_ref().map_or(0, |asked| asked.serial));
+        let Some((mut reader, status, byte)) = connection.answer.take() else { return true };
         let Ok(piece) = reader.read(&mut connection.input) else {
             self.violate(format!("connection {id:?}: malformed body"));
             return false;
@@ -31,13 +30,13 @@ impl Users {
         let data = &connection.input[piece.data];
         if matches!(group.kind, UserKind::Classifies { .. }) {
             connection.results.extend_from_slice(data);
-        } else if status == 200 && data.iter().any(|&b| b != own) && !group.may_be_deceived {
+        } else if status == 200 && data.iter().any(|&b| b != byte) {
             self.violate(format!("connection {id:?}: bytes of another body"));
             return false;
         }
         connection.input.drain(..piece.consumed);
         if !reader.is_done() {
-            connection.answer = Some((reader, status));
+            connection.answer = Some((reader, status, byte));
             return false;
         }
         self.answered(turn, id, status);
@@ -50,7 +49,6 @@ impl Users {
         if connection.input.is_empty() {
             return false;
         }
-        let deceived = self.groups[self.users[connection.user].group].may_be_deceived;
         let mut space = field_space();
         let head = match ResponseHead::parse(&connection.input, false, &mut space) {
             Ok(Some(head)) => head,
@@ -63,27 +61,35 @@ impl Users {
         let (len, status, body) = (head.len, head.status, head.body);
         let last = head.persistence == Persistence::Close;
         let serial = head.fields.iter().find(|f| f.name == "X-Serial").map(|f| f.value.to_vec());
+        let serial = serial.and_then(|value| String::from_utf8(value).ok()?.parse::<u64>().ok());
         connection.input.drain(..len);
         if status < 200 {
             return true;
         }
-        match (&connection.asked, serial) {
+        let wrong = match (&connection.asked, serial) {
             // A place may be asked for back from one who says nothing.
             (None, _) if status != 408 => {
-                self.violate(format!("connection {id:?}: an answer to no request, {status}"));
-                return false;
+                Some(format!("connection {id:?}: an answer to no request, {status}"))
             }
-            (Some(_), Some(other)) if deceived && other == b"0" => {}
-            (Some(asked), Some(other)) if other != asked.serial.to_string().into_bytes() => {
-                let (own, other) = (asked.serial, String::from_utf8_lossy(&other).into_owned());
-                self.violate(format!("request {own} has got the answer to {other}"));
-                return false;
+            (Some(asked), Some(other)) if other != asked.serial => {
+                let deceit = self.groups[self.users[connection.user].group].deceit;
+                let noticed = self.noticed.is_some_and(|at| asked.sent > at);
+                let may_be = match deceit {
+                    Deceit::None => false,
+                    Deceit::NotFirst if connection.answers == 0 => false,
+                    Deceit::NotFirst | Deceit::Anybody if !noticed => true,
+                    _ => connection.before.contains(&other),
+                };
+                self.seen.deceived += 1;
+                (!may_be).then(|| format!("request {} has got the answer to {other}", asked.serial))
             }
-            _ => {}
-        }
+            _ => None,
+        };
         connection.last |= last;
-        connection.answer = Some((BodyReader::new(body), status));
-        true
+        let own = connection.asked.as_ref().map_or(0, |asked| asked.serial);
+        connection.answer = Some((BodyReader::new(body), status, letter(serial.unwrap_or(own))));
+        wrong.into_iter().for_each(|wrong| self.violate(wrong));
+        self.violation.is_none()
     }
 
     fn answered(&mut self, turn: &mut Turn<'_>, id: SlotId, status: u16) {
@@ -92,6 +98,12 @@ impl Users {
         let (number, last) = (connection.user, connection.last);
         connection.answers += 1;
         let asked = connection.asked.take();
+        // Whoever has its answer early sends its body nevertheless.
+        let (due, serial) =
+            (std::mem::take(&mut connection.body_due), asked.as_ref().map_or(0, |a| a.serial));
+        connection.out.extend(std::iter::repeat_n(letter(serial), due));
+        let deceit = self.groups[self.users[number].group].deceit;
+        connection.before.extend(asked.iter().map(|asked| asked.serial).filter(|_| deceit != Deceit::None));
         let user = &mut self.users[number];
         let group = &self.groups[user.group];
         self.seen.answers += 1;

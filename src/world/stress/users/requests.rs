@@ -28,7 +28,10 @@ impl Users {
                 let head = format!("{method} {target} HTTP/1.1\r\nHost: w\r\n{close}{length}\r\n");
                 connection.out.extend(head.as_bytes());
                 match body_after.filter(|_| body > 0) {
-                    Some(after) => drop(turn.timers.insert(now + after, Timer::Body(id, serial))),
+                    Some(after) => {
+                        connection.body_due = body;
+                        turn.timers.insert(now + after, Timer::Body(id, serial));
+                    }
                     None => connection.out.extend(std::iter::repeat_n(letter(serial), body)),
                 }
                 connection.asked = Some(Asked { serial, sent: now });
@@ -65,10 +68,9 @@ impl Users {
     /// Sends the body of request `serial`, if that is still under way.
     pub(super) fn send_body(&mut self, id: SlotId, serial: u64) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if let UserKind::Asks { body, .. } = self.groups[self.users[connection.user].group].kind
-            && connection.asked.as_ref().is_some_and(|asked| asked.serial == serial)
-        {
-            connection.out.extend(std::iter::repeat_n(letter(serial), body));
+        if connection.asked.as_ref().is_some_and(|asked| asked.serial == serial) {
+            let due = std::mem::take(&mut connection.body_due);
+            connection.out.extend(std::iter::repeat_n(letter(serial), due));
             self.write(id);
         }
     }
