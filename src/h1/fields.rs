@@ -154,6 +154,18 @@ pub(super) fn named<const N: usize>(fields: &[httparse::Header<'_>], known: &[u8
 /// The one transfer coding, as all readers know it.
 pub(super) const CHUNKED: &[u8] = b"chunked";
 
+/// Whether the line before a field of the head at the start of `bytes` ends in LF alone.
+#[inline(always)]
+fn ends_in_bare_lf(bytes: &[u8], header: &httparse::Header<'_>) -> bool {
+    bytes.get(offset(bytes, header.name.as_bytes()).wrapping_sub(2)) != Some(&b'\r')
+}
+
+/// Whether a line before any of the `fields` of the head at the start of `bytes` does.
+#[cold]
+pub(super) fn has_bare_lf(bytes: &[u8], fields: &[httparse::Header<'_>]) -> bool {
+    fields.iter().any(|header| ends_in_bare_lf(bytes, header))
+}
+
 /// What one pass over the fields of a head finds. Positions are below [`super::MAX_FIELDS`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Scan {
@@ -168,9 +180,7 @@ pub(super) struct Scan {
     websocket: bool,
     /// `Upgrade` names another protocol.
     other_protocol: bool,
-    /// A line ends in LF alone.
-    pub(super) bare_lf: bool,
-    /// Some of what is forwarded cannot be copied as it came.
+    /// Some of what is forwarded cannot be copied as it came; so it is where a line ends in LF alone ([`has_bare_lf`]).
     pub(super) anew: bool,
     /// Hop-by-hop fields, what `Connection` names, and fields that only we may set.
     pub(super) dropped: FieldSet,
@@ -205,8 +215,9 @@ impl Scan {
         let scan = self;
         let mut connection = FieldSet::default();
         for (i, header) in fields.iter().enumerate() {
-            let before = bytes.get(offset(bytes, header.name.as_bytes()).wrapping_sub(2));
-            scan.bare_lf |= before != Some(&b'\r');
+            if ends_in_bare_lf(bytes, header) {
+                scan.anew = true;
+            }
             let position = Some(i as u8);
             match field(header.name) {
                 Field::Other => {}
@@ -221,7 +232,9 @@ impl Scan {
                 Field::ContentLength => {
                     scan.framing.content_length(header.value)?;
                     // Who takes what begins with 0 for octal reads another number.
-                    scan.anew |= header.value.len() > 1 && header.value[0] == b'0';
+                    if matches!(header.value, [b'0', _, ..]) {
+                        scan.anew = true;
+                    }
                     scan.content_length = position;
                 }
                 Field::TransferEncoding => {

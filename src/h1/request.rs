@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use httparse::{Header, Status};
 
 use super::diagnosis;
-use super::fields::{FieldSet, Scan, named};
+use super::fields::{FieldSet, Scan, has_bare_lf, named};
 use super::persistence::Persistence;
 use super::start_line::{self, RequestLine};
 use super::target::{self, is_authority};
@@ -77,8 +77,6 @@ pub struct RequestHead<'h, 'b> {
     pub body: BodyLength,
     /// Whether the client wants its connection kept.
     pub persistence: Persistence,
-    /// How often OPTIONS or TRACE may be forwarded, if it says so (RFC 9110 §7.6.2).
-    pub max_forwards: Option<u64>,
     pub(super) scan: Scan,
 }
 
@@ -134,6 +132,32 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     /// The bytes that came behind the head.
     pub fn rest(&self) -> &'b [u8] {
         &self.bytes[self.len..]
+    }
+
+    /// Whether the method may be one that [`RequestHead::max_forwards`] counts; no other has such a number.
+    #[inline]
+    pub fn may_be_counted(&self) -> bool {
+        matches!(self.method.as_bytes(), [b'O' | b'T', ..])
+    }
+
+    /// How often OPTIONS or TRACE may be forwarded, if it says so (RFC 9110 §7.6.2). `Max-Forwards` means nothing of other
+    /// methods. A number that is too large is the largest there is.
+    ///
+    /// # Errors
+    /// When it does not say so in one number.
+    #[cold]
+    pub fn max_forwards(&self) -> Result<Option<u64>, Violation> {
+        if !matches!(self.method, "OPTIONS" | "TRACE") {
+            return Ok(None);
+        }
+        let all = named(self.fields, b"max-forwards");
+        let mut values = all.positions().map(|i| self.fields[i].value);
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() || value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+            return Err(Violation::MaxForwards);
+        }
+        let digit = |b: &u8| u64::from(b - b'0');
+        Ok(Some(value.iter().fold(0_u64, |n, b| n.saturating_mul(10).saturating_add(digit(b)))))
     }
 
     /// The request line as it came, without its end.
@@ -232,7 +256,7 @@ fn judge<'h, 'b>(
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let mut scan = Scan::default();
     scan.look_at(bytes, fields, version)?;
-    if scan.bare_lf {
+    if scan.anew && has_bare_lf(bytes, fields) {
         return Err(Violation::BareLf);
     }
     check_host(&scan, fields, version)?;
@@ -241,11 +265,6 @@ fn judge<'h, 'b>(
         return Err(Violation::BodyTooLarge);
     }
     let persistence = Persistence::of_message(version, scan.close, scan.keep_alive);
-    let max_forwards = match method.as_bytes() {
-        [b'O' | b'T', ..] => max_forwards(method, fields)?,
-        _ => None,
-    };
-    scan.anew |= max_forwards.is_some();
     Ok(Some(RequestHead {
         bytes,
         start,
@@ -257,27 +276,8 @@ fn judge<'h, 'b>(
         fields,
         body,
         persistence,
-        max_forwards,
         scan,
     }))
-}
-
-/// `Max-Forwards`, which other methods than OPTIONS and TRACE may carry without a meaning. A number that is too large is the
-/// largest there is.
-#[cold]
-#[inline(never)]
-fn max_forwards(method: &str, fields: &[Header<'_>]) -> Result<Option<u64>, Violation> {
-    if !matches!(method, "OPTIONS" | "TRACE") {
-        return Ok(None);
-    }
-    let all = named(fields, b"max-forwards");
-    let mut values = all.positions().map(|i| fields[i].value);
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() || value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Violation::MaxForwards);
-    }
-    let digit = |b: &u8| u64::from(b - b'0');
-    Ok(Some(value.iter().fold(0_u64, |n, b| n.saturating_mul(10).saturating_add(digit(b)))))
 }
 
 /// Parses a head whose first line httparse refuses, maybe rightly.
@@ -308,7 +308,11 @@ fn parse_otherwise<'h, 'b>(
     if !is_within_crlf(bytes, start, len) {
         return Err(Violation::BareLf);
     }
-    judge(limits, bytes, &Outline { start, len, method, target, minor }, fields)
+    let mut head = judge(limits, bytes, &Outline { start, len, method, target, minor }, fields)?;
+    if let Some(head) = &mut head {
+        head.scan.anew |= minor > 1;
+    }
+    Ok(head)
 }
 
 /// Whether bytes that are refused as a request head, or are only part of one, begin as HEAD does: whoever sent them takes

@@ -6,7 +6,7 @@
 use httparse::{Header, Status};
 
 use super::diagnosis;
-use super::fields::Scan;
+use super::fields::{Scan, has_bare_lf};
 use super::persistence::Persistence;
 use super::request::FieldSpace;
 use super::start_line::{self, StatusLine};
@@ -14,6 +14,9 @@ use super::{BodyLength, MAX_FIELDS, Version, Violation, is_within_crlf};
 
 /// A backend's head may take this many bytes. Larger than a request's: applications set large cookies and policies.
 pub const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
+
+/// The status whose `Upgrade` is passed on (RFC 9110 §15.5.22).
+pub(super) const UPGRADE_REQUIRED: u16 = 426;
 
 /// How the lines of a response head may end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,8 +39,6 @@ pub struct ResponseHead<'h, 'b> {
     pub reason: &'b str,
     /// The sender's version.
     pub version: Version,
-    /// Whether the status line goes on as it came.
-    pub(super) is_our_version: bool,
     /// All fields in order.
     pub fields: &'h [Header<'b>],
     /// What delimits the body.
@@ -133,27 +134,17 @@ fn judge<'h, 'b>(
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let mut scan = Scan::default();
     scan.look_at(bytes, fields, version)?;
-    if scan.bare_lf || !is_within_crlf(bytes, 0, len) {
-        if line_ends == LineEnds::CrLf {
+    let is_cut = !is_within_crlf(bytes, 0, len);
+    if is_cut | scan.anew {
+        if line_ends == LineEnds::CrLf && (is_cut || has_bare_lf(bytes, fields)) {
             return Err(Violation::BareLf);
         }
         scan.anew = true;
     }
+    scan.anew |= status == UPGRADE_REQUIRED;
     let body = scan.framing.of_response(status, to_head)?;
     let persistence = Persistence::of_message(version, scan.close, scan.keep_alive);
-    let is_our_version = minor == 1;
-    Ok(Some(ResponseHead {
-        bytes,
-        len,
-        status,
-        reason,
-        version,
-        is_our_version,
-        fields,
-        body,
-        persistence,
-        scan,
-    }))
+    Ok(Some(ResponseHead { bytes, len, status, reason, version, fields, body, persistence, scan }))
 }
 
 /// Parses a head whose status line httparse refuses, maybe rightly.
@@ -181,5 +172,9 @@ fn parse_otherwise<'h, 'b>(
     if len > MAX_RESPONSE_HEAD_BYTES {
         return Err(Violation::HeadTooLarge);
     }
-    judge(line_ends, bytes, &Outline { len, minor, status, reason, to_head }, fields)
+    let mut head = judge(line_ends, bytes, &Outline { len, minor, status, reason, to_head }, fields)?;
+    if let Some(head) = &mut head {
+        head.scan.anew |= minor > 1;
+    }
+    Ok(head)
 }

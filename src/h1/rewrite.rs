@@ -12,7 +12,7 @@ use super::coding::Coding;
 use super::fields::{FieldSet, named};
 use super::persistence::Persistence;
 use super::request::RequestHead;
-use super::response::ResponseHead;
+use super::response::{ResponseHead, UPGRADE_REQUIRED};
 use super::via::Via;
 use super::{BodyLength, Version, offset};
 
@@ -32,7 +32,21 @@ pub struct RequestContext<'a> {
 }
 
 /// Appends the request head to be sent upstream to `out`.
+#[inline]
 pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &mut Vec<u8>) {
+    match head.scan.anew || head.may_be_counted() {
+        false => write_request::<false>(head, context, out),
+        true => anew::request(head, context, out),
+    }
+}
+
+/// The same for heads of which something is written `ANEW`, and for all others.
+#[inline(always)]
+fn write_request<const ANEW: bool>(
+    head: &RequestHead<'_, '_>,
+    context: &RequestContext<'_>,
+    out: &mut Vec<u8>,
+) {
     let scan = &head.scan;
     let value = |position: Option<u8>| position.map(|i| head.fields[usize::from(i)].value);
     let mut skipped = scan.dropped;
@@ -45,7 +59,7 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
     if let Some((replaced, _)) = context.request_id {
         skipped = skipped.union(replaced);
     }
-    let from = request_line(head, out);
+    let from = request_line::<ANEW>(head, out);
     let host = match head.target.authority() {
         None => value(scan.host),
         Some(authority) => {
@@ -57,25 +71,15 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
     if host.is_none() {
         put(out, &[b"Host: ", context.authority.as_bytes(), b"\r\n"]);
     }
-    match scan.anew {
-        false => copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out),
-        true => anew::request_fields(head, skipped, out),
-    }
-    // Our element of `Via` is the received version and a pseudonym (RFC 9110 §7.6.3).
-    let later;
-    let mut via = context.via.lines(head.version);
-    if head.minor > 1 {
-        later = anew::via(via, head.minor);
-        via = &later;
-    }
-    match value(scan.via).filter(|received| !received.is_empty()) {
-        None => out.extend_from_slice(via),
-        Some(received) => put(out, &[b"Via: ", received, b", ", &via[b"Via: ".len()..]]),
-    }
-    match value(scan.forwarded_for).filter(|received| !received.is_empty()) {
-        _ if scan.anew => anew::forwarded_for(head, out),
-        None => {}
-        Some(received) => put(out, &[received, b", "]),
+    if ANEW {
+        anew::request_fields(head, context.via, skipped, out);
+    } else {
+        copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
+        // Our element of `Via` is the received version and a pseudonym (RFC 9110 §7.6.3).
+        put_via(value(scan.via), context.via.lines(head.version), out);
+        if let Some(received) = value(scan.forwarded_for).filter(|received| !received.is_empty()) {
+            put(out, &[received, b", "]);
+        }
     }
     out.extend_from_slice(context.client);
     match host {
@@ -97,6 +101,15 @@ pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &m
     }
 }
 
+/// Appends the last `Via` that was received with our element, and the name of the next field.
+#[inline(always)]
+fn put_via(received: Option<&[u8]>, lines: &[u8; 53], out: &mut Vec<u8>) {
+    match received.filter(|received| !received.is_empty()) {
+        None => out.extend_from_slice(lines),
+        Some(received) => put(out, &[b"Via: ", received, b", ", &lines[b"Via: ".len()..]]),
+    }
+}
+
 fn skip(skipped: &mut FieldSet, position: Option<u8>) {
     if let Some(position) = position {
         skipped.insert(usize::from(position));
@@ -105,9 +118,9 @@ fn skip(skipped: &mut FieldSet, position: Option<u8>) {
 
 /// Writes the request line if it must change; returns from where the head can be copied as it came.
 #[inline]
-fn request_line(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) -> usize {
+fn request_line<const ANEW: bool>(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) -> usize {
     match head.target.authority() {
-        None if head.minor == 1 && !head.scan.anew => head.start,
+        None if head.version == Version::Http11 && !ANEW => head.start,
         _ => changed_request_line(head, out),
     }
 }
@@ -166,7 +179,21 @@ impl Told<'_> {
 }
 
 /// Appends the final response head to be sent to the client to `out`.
+#[inline]
 pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out: &mut Vec<u8>) {
+    match head.scan.anew {
+        false => write_response::<false>(head, context, out),
+        true => anew::response(head, context, out),
+    }
+}
+
+/// The same for heads of which something is written `ANEW`, and for all others.
+#[inline(always)]
+fn write_response<const ANEW: bool>(
+    head: &ResponseHead<'_, '_>,
+    context: &ResponseContext<'_>,
+    out: &mut Vec<u8>,
+) {
     let scan = &head.scan;
     let mut skipped = scan.dropped;
     if context.coding == Coding::Identity || head.body != BodyLength::Chunked {
@@ -178,8 +205,12 @@ pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out:
     if let Some(told) = &context.told {
         skipped = skipped.union(told.replaces(head.fields));
     }
-    let from = status_line(head, out);
-    copy_response_fields(head, from, skipped, out);
+    if ANEW {
+        anew::response_fields(head, skipped, out);
+    } else {
+        let from = status_line(head, out);
+        copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
+    }
     if context.coding == Coding::Chunked && head.body != BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
@@ -189,9 +220,8 @@ pub fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out:
     if let Some(told) = &context.told {
         told.write(out);
     }
-    match head.status {
-        426 => anew::upgrade_required(head, context, out),
-        _ => end(context, out),
+    if !(ANEW && head.status == UPGRADE_REQUIRED && anew::upgrade_required(head, context, out)) {
+        end(context, out);
     }
 }
 
@@ -230,22 +260,17 @@ fn one_hundred(head: &ResponseHead<'_, '_>, told: Option<&Told<'_>>, out: &mut V
     if let Some(told) = told {
         skipped = skipped.union(told.replaces(head.fields));
     }
-    let from = status_line(head, out);
-    copy_response_fields(head, from, skipped, out);
-}
-
-#[inline(always)]
-fn copy_response_fields(head: &ResponseHead<'_, '_>, from: usize, skipped: FieldSet, out: &mut Vec<u8>) {
-    match head.scan.anew {
-        false => copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out),
-        true => anew::response_fields(head, skipped, out),
+    if head.scan.anew {
+        return anew::response_fields(head, skipped, out);
     }
+    let from = status_line(head, out);
+    copy_fields(head.bytes, from, head.len - 2, head.fields, skipped, out);
 }
 
 /// Writes the status line if it must change: we answer under our own version (RFC 9110 §6.2).
 #[inline]
 fn status_line(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) -> usize {
-    let well_formed = head.is_our_version && head.bytes.get(12) == Some(&b' ') && !head.scan.anew;
+    let well_formed = head.version == Version::Http11 && head.bytes.get(12) == Some(&b' ');
     if well_formed { 0 } else { changed_status_line(head, out) }
 }
 

@@ -304,23 +304,24 @@ impl<N: Net> Proxy<N> {
             }
             Ok(None) => return None,
             Ok(Some(head)) if self.via.is_in(head) => return Some(self.turn_back(turn, id, head)),
-            Ok(Some(head)) if head.max_forwards == Some(0) => {
-                return Some(self.answer_as_recipient(turn, id, head));
-            }
-            Ok(Some(head)) => match self.judge_chunks(head) {
-                Err(error) => {
-                    let to_head = head.is_head();
-                    self.refuse(turn, id, error, to_head);
+            Ok(Some(head)) => {
+                if head.may_be_counted()
+                    && let Some(consumed) = self.answer_as_recipient(turn, id, head)
+                {
+                    return Some(consumed);
+                }
+                if let Err(error) = self.judge_chunks(head) {
+                    self.refuse(turn, id, error, head.is_head());
                     return Some(bytes.len());
                 }
-                Ok(()) => match self.take_in(turn, id, head) {
+                match self.take_in(turn, id, head) {
                     Some(intake) => {
                         let (head, rest) = bytes.split_at_mut(intake.len);
                         return Some(head.len() + self.gather(turn, id, *intake, rest));
                     }
                     None => self.plan(turn, id, head),
-                },
-            },
+                }
+            }
             Err(error) => {
                 self.refuse(turn, id, *error, begins_as_head(bytes));
                 return Some(bytes.len());

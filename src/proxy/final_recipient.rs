@@ -20,7 +20,8 @@ const SECRET: [&str; 9] =
     ["auth", "cookie", "credential", "key", "password", "secret", "session", "signature", "token"];
 
 impl<N: Net> Proxy<N> {
-    /// Answers such a request. Returns how many bytes from the beginning of its head are done with.
+    /// Answers a request that may go no further. Returns how many bytes from the beginning of its head are done with; none
+    /// if it may be forwarded.
     #[cold]
     #[inline(never)]
     pub(super) fn answer_as_recipient(
@@ -28,7 +29,16 @@ impl<N: Net> Proxy<N> {
         turn: &mut Turn<'_, N>,
         id: ClientId,
         head: &RequestHead<'_, '_>,
-    ) -> usize {
+    ) -> Option<usize> {
+        let whole = head.len + head.rest().len();
+        match head.max_forwards() {
+            Ok(Some(0)) => {}
+            Ok(_) => return None,
+            Err(violation) => {
+                self.refuse(turn, id, violation, false);
+                return Some(whole);
+            }
+        }
         let now = turn.now();
         let keep = head.body == BodyLength::None
             && head.persistence == Persistence::KeepAlive
@@ -51,7 +61,7 @@ impl<N: Net> Proxy<N> {
         self.head.clear();
         content.write(self.date.at(wall), &mut self.head);
         self.send_reply(turn, id, if keep { After::KeepAlive } else { After::Linger });
-        if keep { head.len } else { head.len + head.rest().len() }
+        Some(if keep { head.len } else { whole })
     }
 }
 

@@ -26,9 +26,12 @@ fn main() -> io::Result<()> {
     for serial in 0..heads {
         let came = grammar::head(seed, serial);
         let mut space = field_space();
-        let Ok(Some(head)) = RequestHead::parse(&came, &mut space) else {
-            refused += 1;
-            continue;
+        let head = match RequestHead::parse(&came, &mut space) {
+            Ok(Some(head)) if head.max_forwards().is_ok() => head,
+            _ => {
+                refused += 1;
+                continue;
+            }
         };
         let mut sent = Vec::new();
         let context = RequestContext {

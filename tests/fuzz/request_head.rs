@@ -75,6 +75,10 @@ fn check_with(bytes: &[u8], rule: TargetRule) -> String {
         unreachable!("just parsed")
     };
     let minor = well_formed(bytes, &head, rule);
+    if let Err(error) = head.max_forwards() {
+        assert!(!is_plain(bytes), "{error}");
+        return format!("{} {error}", error.status());
+    }
     for (close, named) in [(false, false), (true, false), (false, true)] {
         let id = IdField::received(b"made-here").expect("a sane name");
         let request_id = named.then(|| (head.request_id().0, id.line()));
@@ -195,8 +199,10 @@ fn expected_fields(head: &RequestHead<'_, '_>, minor: char, context: &RequestCon
         items.split(|&b| b == b',').map(|item| item.trim_ascii().escape_ascii().to_string()).collect()
     };
     let options: Vec<_> = listed("connection").iter().map(|o| o.to_ascii_lowercase()).collect();
+    let allowed = head.max_forwards().expect("not refused");
+    let allowed = allowed.map(|allowed| allowed.saturating_sub(1).to_string());
     let kept = |name: &str| match name {
-        "max-forwards" if head.max_forwards.is_some() => false,
+        "max-forwards" if allowed.is_some() => false,
         "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "upgrade" => false,
         "x-forwarded-host" | "x-forwarded-proto" => false,
         "host" | "content-length" | "transfer-encoding" => true,
@@ -227,8 +233,7 @@ fn expected_fields(head: &RequestHead<'_, '_>, minor: char, context: &RequestCon
         let before = before.into_iter().filter(|value| !value.is_empty());
         before.chain([element.to_vec()]).collect::<Vec<_>>().join(&b", "[..])
     };
-    let allowed = head.max_forwards.map(|allowed| allowed.saturating_sub(1).to_string());
-    fields.extend(allowed.map(|allowed| own("Max-Forwards", allowed.as_bytes())));
+    fields.extend(allowed.iter().map(|allowed| own("Max-Forwards", allowed.as_bytes())));
     let version = format!("1.{minor} tidegate-{RUN:016x}");
     let via = via.map(|i| head.fields[i].value.to_vec());
     fields.push(own("Via", &appended(via.into_iter().collect(), version.as_bytes())));

@@ -11,27 +11,58 @@ use super::super::persistence::Persistence;
 use super::super::reply::decimal;
 use super::super::request::RequestHead;
 use super::super::response::ResponseHead;
-use super::{ResponseContext, end, put};
+use super::super::via::Via;
+use super::{
+    RequestContext, ResponseContext, changed_status_line, put, put_via, write_request, write_response,
+};
 
-/// Appends the fields of a request that are not `skipped`, and not ours to write.
+/// Appends a request head of which something is written anew.
 #[cold]
-pub(super) fn request_fields(head: &RequestHead<'_, '_>, skipped: FieldSet, out: &mut Vec<u8>) {
-    let mut skipped = skipped.union(named(head.fields, b"x-forwarded-for"));
-    if head.max_forwards.is_some() {
+#[inline(never)]
+pub(super) fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &mut Vec<u8>) {
+    write_request::<true>(head, context, out);
+}
+
+/// The same of a final response.
+#[cold]
+#[inline(never)]
+pub(super) fn response(head: &ResponseHead<'_, '_>, context: &ResponseContext<'_>, out: &mut Vec<u8>) {
+    write_response::<true>(head, context, out);
+}
+
+/// Appends the fields of a request that are not `skipped`, and those with lists up to where the client's address begins.
+#[cold]
+#[inline(never)]
+pub(super) fn request_fields(head: &RequestHead<'_, '_>, via: &Via, skipped: FieldSet, out: &mut Vec<u8>) {
+    let forwarded_for = named(head.fields, b"x-forwarded-for");
+    let mut skipped = skipped.union(forwarded_for);
+    // One that is malformed is not forwarded, and neither is one that may go no further.
+    let allowed = head.max_forwards().unwrap_or_default();
+    if allowed.is_some() {
         skipped = skipped.union(named(head.fields, b"max-forwards"));
     }
     fields(head.fields, &head.scan, skipped, out);
-    if let Some(allowed) = head.max_forwards {
-        // With none left it is not forwarded.
+    if let Some(allowed) = allowed {
         let mut digits = [0; 20];
         let left = decimal(&mut digits, allowed.saturating_sub(1));
         put(out, &[b"Max-Forwards: ", left.as_bytes(), b"\r\n"]);
     }
+    // A version later than 1.1 is told as it is (RFC 9110 §7.6.3).
+    let mut lines = *via.lines(head.version);
+    lines[b"Via: 1.".len()] = b'0' + head.minor;
+    put_via(head.scan.via.map(|i| head.fields[usize::from(i)].value), &lines, out);
+    // Some read the first of the fields alone, others the last.
+    let kept = forwarded_for.positions().filter(|&i| !head.scan.dropped.contains(i));
+    for received in kept.map(|i| head.fields[i].value).filter(|received| !received.is_empty()) {
+        put(out, &[received, b", "]);
+    }
 }
 
-/// Appends the fields of a response that are not `skipped`.
+/// Appends the status line and the fields of a response that are not `skipped`.
 #[cold]
+#[inline(never)]
 pub(super) fn response_fields(head: &ResponseHead<'_, '_>, skipped: FieldSet, out: &mut Vec<u8>) {
+    changed_status_line(head, out);
     fields(head.fields, &head.scan, skipped, out);
 }
 
@@ -49,28 +80,16 @@ fn fields(fields: &[Header<'_>], scan: &Scan, skipped: FieldSet, out: &mut Vec<u
     }
 }
 
-/// Appends the list that all `X-Forwarded-For` are together, for our element to follow: some read the first of them alone,
-/// others the last.
-#[cold]
-pub(super) fn forwarded_for(head: &RequestHead<'_, '_>, out: &mut Vec<u8>) {
-    let all = named(head.fields, b"x-forwarded-for");
-    let kept = all.positions().filter(|&i| !head.scan.dropped.contains(i));
-    for received in kept.map(|i| head.fields[i].value).filter(|received| !received.is_empty()) {
-        put(out, &[received, b", "]);
-    }
-}
-
 /// Appends the end of a 426, which says to what the client is to switch (RFC 9110 §15.5.22), and that it says so for this hop
-/// (§7.8).
-#[cold]
+/// (§7.8); nothing, and `false`, if the backend did not say to what.
 pub(super) fn upgrade_required(
     head: &ResponseHead<'_, '_>,
     context: &ResponseContext<'_>,
     out: &mut Vec<u8>,
-) {
+) -> bool {
     let fields = named(head.fields, b"upgrade");
     let mut values = fields.positions().map(|i| head.fields[i].value).filter(|value| !value.is_empty());
-    let Some(first) = values.next() else { return end(context, out) };
+    let Some(first) = values.next() else { return false };
     let connection: &[u8] = match (context.persistence, context.version) {
         (Persistence::KeepAlive, Version::Http11) => b"Connection: Upgrade\r\nUpgrade: ",
         (Persistence::KeepAlive, Version::Http10) => b"Connection: keep-alive, Upgrade\r\nUpgrade: ",
@@ -79,14 +98,7 @@ pub(super) fn upgrade_required(
     put(out, &[connection, first]);
     values.for_each(|value| put(out, &[b", ", value]));
     out.extend_from_slice(b"\r\n\r\n");
-}
-
-/// The line of `Via`, and what follows, of a request in a version later than 1.1 (RFC 9110 §7.6.3).
-#[cold]
-pub(super) fn via(lines: &[u8; 53], minor: u8) -> [u8; 53] {
-    let mut via = *lines;
-    via[b"Via: 1.".len()] = b'0' + minor;
-    via
+    true
 }
 
 #[cfg(test)]
@@ -105,6 +117,7 @@ mod tests {
         let limits = RequestLimits { target: TargetRule::Pass, ..RequestLimits::default() };
         let mut space = field_space();
         let head = RequestHead::parse_within(&limits, bytes, &mut space)?.expect("complete");
+        head.max_forwards()?;
         let mut out = Vec::new();
         let (client, authority, via) = (b"127.0.0.1", "b:81", &Via::new(7));
         let context = RequestContext { client, authority, close: false, via, request_id: None };

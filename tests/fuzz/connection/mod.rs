@@ -69,6 +69,10 @@ impl Asked {
             }
             let mut space = field_space();
             let head = match RequestHead::parse_within(limits, bytes, &mut space) {
+                Ok(Some(head)) if head.max_forwards().is_err() => {
+                    asked.bad = true;
+                    return asked;
+                }
                 Ok(Some(head)) => head,
                 Ok(None) => {
                     asked.rest_to_head = bytes.starts_with(b"HEAD ");
