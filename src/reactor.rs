@@ -8,7 +8,6 @@ mod watch;
 
 use std::cell::Cell;
 use std::io;
-use std::time::Duration;
 
 use crate::net::{EVENTS_PER_POLL, Event, Net, Readiness, Token, Wake};
 use crate::time::Instant;
@@ -27,24 +26,30 @@ pub struct Turn<'a, N: Net, T> {
     /// The reactor's deadlines.
     pub timers: &'a mut Wheel<T>,
     again: &'a mut Vec<Token>,
-    times: &'a TurnTimes,
-    /// What the clock said first and last, if anybody has asked it.
+    times: &'a mut TurnTimes,
+    /// What the clock said first and last; [`Instant::NEVER`] as long as nobody has asked it.
     first: Cell<Instant>,
-    read: Cell<Option<Instant>>,
+    read: Cell<Instant>,
 }
 
 impl<N: Net, T> Turn<'_, N, T> {
     /// The clock, read afresh: a turn with many exchanges lasts milliseconds, and latency is the product.
     pub fn now(&self) -> Instant {
         let now = self.net.now();
-        self.first.set(self.first.get().min(now));
-        self.read.set(Some(now));
+        if self.first.get() == Instant::NEVER {
+            self.first.set(now);
+        }
+        self.read.set(now);
         now
     }
 
     /// What the clock said last in this turn, and if nobody has asked it, what it says now.
+    #[inline]
     fn recently(&self) -> Instant {
-        self.read.get().unwrap_or_else(|| self.net.now())
+        match self.read.get() {
+            Instant::NEVER => self.now(),
+            read => read,
+        }
     }
 
     /// What is counted of the turns before this one.
@@ -110,7 +115,7 @@ impl<N: Net, T: Copy> Reactor<N, T> {
 
     /// Calls `f` with a turn outside the loop, for what must happen before the first event.
     pub fn begin<R>(&mut self, f: impl FnOnce(&mut Turn<'_, N, T>) -> R) -> R {
-        f(&mut turn(&mut self.net, &mut self.timers, &mut self.again, &self.times))
+        f(&mut turn(&mut self.net, &mut self.timers, &mut self.again, &mut self.times))
     }
 
     /// Waits for events once and handles them.
@@ -123,7 +128,7 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         if !self.again.is_empty() {
             std::mem::swap(&mut self.again, &mut self.due);
         }
-        let mut turn = turn(&mut self.net, &mut self.timers, &mut self.again, &self.times);
+        let mut turn = turn(&mut self.net, &mut self.timers, &mut self.again, &mut self.times);
         if self.events.len() > 1 && H::FIRST.is_some() {
             self.events.retain(|event| match event {
                 Event::Ready(token, readiness) if Some(token.role) == H::FIRST => {
@@ -146,20 +151,18 @@ impl<N: Net, T: Copy> Reactor<N, T> {
         self.due.clear();
         // Whoever had something to do has mostly asked for the time just now.
         let ended = turn.recently();
-        let began = turn.first.get().min(ended);
-        let expected = until.map(|until| until.max(self.now));
-        self.now = ended;
-        let mut lost = Duration::ZERO;
-        if expected.is_some_and(|expected| ended - expected >= watch::LATE) || ended - began >= watch::LATE {
-            lost = catch_up(handler, &mut turn, &mut self.events, (expected, began, ended))?;
-            self.now = turn.now();
+        let before = std::mem::replace(&mut self.now, ended);
+        // No turn is late or long that ends so soon after the one before.
+        if ended.nanos_since(before) >= watch::LATE_NS {
+            let expected = until.map_or(Instant::NEVER, |until| until.max(before));
+            catch_up(handler, &mut turn, &mut self.events, (expected, ended))?;
+            self.now = turn.recently();
         }
         if let Some(timer) = turn.timers.expire(self.now) {
             self.now = expired(handler, &mut turn, timer, self.now);
         }
         let flow = handler.turn_ended(&mut turn);
-        let ended = turn.read.get().unwrap_or(ended);
-        self.times.count(ended - began, lost);
+        turn.times.count(turn.read.get().nanos_since(turn.first.get()));
         Ok(flow)
     }
 
@@ -204,24 +207,29 @@ fn turn<'a, N: Net, T>(
     net: &'a mut N,
     timers: &'a mut Wheel<T>,
     again: &'a mut Vec<Token>,
-    times: &'a TurnTimes,
+    times: &'a mut TurnTimes,
 ) -> Turn<'a, N, T> {
-    Turn { net, timers, again, times, first: Cell::new(Instant::NEVER), read: Cell::default() }
+    Turn { net, timers, again, times, first: Cell::new(Instant::NEVER), read: Cell::new(Instant::NEVER) }
 }
 
-/// The loop is late, or its turn was long: reads what has come meanwhile before any deadline is judged, and takes a stall out of
-/// the deadlines. Returns how long that was.
+/// If the loop is late, or its turn was long: reads what has come meanwhile before any deadline is judged, and takes a stall out
+/// of the deadlines.
 #[cold]
 #[inline(never)]
 fn catch_up<N: Net, H: Handler<N>>(
     handler: &mut H,
     turn: &mut Turn<'_, N, H::Timer>,
     events: &mut Vec<Event>,
-    (expected, began, ended): (Option<Instant>, Instant, Instant),
-) -> io::Result<Duration> {
+    (expected, ended): (Instant, Instant),
+) -> io::Result<()> {
+    let began = turn.first.get();
+    if ended.nanos_since(expected.min(began)) < watch::LATE_NS {
+        return Ok(());
+    }
     let lost = watch::stalled(expected, began, ended);
     if !lost.is_zero() {
         turn.timers.stalled(lost, ended);
+        turn.times.stalled(lost);
         log::debug!("the event loop was not there for {lost:.1?}: deadlines are later by as much");
     }
     for _ in 0..LATE_POLLS {
@@ -237,7 +245,8 @@ fn catch_up<N: Net, H: Handler<N>>(
             break;
         }
     }
-    Ok(lost)
+    turn.now();
+    Ok(())
 }
 
 // Both are rare beside readiness. Inlined into a turn, each would have its addresses computed there before every loop.

@@ -59,9 +59,14 @@ fn offset(whole: &[u8], part: &[u8]) -> usize {
 /// Whether the head `bytes[..len]` ends in two CR LF and begins, at `start`, behind nothing but such: httparse lets bare LF
 /// pass too. That the other lines end so is seen where its fields are (`fields.rs`); it has made sure that CR and LF
 /// stand nowhere else.
-#[inline]
+#[inline(always)]
 fn is_within_crlf(bytes: &[u8], start: usize, len: usize) -> bool {
-    bytes[..len].ends_with(b"\r\n\r\n") && bytes[..start].chunks(2).all(|pair| pair == b"\r\n")
+    bytes[..len].ends_with(b"\r\n\r\n") && (start == 0 || is_of_empty_lines(&bytes[..start]))
+}
+
+#[cold]
+fn is_of_empty_lines(bytes: &[u8]) -> bool {
+    bytes.chunks(2).all(|pair| pair == b"\r\n")
 }
 
 /// A character of a token (RFC 9110 §5.6.2).

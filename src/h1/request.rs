@@ -137,7 +137,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     /// Whether the method may be one that [`RequestHead::max_forwards`] counts; no other has such a number.
     #[inline]
     pub fn may_be_counted(&self) -> bool {
-        matches!(self.method.as_bytes(), [b'O' | b'T', ..])
+        self.scan.anew && is_counted(self.method)
     }
 
     /// How often OPTIONS or TRACE may be forwarded, if it says so (RFC 9110 §7.6.2). `Max-Forwards` means nothing of other
@@ -244,6 +244,12 @@ struct Outline<'b> {
     minor: u8,
 }
 
+/// Whether the method may be OPTIONS or TRACE, of which the number of forwardings is written anew.
+#[inline]
+fn is_counted(method: &str) -> bool {
+    matches!(method.as_bytes(), [b'O' | b'T', ..])
+}
+
 /// Judges a head that is complete.
 #[inline(always)]
 fn judge<'h, 'b>(
@@ -259,6 +265,7 @@ fn judge<'h, 'b>(
     if scan.anew && has_bare_lf(bytes, fields) {
         return Err(Violation::BareLf);
     }
+    scan.anew |= is_counted(method);
     check_host(&scan, fields, version)?;
     let body = scan.framing.of_request()?;
     if matches!(body, BodyLength::Exact(n) if n > limits.body_bytes) {

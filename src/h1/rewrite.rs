@@ -34,7 +34,7 @@ pub struct RequestContext<'a> {
 /// Appends the request head to be sent upstream to `out`.
 #[inline]
 pub fn request(head: &RequestHead<'_, '_>, context: &RequestContext<'_>, out: &mut Vec<u8>) {
-    match head.scan.anew || head.may_be_counted() {
+    match head.scan.anew {
         false => write_request::<false>(head, context, out),
         true => anew::request(head, context, out),
     }

@@ -115,11 +115,23 @@ pub(super) fn parse_bytes<'a>(
 /// Whether a target is of ASCII and without a fragment. Apart, for the registers' sake.
 #[inline(never)]
 fn is_plain(target: &str) -> bool {
-    match target.len() {
-        // Done before a search for many bytes at a time has begun.
-        ..16 => target.bytes().all(|b| b.is_ascii() && b != b'#'),
-        _ => target.is_ascii() && memchr::memchr(b'#', target.as_bytes()).is_none(),
+    let (words, rest) = target.as_bytes().as_chunks::<8>();
+    let mut last = [b'/'; 8];
+    match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        (Some(first), Some(end)) => {
+            last[..4].copy_from_slice(first);
+            last[4..].copy_from_slice(end);
+        }
+        _ => last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from),
     }
+    let found = words.iter().fold(oddities(last), |found, word| found | oddities(*word));
+    found & u64::from_ne_bytes([0x80; 8]) == 0
+}
+
+/// Of eight bytes at once: the highest bit of each is set if it is not ASCII or a `#`, and may be if it stands beside a `#`.
+const fn oddities(bytes: [u8; 8]) -> u64 {
+    let word = u64::from_ne_bytes(bytes);
+    word | (word ^ u64::from_ne_bytes([b'#'; 8])).wrapping_sub(u64::from_ne_bytes([1; 8]))
 }
 
 /// Whether a target that is not plain will do all the same. A fragment never does: some who route by the path end it there,
@@ -193,4 +205,40 @@ const fn is_host_byte(b: u8) -> bool {
     // unreserved, percent-encoded, sub-delims
     b.is_ascii_alphanumeric()
         || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_judged_by_words_is_as_by_bytes(target in "[ -~]{0,20}([#\u{7f}-\u{ff}]|)[!-~]{0,20}") {
+            prop_assert_eq!(is_plain(&target), target.bytes().all(|b| b.is_ascii() && b != b'#'), "{}", target);
+            let name = target.bytes().all(is_host_byte);
+            prop_assert!(!name || is_authority(target.as_bytes()), "{}", target);
+            let odd = target.bytes().any(|b| !is_host_byte(b) && !b"[]:".contains(&b));
+            prop_assert!(!odd || !is_authority(target.as_bytes()), "{}", target);
+        }
+    }
+
+    #[test]
+    fn a_port_or_a_literal_may_stand_anywhere_among_the_bytes() {
+        for length in 0..20 {
+            let host = "h".repeat(length);
+            for (end, valid) in [
+                ("", true),
+                (":80", true),
+                (":", true),
+                (":8a", false),
+                ("/", false),
+                ("@h", false),
+                ("[", false),
+            ] {
+                assert_eq!(is_authority(format!("{host}{end}").as_bytes()), valid, "{host}{end}");
+            }
+        }
+        assert!(is_authority(b"[::1]:8080") && !is_authority(b"[::1]8080") && !is_authority(b"[]"));
+    }
 }

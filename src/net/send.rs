@@ -25,6 +25,7 @@ pub struct Broken {
 ///
 /// # Errors
 /// The connection is gone.
+#[inline(always)]
 pub fn send(
     stream: &mut impl Write,
     unsent: &mut Option<Buffer>,
@@ -32,39 +33,71 @@ pub fn send(
     parts: [&[u8]; MAX_PARTS],
 ) -> Result<(), Broken> {
     let [head, line, data, end] = parts;
-    let total = head.len() + line.len() + data.len() + end.len();
-    let mut taken = 0;
-    if unsent.is_none() && total > 0 {
-        // What nearly every message is: one part or two, and room for them.
-        let written = match (line.is_empty() && end.is_empty(), head.is_empty(), data.is_empty()) {
-            (true, false, true) => stream.write(head),
-            (true, true, false) => stream.write(data),
-            (true, _, _) => stream.write_vectored(&[IoSlice::new(head), IoSlice::new(data)]),
-            (false, _, _) => stream.write_vectored(&parts.map(IoSlice::new)),
+    // What nearly every message is: one part or two, and room for them. Told apart here, so that they go by registers.
+    if unsent.is_none() && line.is_empty() && end.is_empty() {
+        let written = write_two(stream, head, data);
+        return match written {
+            Ok(n) if n == head.len() + data.len() => Ok(()),
+            written => send_rest(stream, unsent, buffers, &parts, written),
         };
-        match written {
-            Ok(n) if n == total => return Ok(()),
-            written => taken = write_on(stream, &parts, total, written)?,
-        }
     }
-    put_by(taken, total, unsent, buffers, parts);
+    send_parts(stream, unsent, buffers, &parts)
+}
+
+/// Writes once.
+#[inline(never)]
+fn write_two(stream: &mut impl Write, head: &[u8], data: &[u8]) -> io::Result<usize> {
+    match (head.is_empty(), data.is_empty()) {
+        (false, true) => stream.write(head),
+        (true, false) => stream.write(data),
+        (true, true) => Ok(0),
+        (false, false) => stream.write_vectored(&[IoSlice::new(head), IoSlice::new(data)]),
+    }
+}
+
+#[inline(never)]
+fn send_parts(
+    stream: &mut impl Write,
+    unsent: &mut Option<Buffer>,
+    buffers: &mut BufferPool,
+    parts: &[&[u8]; MAX_PARTS],
+) -> Result<(), Broken> {
+    if unsent.is_some() {
+        put_by(0, unsent, buffers, parts);
+        return Ok(());
+    }
+    match stream.write_vectored(&parts.map(IoSlice::new)) {
+        Ok(n) if n == length(parts) => Ok(()),
+        written => send_rest(stream, unsent, buffers, parts, written),
+    }
+}
+
+/// Sends what the first write did not.
+#[cold]
+fn send_rest(
+    stream: &mut impl Write,
+    unsent: &mut Option<Buffer>,
+    buffers: &mut BufferPool,
+    parts: &[&[u8]; MAX_PARTS],
+    written: io::Result<usize>,
+) -> Result<(), Broken> {
+    let taken = write_on(stream, parts, length(parts), written)?;
+    put_by(taken, unsent, buffers, parts);
     Ok(())
+}
+
+fn length(parts: &[&[u8]; MAX_PARTS]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
 }
 
 /// Keeps what was not taken.
 #[cold]
-fn put_by(
-    taken: usize,
-    total: usize,
-    unsent: &mut Option<Buffer>,
-    buffers: &mut BufferPool,
-    parts: [&[u8]; MAX_PARTS],
-) {
-    if taken == total {
-        return;
+fn put_by(taken: usize, unsent: &mut Option<Buffer>, buffers: &mut BufferPool, parts: &[&[u8]; MAX_PARTS]) {
+    let left = length(parts) - taken;
+    if left > 0 {
+        let buffer = unsent.get_or_insert_with(|| buffers.take(left));
+        for_rest(taken, parts, |part| buffer.push(part));
     }
-    let buffer = unsent.get_or_insert_with(|| buffers.take(total - taken));
-    for_rest(taken, &parts, |part| buffer.push(part));
 }
 
 /// What follows the first `taken` bytes of the parts.
@@ -80,7 +113,6 @@ fn for_rest<'a>(taken: usize, parts: &[&'a [u8]; MAX_PARTS], mut each: impl FnMu
 }
 
 /// Writes after the first write until all is taken or the socket refuses; returns how much was taken.
-#[cold]
 fn write_on(
     stream: &mut impl Write,
     parts: &[&[u8]; MAX_PARTS],

@@ -3,6 +3,7 @@
 //! Here: closing at once, and after the turn's answers. Not here: who is to be closed (`upstream.rs`, `idle_clients.rs` and others).
 //! Floor 3.
 
+use super::upstream::{Carried, Upstream};
 use super::{Proxy, Turn, UpstreamId};
 use crate::balance::BackendId;
 use crate::net::Net;
@@ -30,6 +31,14 @@ impl<N: Net> Proxy<N> {
         }
         let stream = self.forget_upstream(turn, id);
         self.closing.extend(stream);
+    }
+
+    /// The exchange on it has ended early: it is closed by the end of the turn.
+    pub(super) fn give_up_upstream(&mut self, turn: &mut Turn<'_, N>, id: Option<UpstreamId>) -> Carried {
+        let Some(id) = id else { return Carried::default() };
+        let carried = self.upstreams.get(id).map(Upstream::as_carried).unwrap_or_default();
+        self.close_soon(turn, id);
+        carried
     }
 
     /// Closes what has carried its exchange.

@@ -29,15 +29,11 @@ impl<N: Net> Proxy<N> {
             exchange.course = Course::Fresh;
         }
         let backend = exchange.backend;
+        let mut request = Some(request);
         let mut failed = Event::Refused;
         while let Some(address) = self.servers.target(backend).address(attempt) {
-            match self.open_upstream(turn, id, address, attempt) {
+            match self.open_upstream(turn, id, address, attempt, &mut request) {
                 Ok((upstream_id, next)) => {
-                    let limit = turn.now() + self.options.connect_timeout;
-                    if let Some(upstream) = self.upstreams.get_mut(upstream_id) {
-                        upstream.unsent = Some(request);
-                        upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
-                    }
                     if next == Connect::TryNow {
                         self.connected(turn, upstream_id, id, attempt);
                     }
@@ -52,7 +48,7 @@ impl<N: Net> Proxy<N> {
                 Err(_) => attempt = attempt.next(),
             }
         }
-        self.never_sent(turn, id, request, failed);
+        request.into_iter().for_each(|request| self.never_sent(turn, id, request, failed));
     }
 
     /// No connection came about for this request.
@@ -70,28 +66,36 @@ impl<N: Net> Proxy<N> {
         self.happened(turn, id, event);
     }
 
-    /// Begins to connect.
+    /// Begins to connect; takes `request` if that succeeds.
+    #[inline(always)]
     fn open_upstream(
         &mut self,
         turn: &mut Turn<'_, N>,
         id: ExchangeId,
         address: SocketAddr,
         attempt: Attempt,
+        request: &mut Option<Buffer>,
     ) -> io::Result<(UpstreamId, Connect)> {
+        let now = turn.now();
         let exchange = self.exchanges.get(id).ok_or(io::ErrorKind::NotFound)?;
-        let backend = exchange.backend;
-        // Copies are not worth another's connection.
-        let insists = !matches!(exchange.owner, Owner::Copy(_) | Owner::Nobody);
-        let (owner, logs_in) = (exchange.owner, exchange.logs_in);
-        let (stream, next) = self.open_socket(turn, address, insists)?;
-        let belongs = self.belongs(owner, backend, logs_in, turn.now());
-        let upstream_id = self.upstreams.insert(Upstream::connecting(stream, backend, id, attempt));
+        let (owner, backend, logs_in) = (exchange.owner, exchange.backend, exchange.logs_in);
+        let (stream, next) = match turn.net.connect(address) {
+            Ok(opened) => opened,
+            // Copies are not worth another's connection.
+            Err(e) if matches!(owner, Owner::Copy(_) | Owner::Nobody) => return Err(e),
+            Err(e) => self.connect_instead(turn, address, e)?,
+        };
+        let mut upstream = Upstream::connecting(stream, backend, id, attempt);
+        upstream.belongs = self.belongs(owner, backend, logs_in, now);
+        let upstream_id = self.upstreams.insert(upstream);
         let upstream = self.upstreams.get_mut(upstream_id).ok_or(io::ErrorKind::NotFound)?;
-        upstream.belongs = belongs;
         if let Err(e) = turn.net.register(&mut upstream.stream, Token::new(UPSTREAM, upstream_id)) {
             self.upstreams.remove(upstream_id);
             return Err(e);
         }
+        upstream.unsent = request.take();
+        let limit = now + self.options.connect_timeout;
+        upstream.deadline.set(turn.timers, limit, Timer::Upstream(upstream_id));
         self.servers.pool(backend).begin_use();
         if let Some(exchange) = self.exchanges.get_mut(id) {
             exchange.upstream = Some(upstream_id);

@@ -16,6 +16,7 @@ use crate::time::Instant;
 
 impl<N: Net> Proxy<N> {
     /// Counts a request of the client: whether its connection may serve another one after it.
+    #[inline(always)]
     pub(super) fn serves_another(&mut self, id: ClientId, now: Instant) -> bool {
         let keeps = self.options.client_keepalive && !self.is_draining() && !self.is_crowded_out(id, now);
         let Some(client) = self.clients.get_mut(id) else { return false };

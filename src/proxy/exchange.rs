@@ -6,7 +6,7 @@
 
 use super::client::After;
 use super::failure::Failure;
-use super::kind::RequestKind;
+use super::kind::{MAX_REPLAY_BYTES, RequestKind};
 use super::rules::{self, Effect, Ending, Event, Progress};
 use super::timeouts::Interim;
 use super::tunnel::Tunnel;
@@ -135,6 +135,15 @@ impl Exchange {
             && matches!(self.owner, Owner::Client(_) | Owner::Batch(_))
     }
 
+    /// Whether the whole of it, sent as far as it has come, is to be kept for another backend.
+    pub(super) fn may_go_elsewhere(&self, request: &Buffer) -> bool {
+        self.kind.is_idempotent()
+            && !self.logs_in
+            && self.course == Course::Fresh
+            && self.request == RequestSide::Done
+            && request.len() <= MAX_REPLAY_BYTES
+    }
+
     fn progress(&self) -> Progress {
         match self.response {
             ResponseSide::Pending if self.replay.is_none() || self.is_heard => Progress::Pending,
@@ -199,7 +208,7 @@ impl<N: Net> Proxy<N> {
         };
         self.servers.finished(exchange.backend, std::mem::take(&mut exchange.flight), outcome, now);
         let keep = body.keep_upstream && exchange.request == RequestSide::Done && !surplus;
-        let carried = self.release_upstream(turn, exchange.upstream, keep.then_some(exchange.owner), now);
+        let carried = self.release_upstream(turn, exchange.upstream, (exchange.owner, keep), now);
         if surplus {
             self.spoke_unasked(turn, exchange.backend, b"");
         }
@@ -253,7 +262,7 @@ impl<N: Net> Proxy<N> {
         self.counters.cancelled_forwarded += u64::from(failure == Failure::ClientGone);
         let outcome = if row.blames_backend { Outcome::Failed { elapsed_ns } } else { Outcome::Cancelled };
         self.servers.finished(exchange.backend, std::mem::take(&mut exchange.flight), outcome, now);
-        let carried = self.release_upstream(turn, exchange.upstream, None, now);
+        let carried = self.give_up_upstream(turn, exchange.upstream);
         exchange.replay.take().into_iter().for_each(|b| self.buffers.put(b));
         let client = match exchange.owner {
             Owner::Client(client) => client,
@@ -307,7 +316,7 @@ impl<N: Net> Proxy<N> {
         self.counters.tunnels_open -= 1;
         let flight = std::mem::take(&mut exchange.flight);
         self.servers.finished(exchange.backend, flight, Outcome::Cancelled, now);
-        let carried = self.release_upstream(turn, exchange.upstream, None, now);
+        let carried = self.give_up_upstream(turn, exchange.upstream);
         let record = self.record(turn, &exchange, 101, false, carried, now);
         if self.tracer.logs() {
             self.trace_end(turn, id, record, 0, None);

@@ -8,10 +8,9 @@ use super::client::{After, ClientState};
 use super::exchange::{Course, Exchange, Owner, RequestSide, ResponseSide};
 use super::failure::Failure;
 use super::kind::{self, MAX_REPLAY_BYTES, RequestKind};
-use super::private::Source;
 use super::rules::Event;
 use super::slow_clients::SendTime;
-use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Reuse, Turn, UPSTREAM};
+use super::{ClientId, ConnectionMode, ExchangeId, Proxy, Turn, UPSTREAM};
 use crate::balance::{BackendId, Choice};
 use crate::h1::body::BodyReader;
 use crate::h1::coding::{ChunkLine, Coding, parts};
@@ -37,6 +36,8 @@ pub(super) struct Plan {
     logs_in: bool,
     /// It goes where its client is known by a login.
     is_bound: bool,
+    /// Its client's connection has had none before.
+    is_first: bool,
     expects_continue: bool,
     version: Version,
     persistence: Persistence,
@@ -63,7 +64,9 @@ impl<N: Net> Proxy<N> {
         let keep = self.serves_another(id, now);
         self.head.clear();
         let request_id = self.tracer.identify(head);
+        let mut is_first = true;
         if let (Some(choice), Some(client)) = (choice, self.clients.get(id)) {
+            is_first = client.requests == 0;
             self.servers.tell(choice);
             let context = RequestContext {
                 client: client.address.as_bytes(),
@@ -85,6 +88,7 @@ impl<N: Net> Proxy<N> {
             repeatable,
             logs_in,
             is_bound: bound.is_some(),
+            is_first,
             expects_continue: head.expects_continue(),
             version: head.version,
             persistence: if keep { head.persistence } else { Persistence::Close },
@@ -133,13 +137,23 @@ impl<N: Net> Proxy<N> {
         let keeps = is_short && plan.kind.is_idempotent() && !plan.logs_in;
         let may_reuse = self.options.connections == ConnectionMode::Persistent
             && (is_short || !plan.kind.is_idempotent() || plan.is_bound);
-        let is_plain = self.options.reuse == Reuse::Always && self.private.is_empty() && !plan.logs_in;
-        let from = if is_plain { Source::POOL } else { self.source(client, plan.logs_in) };
+        let from = self.source(client, plan.logs_in, plan.is_first);
         if plan.repeatable && is_short {
             self.enter(turn, exchange, choice, plan.now);
             self.shadow(turn, exchange, choice, data, plan.now);
         }
-        if !(may_reuse && self.send_reused(turn, exchange, from, plan.now, coding, &line, data, done, keeps))
+        if !(may_reuse
+            && self.send_reused(
+                turn,
+                (exchange, choice.backend),
+                from,
+                plan.now,
+                coding,
+                &line,
+                data,
+                done,
+                keeps,
+            ))
         {
             let request = self.buffers.gather(&parts(&self.head, coding, &line, data, done));
             let attempt = self.servers.target(choice.backend).attempt();

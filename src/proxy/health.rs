@@ -122,7 +122,8 @@ impl<N: Net> Proxy<N> {
             path, target.authority
         )
         .into_bytes();
-        let (stream, connect) = match self.open_socket(turn, address, true) {
+        let opened = turn.net.connect(address).or_else(|e| self.connect_instead(turn, address, e));
+        let (stream, connect) = match opened {
             Ok(opened) => opened,
             // What this machine lacks says nothing of the server.
             Err(e) if is_ours(&e) => return,

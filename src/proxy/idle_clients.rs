@@ -226,20 +226,19 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// Begins to connect. With no descriptor left, the connection that has been idle longest gives up its own, if `insists`; but
-    /// only one: if that does not help, it is others who use up the machine's.
-    pub(super) fn open_socket(
+    /// Begins to connect where that has failed with `error`. With no descriptor left, the connection that has been idle longest
+    /// gives up its own; but only one: if that does not help, it is others who use up the machine's.
+    #[cold]
+    pub(super) fn connect_instead(
         &mut self,
         turn: &mut Turn<'_, N>,
         address: SocketAddr,
-        insists: bool,
+        error: io::Error,
     ) -> io::Result<(N::Stream, Connect)> {
-        match turn.net.connect(address) {
-            Err(e) if insists && is_exhaustion(&e) && self.make_way(turn, Duration::ZERO) == Way::Made => {
-                turn.net.connect(address)
-            }
-            opened => opened,
+        if is_exhaustion(&error) && self.make_way(turn, Duration::ZERO) == Way::Made {
+            return turn.net.connect(address);
         }
+        Err(error)
     }
 
     /// No descriptor is left: closes what is to be closed anyway, who is heard out, or else what has been idle longest. Without anything pooled, a

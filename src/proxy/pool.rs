@@ -73,6 +73,7 @@ impl Pool {
         now >= self.trusted_from
     }
 
+    #[inline]
     pub(super) fn put(&mut self, id: UpstreamId) {
         self.idle.push_back(id);
     }

@@ -121,12 +121,12 @@ impl<N: Net> Proxy<N> {
         }
     }
 
-    /// Where a connection for a request of `client` may come from. `logs_in`: one that others have used will not do.
-    #[inline(never)]
-    pub(super) fn source(&self, client: ClientId, logs_in: bool) -> Source {
-        let pool =
-            !logs_in && self.may_meet_others(self.clients.get(client).is_some_and(|c| c.requests <= 1));
-        Source { own: Some(client), pool }
+    /// Where a connection for a request of `client` may come from. `logs_in`: one that others have used will not do. `first`: the
+    /// client's connection has had none before.
+    #[inline]
+    pub(super) fn source(&self, client: ClientId, logs_in: bool, first: bool) -> Source {
+        let own = if self.private.is_empty() { None } else { Some(client) };
+        Source { own, pool: !logs_in && self.may_meet_others(first) }
     }
 
     /// Whether a request may go on a connection that has served others. `first`: its client's connection had none before.

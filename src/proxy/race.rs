@@ -197,7 +197,9 @@ impl<N: Net> Proxy<N> {
         };
         let from = if self.may_meet_others(first) { Source::POOL } else { Source::NONE };
         let may_reuse = self.options.connections == ConnectionMode::Persistent;
-        if may_reuse && self.send_reused(turn, id, from, now, Coding::Identity, &line, &[], true, true) {
+        if may_reuse
+            && self.send_reused(turn, (id, backend), from, now, Coding::Identity, &line, &[], true, true)
+        {
             return self.buffers.put(request);
         }
         let attempt = self.servers.target(backend).attempt();
@@ -305,7 +307,7 @@ impl<N: Net> Proxy<N> {
         let Some(mut exchange) = self.exchanges.remove(id) else { return };
         let flight = std::mem::take(&mut exchange.flight);
         self.servers.finished(exchange.backend, flight, outcome, now);
-        self.release_upstream(turn, exchange.upstream, None, now);
+        self.give_up_upstream(turn, exchange.upstream);
         exchange.replay.into_iter().for_each(|b| self.buffers.put(b));
         if let Owner::Copy(of) = exchange.owner {
             self.races.forget(of, id);

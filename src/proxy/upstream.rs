@@ -5,8 +5,7 @@
 
 use std::io::{self, Read};
 
-use super::exchange::{Course, Owner, RequestSide};
-use super::kind::MAX_REPLAY_BYTES;
+use super::exchange::{Owner, RequestSide};
 use super::private::BelongsTo;
 use super::rules::{self, Event, Silence, UpstreamStep};
 use super::target::Attempt;
@@ -111,6 +110,12 @@ impl<S: Stream> Upstream<S> {
         matches!(self.state, UpstreamState::Idle | UpstreamState::Kept(_))
     }
 
+    /// What it is to the exchange that it carries.
+    #[inline]
+    pub(super) fn as_carried(&self) -> Carried {
+        Carried { reused: self.reused, connect_us: if self.reused { 0 } else { self.connect_us } }
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         !matches!(self.state, UpstreamState::Connecting { .. })
     }
@@ -180,7 +185,7 @@ impl<N: Net> Proxy<N> {
         &mut self,
         turn: &mut Turn<'_, N>,
         id: UpstreamId,
-        exchange: ExchangeId,
+        exchange_id: ExchangeId,
         attempt: Attempt,
     ) {
         let Some(upstream) = self.upstreams.get_mut(id) else { return };
@@ -193,39 +198,38 @@ impl<N: Net> Proxy<N> {
             FirstWrite::Failed(error, request) => {
                 log::debug!("connecting to {} failed: {error}", self.servers.url(backend));
                 self.close_upstream(turn, id);
-                return self.connect(turn, exchange, request, attempt.next());
+                return self.connect(turn, exchange_id, request, attempt.next());
             }
         }
         let now = turn.net.now();
-        let begun = self.exchanges.get(exchange).map_or(now, |exchange| exchange.attempted);
-        upstream.connect_us = u32::try_from(now.nanos_since(begun) / 1_000).unwrap_or(u32::MAX).max(1);
-        upstream.state = UpstreamState::Carrying(exchange);
-        self.tracer.note(exchange, |trace| reach(&mut trace.phases.connected, turn.now()));
+        let Some(exchange) = self.exchanges.get_mut(exchange_id) else {
+            return whole.into_iter().for_each(|request| self.buffers.put(request));
+        };
+        let connect_us = now.nanos_since(exchange.attempted) / 1_000;
+        upstream.connect_us = u32::try_from(connect_us).unwrap_or(u32::MAX).max(1);
+        upstream.state = UpstreamState::Carrying(exchange_id);
+        self.tracer.note(exchange_id, |trace| reach(&mut trace.phases.connected, turn.now()));
         if upstream.readable {
             turn.again(Token::new(UPSTREAM, id));
         }
-        whole.into_iter().for_each(|request| self.keep_for_retry(exchange, request));
-        self.servers.targets[usize::from(backend.0)].connected(attempt);
-        self.settle_deadlines(turn, exchange, now);
-        let Some(exchange) = self.exchanges.get(exchange) else { return };
-        if let (RequestSide::Body { .. }, Owner::Client(client)) = (exchange.request, exchange.owner) {
-            turn.again(Token::new(CLIENT, client));
+        let is_sent = whole.is_some();
+        match whole {
+            Some(request) if exchange.may_go_elsewhere(&request) => exchange.replay = Some(request),
+            whole => whole.into_iter().for_each(|request| self.buffers.put(request)),
         }
-    }
-
-    /// A request has been sent whole, as far as it has come: it is kept if it may be sent to another backend.
-    fn keep_for_retry(&mut self, id: ExchangeId, request: Buffer) {
-        match self.exchanges.get_mut(id) {
-            Some(e)
-                if e.kind.is_idempotent()
-                    && !e.logs_in
-                    && e.course == Course::Fresh
-                    && e.request == RequestSide::Done
-                    && request.len() <= MAX_REPLAY_BYTES =>
-            {
-                e.replay = Some(request);
+        self.servers.targets[usize::from(backend.0)].connected(attempt);
+        match (exchange.request, exchange.owner) {
+            // As on a kept connection (`reuse.rs`).
+            (RequestSide::Done, Owner::Client(_)) if is_sent && !self.tracer.is_on() => {
+                let limit = now + self.options.upstream_timeout;
+                upstream.deadline.set(turn.timers, limit, Timer::Upstream(id));
             }
-            _ => self.buffers.put(request),
+            (request, owner) => {
+                self.settle_deadlines(turn, exchange_id, now);
+                if let (RequestSide::Body { .. }, Owner::Client(client)) = (request, owner) {
+                    turn.again(Token::new(CLIENT, client));
+                }
+            }
         }
     }
 
@@ -316,25 +320,25 @@ impl<N: Net> Proxy<N> {
         turn.again(Token::new(UPSTREAM, id));
     }
 
-    /// The exchange of `keep` on it is over: it rests if it may be used again, else it is closed by the end of the turn.
+    /// The exchange of `owner` on it is complete: it rests if it may be used again, which `keep` says of the exchange, else it
+    /// is closed by the end of the turn.
+    #[inline(always)]
     pub(super) fn release_upstream(
         &mut self,
         turn: &mut Turn<'_, N>,
         id: Option<UpstreamId>,
-        keep: Option<Owner>,
+        (owner, keep): (Owner, bool),
         now: Instant,
     ) -> Carried {
         let Some((id, upstream)) = id.and_then(|id| Some((id, self.upstreams.get_mut(id)?))) else {
             return Carried::default();
         };
-        let connect_us = if upstream.reused { 0 } else { upstream.connect_us };
-        let carried = Carried { reused: upstream.reused, connect_us };
-        let keep = keep.filter(|_| !upstream.outdated && self.servers.keeps_connections(upstream.backend));
+        let carried = upstream.as_carried();
         let is_clean = !upstream.read_closed && upstream.unsent.is_none() && !upstream.readable;
-        let Some(owner) = keep.filter(|_| is_clean) else {
+        if !(keep && is_clean && !upstream.outdated && self.servers.keeps_connections(upstream.backend)) {
             self.close_soon(turn, id);
             return carried;
-        };
+        }
         let (backend, limit) = (upstream.backend, self.options.limits.pool_per_backend);
         let pool = self.servers.pool(backend);
         if upstream.belongs == BelongsTo::All && self.options.reuse != Reuse::Never && pool.is_trusted(now) {

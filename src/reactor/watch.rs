@@ -11,8 +11,8 @@ use crate::time::Instant;
 /// had too much to do. What comes meanwhile waits, and that is nobody's fault but ours.
 pub const STALL: Duration = Duration::from_millis(100);
 
-/// So late a deadline is looked at before what has come meanwhile was read: the next events are asked for first.
-pub(super) const LATE: Duration = Duration::from_millis(10);
+/// So late, in nanoseconds, a deadline is looked at before what has come meanwhile was read: the next events are asked for first.
+pub(super) const LATE_NS: u64 = 10_000_000;
 
 /// A turn that takes longer is logged.
 const LOGGED: Duration = Duration::from_secs(1);
@@ -38,26 +38,31 @@ pub struct TurnTimes {
 }
 
 impl TurnTimes {
-    /// Counts a turn, and for how long it had the loop away. Most are short: they cost two additions.
+    /// Counts a turn that took so many nanoseconds. Most are short: they cost two additions.
     #[inline]
-    pub(super) fn count(&mut self, took: Duration, lost: Duration) {
-        let ns = took.as_nanos() as u64;
-        self.total_ns += ns;
-        if ns <= BOUNDS_US[0] * 1_000 && lost.is_zero() {
+    pub(super) fn count(&mut self, took_ns: u64) {
+        self.total_ns += took_ns;
+        if took_ns <= BOUNDS_US[0] * 1_000 {
             self.counts[0] += 1;
         } else {
-            self.count_long(took, lost);
+            self.count_long(took_ns);
         }
     }
 
+    /// Counts a stall.
     #[cold]
-    fn count_long(&mut self, took: Duration, lost: Duration) {
-        let ns = took.as_nanos() as u64;
-        self.stalls += u64::from(!lost.is_zero());
+    pub(super) fn stalled(&mut self, lost: Duration) {
+        self.stalls += 1;
         self.stalled_ns += lost.as_nanos() as u64;
-        let longer = BOUNDS_US.iter().take_while(|&&bound| ns > bound * 1_000).count();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_long(&mut self, took_ns: u64) {
+        let longer = BOUNDS_US.iter().take_while(|&&bound| took_ns > bound * 1_000).count();
         self.counts[longer] += 1;
-        self.longest_ns = self.longest_ns.max(ns);
+        self.longest_ns = self.longest_ns.max(took_ns);
+        let took = Duration::from_nanos(took_ns);
         if took > LOGGED {
             log::warn!("a turn of the event loop took {took:.1?}: whoever came meanwhile had to wait");
         }
@@ -65,10 +70,9 @@ impl TurnTimes {
 }
 
 /// For how long the loop was not there: what it came too late, and its own turn, each only if that is a stall. `expected`: when the
-/// turn was to begin at the latest; `began` and `ended`: its first and last look at the clock.
-pub(super) fn stalled(expected: Option<Instant>, began: Instant, ended: Instant) -> Duration {
-    let late = expected.map_or(Duration::ZERO, |expected| began - expected);
-    [late, ended - began].into_iter().filter(|&lost| lost >= STALL).sum()
+/// turn was to begin at the latest, [`Instant::NEVER`] if there was nothing to wait for; `began` and `ended`: its first and last look at the clock.
+pub(super) fn stalled(expected: Instant, began: Instant, ended: Instant) -> Duration {
+    [began - expected, ended - began].into_iter().filter(|&lost| lost >= STALL).sum()
 }
 
 #[cfg(test)]
@@ -79,11 +83,12 @@ mod tests {
     fn turns_are_counted_by_how_long_they_took() {
         let mut times = TurnTimes::default();
         for us in [0, 999, 1_000, 1_001, 2_500, 30_000, 20_000_000] {
-            times.count(Duration::from_micros(us), Duration::ZERO);
+            times.count(us * 1_000);
         }
         assert_eq!(times.counts, [3, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]);
         assert_eq!((times.longest_ns, times.total_ns, times.stalls), (20_000_000_000, 20_035_500_000, 0));
-        times.count(Duration::from_micros(3), Duration::from_secs(12));
+        times.count(3_000);
+        times.stalled(Duration::from_secs(12));
         assert_eq!((times.counts[0], times.stalls, times.stalled_ns), (4, 1, 12_000_000_000));
     }
 
@@ -91,10 +96,10 @@ mod tests {
     fn a_stall_is_what_was_late_or_took_long_and_nothing_short() {
         let at = |ms: u64| Instant::from_nanos(ms * 1_000_000);
         let ms = Duration::from_millis;
-        assert_eq!(stalled(Some(at(10)), at(109), at(208)), ms(0));
-        assert_eq!(stalled(Some(at(10)), at(110), at(209)), ms(100));
-        assert_eq!(stalled(Some(at(10)), at(110), at(310)), ms(300));
-        assert_eq!(stalled(Some(at(500)), at(110), at(310)), ms(200), "woken before it was expected");
-        assert_eq!(stalled(None, at(900), at(901)), ms(0), "nobody was expected");
+        assert_eq!(stalled(at(10), at(109), at(208)), ms(0));
+        assert_eq!(stalled(at(10), at(110), at(209)), ms(100));
+        assert_eq!(stalled(at(10), at(110), at(310)), ms(300));
+        assert_eq!(stalled(at(500), at(110), at(310)), ms(200), "woken before it was expected");
+        assert_eq!(stalled(Instant::NEVER, at(900), at(901)), ms(0), "nobody was expected");
     }
 }

@@ -129,7 +129,17 @@ impl<N: Net> Proxy<N> {
         self.arm_flush(turn, now);
         let line = ChunkLine::new(Coding::Identity, 0);
         if self.options.connections == ConnectionMode::Persistent
-            && self.send_reused(turn, exchange, from, now, Coding::Identity, &line, body, true, true)
+            && self.send_reused(
+                turn,
+                (exchange, classifier),
+                from,
+                now,
+                Coding::Identity,
+                &line,
+                body,
+                true,
+                true,
+            )
         {
             return;
         }
