@@ -102,6 +102,12 @@ impl BufferPool {
         }
     }
 
+    /// A buffer of these bytes, which are not copied.
+    pub fn adopt(&mut self, bytes: Vec<u8>) -> Buffer {
+        self.lent += 1;
+        Buffer { bytes, start: 0 }
+    }
+
     /// A buffer that holds a copy of `bytes`.
     pub fn copy(&mut self, bytes: &[u8]) -> Buffer {
         let mut buffer = self.take(bytes.len());

@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// Names an entry of a [`Slots`] for as long as that entry lives.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotId {
     index: u32,
     generation: u32,

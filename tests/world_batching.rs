@@ -231,7 +231,10 @@ fn a_seed_runs_the_same_way_twice() {
 /// One customer asks for far more than can be done, another for little; also while classifiers fail and links are bad.
 #[test]
 fn whoever_asks_for_little_is_never_refused_for_one_who_asks_for_much() {
-    for seed in 0..16 {
+    // So many requests, or as many as there is memory for.
+    for (seed, limit, queue_bytes) in
+        (0..32).map(|i| if i < 16 { (i, 30, 64 << 20) } else { (i - 16, 10_000, 160 << 10) })
+    {
         let strategy = StrategyName::ALL[(seed % 4) as usize];
         let customers =
             vec![Customer::a().named("greedy".to_owned()), Customer::a().named("modest".to_owned())];
@@ -245,7 +248,8 @@ fn whoever_asks_for_little_is_never_refused_for_one_who_asks_for_much() {
                 error_rate: if fails { 0.05 } else { 0.0 },
                 ..ClassifierOptions::default()
             },
-            queue: QueueOptions { strategy, limit: 30, ..QueueOptions::default() },
+            queue: QueueOptions { strategy, limit, ..QueueOptions::default() },
+            queue_bytes,
             weather: Weather {
                 delay: (Duration::from_micros(1), Duration::from_micros(500)),
                 resets: if fails { 0.01 } else { 0.0 },

@@ -145,6 +145,9 @@ pub(super) fn batching(snapshot: &Snapshot) -> Value {
     json!({
         "strategy": state.strategy.name(),
         "depth": state.depth,
+        "bytes": state.bytes,
+        "bytes_limit": state.bytes_limit,
+        "bytes_made": state.bytes_made,
         "oldest_seconds": state.oldest_age.map(|age| age.as_secs_f64()),
         "in_flight": state.in_flight,
         "most_in_flight": state.most_in_flight,

@@ -109,3 +109,26 @@ fn a_job_of_which_a_part_was_sent_does_not_give_way() {
     assert!(queue.admit("b", KEY, &[500], at(1)).is_err(), "there is nobody else");
     assert!(queue.cancel(split, at(1)), "it lives");
 }
+
+#[test]
+fn what_a_batch_has_no_room_for_goes_next() {
+    let mut queue =
+        Queue::new(QueueOptions { batches_in_flight: Some(1), batch_size: 5, ..options(StrategyName::Sjf) });
+    queue.set_batch_bytes(10);
+    let jobs = [4, 6, 1, 40, 2].map(|bytes| {
+        let job = queue.push("a", KEY, &[1], at(0)).unwrap();
+        queue.weigh(job, bytes);
+        job
+    });
+    let mut sent = Vec::new();
+    while let Next::Dispatch(batch) = queue.next(at(100)) {
+        sent.push(batch.parts.iter().map(|part| part.job).collect::<Vec<_>>());
+        if sent.len() == 1 {
+            assert!(queue.cancel(jobs[4], at(100)), "it waits still");
+        }
+        assert!(!queue.is_empty());
+        queue.finished(batch, answered(1), at(100));
+    }
+    assert_eq!(sent, [jobs[..2].to_vec(), vec![jobs[2]], vec![jobs[3]]]);
+    assert!(queue.is_empty());
+}

@@ -54,6 +54,11 @@ impl Halving {
         Ok(())
     }
 
+    /// Queues what a batch has no room for, behind the halves that wait.
+    pub(super) fn defer(&mut self, key: KeyId, parts: Vec<Part>, flush: FlushReason) {
+        self.halves.push_back(Half { key, parts, flush });
+    }
+
     /// The half that is to go next.
     pub(super) fn pop(&mut self) -> Option<Half> {
         self.halves.pop_front()

@@ -138,6 +138,8 @@ pub(super) struct Job {
     pub(super) number: u64,
     pub(super) arrived: Instant,
     pub(super) lengths: Box<[u32]>,
+    /// What it adds to a batch's message at most, in bytes.
+    pub(super) bytes: usize,
     pub(super) waiting: Slices,
     pub(super) in_flight: Slices,
     pub(super) answered: Slices,
@@ -166,6 +168,7 @@ impl Job {
             number,
             arrived,
             lengths: lengths.into(),
+            bytes: 0,
             waiting: Slices::default(),
             in_flight: Slices::default(),
             answered: Slices::default(),

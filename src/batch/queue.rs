@@ -50,6 +50,8 @@ pub struct Queue {
     figures: Figures,
     next_number: u64,
     next_batch: u64,
+    /// How many bytes a batch has at most, unless it is of one job.
+    batch_bytes: usize,
     /// Empty; kept for its memory.
     members: Vec<Member>,
 }
@@ -81,6 +83,7 @@ impl Queue {
             figures: Figures::new(),
             next_number: 0,
             next_batch: 0,
+            batch_bytes: usize::MAX,
             members: Vec::new(),
             options,
         }
@@ -89,6 +92,18 @@ impl Queue {
     /// How many jobs may wait from now on; if more do, they stay.
     pub fn set_limit(&mut self, limit: usize) {
         self.options.limit = limit;
+    }
+
+    /// How many bytes a batch has at most from now on, if it is of several jobs: what is more goes right after it.
+    pub fn set_batch_bytes(&mut self, bytes: usize) {
+        self.batch_bytes = bytes;
+    }
+
+    /// A job that waits adds so many bytes to its batch, at most; until then none.
+    pub fn weigh(&mut self, job: JobId, bytes: usize) {
+        if let Some(job) = self.jobs.get_mut(job.0) {
+            job.bytes = bytes;
+        }
     }
 
     /// What is to be done next. To be called after each other call until it does not answer
@@ -151,6 +166,12 @@ impl Queue {
         self.in_flight.failed(id, now);
         self.figures.halved += 1;
         Ok(())
+    }
+
+    /// A batch is to be sent once more, after what is to go next.
+    pub fn again(&mut self, batch: Batch, now: Instant) {
+        self.in_flight.failed(batch.id, now);
+        self.halving.defer(batch.key, batch.parts, batch.flush);
     }
 
     /// A job is wanted no longer: its client left or its time is over. What of it waits is not sent; what is in
@@ -232,7 +253,7 @@ impl Queue {
     /// Sends parts that the strategy took out.
     fn dispatch(&mut self, key: KeyId, flush: FlushReason, now: Instant) -> Batch {
         let mut parts = Vec::with_capacity(self.members.len());
-        let mut jobs_sent = 0;
+        let (mut jobs_sent, mut bytes) = (0, 0);
         for member in self.members.drain(..) {
             let id = member.job;
             let job = self.jobs.get_mut(id.0).expect("a job that waits lives");
@@ -241,6 +262,7 @@ impl Queue {
             }
             job.waiting.remove(member.slice);
             job.in_flight.insert(member.slice);
+            bytes += job.bytes;
             let (customer, shape) = (job.customer, job.shape(member.slice));
             let sequences = job.sequences(member.slice);
             self.figures.by_flush_mut(flush).wait_us.record_duration(now - job.arrived);
@@ -253,7 +275,25 @@ impl Queue {
         }
         self.drain_rate.sent(jobs_sent, now);
         self.note_emptiness(now);
+        if bytes > self.batch_bytes {
+            self.put_off(key, &mut parts, flush);
+        }
         self.send(key, parts, flush, now)
+    }
+
+    /// Takes out of a batch what it has no room for: that goes next.
+    #[cold]
+    fn put_off(&mut self, key: KeyId, parts: &mut Vec<Part>, flush: FlushReason) {
+        let mut bytes = 0;
+        let fits = |part: &Part| {
+            bytes += self.jobs.get(part.job.0).map_or(0, |job| job.bytes);
+            bytes <= self.batch_bytes
+        };
+        let most = parts.iter().map(fits).take_while(|fits| *fits).count().max(1);
+        let others = parts.split_off(most);
+        if !others.is_empty() {
+            self.halving.defer(key, others, flush);
+        }
     }
 
     fn send(&mut self, key: KeyId, parts: Vec<Part>, flush: FlushReason, now: Instant) -> Batch {
@@ -277,6 +317,7 @@ impl Queue {
             let mut half = self.halving.pop()?;
             half.parts.retain(|part| self.jobs.get(part.job.0).is_some());
             if !half.parts.is_empty() {
+                self.put_off(half.key, &mut half.parts, half.flush);
                 return Some(half);
             }
         }

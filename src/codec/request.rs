@@ -62,6 +62,8 @@ pub enum BodyError {
         /// Where it begins.
         place: Place,
     },
+    /// More members beside the array than there may be.
+    Members,
     /// Larger than [`Span::MOST_BYTES`].
     TooLarge {
         /// The body's size.
@@ -73,7 +75,7 @@ impl BodyError {
     /// The status that tells a client of it.
     pub const fn status(&self) -> u16 {
         match self {
-            BodyError::Count { .. } => 400,
+            BodyError::Count { .. } | BodyError::Members => 400,
             BodyError::TooLarge { .. } => 413,
             BodyError::Json(_)
             | BodyError::NotUtf8 { .. }
@@ -97,6 +99,7 @@ impl fmt::Display for BodyError {
             BodyError::NotAString { field, index, got, place } => {
                 write!(f, "wrong body: `{field}[{index}]` is {got}, not a string, at {place}")
             }
+            BodyError::Members => write!(f, "more than {MOST_MEMBERS} members beside the array"),
             BodyError::TooLarge { bytes } => {
                 write!(f, "the body has {bytes} bytes; the most is {}", Span::MOST_BYTES)
             }
@@ -108,6 +111,9 @@ impl std::error::Error for BodyError {}
 
 /// How much of a client's own text an error repeats, in characters.
 const MOST_SHOWN: usize = 64;
+
+/// How many members a body may have beside the array: each takes ten times the memory of its shortest text.
+const MOST_MEMBERS: usize = 1024;
 
 /// Line and column from 1, the column in bytes, as serde_json tells them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +149,7 @@ struct Found<'a> {
     /// The first element that is not the string it should be, with its position.
     not_a_string: Option<(usize, &'a str)>,
     members: Vec<Member<'a>>,
+    too_many_members: bool,
     /// Whether there is more than strings without surrogates, so that the grammar alone does not tell whether a
     /// strict reader accepts it.
     intricate: bool,
@@ -163,7 +170,10 @@ impl<'a> Sink<'a> for Found<'a> {
     }
 
     fn member(&mut self, member: Member<'a>) {
-        self.members.push(member);
+        match self.members.len() < MOST_MEMBERS {
+            true => self.members.push(member),
+            false => self.too_many_members = true,
+        }
         self.intricate = true;
     }
 }
@@ -190,6 +200,7 @@ pub fn parse(body: &[u8], shape: &Shape, cap: usize, head: HeadKey) -> Result<Pa
         count: 0,
         not_a_string: None,
         members: Vec::new(),
+        too_many_members: false,
         intricate: false,
     };
     slices::read(text, field, &mut found).map_err(BodyError::Json)?;
@@ -198,6 +209,9 @@ pub fn parse(body: &[u8], shape: &Shape, cap: usize, head: HeadKey) -> Result<Pa
     if let Some((index, raw)) = found.not_a_string {
         let (got, place) = (json_type(raw), place(raw));
         return Err(BodyError::NotAString { field: field.to_owned(), index, got, place });
+    }
+    if found.too_many_members {
+        return Err(BodyError::Members);
     }
     found.members.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(pair) = found.members.windows(2).find(|pair| pair[0].name == pair[1].name) {

@@ -77,6 +77,17 @@ fn the_number_of_elements_is_from_one_to_the_cap() {
 }
 
 #[test]
+fn the_number_of_members_beside_the_array_is_bounded() {
+    let body = |members: usize| {
+        let members: String = (0..members).map(|i| format!("\"{i}\":1,")).collect();
+        format!("{{{members}\"sequences\":[\"a\"]}}")
+    };
+    assert_eq!(classify(&body(1024)).elements.len(), 1);
+    let many = (400, "more than 1024 members beside the array".to_owned());
+    assert_eq!(refusal(body(1025).as_bytes(), &Shape::classify()), many);
+}
+
+#[test]
 fn a_body_of_the_wrong_shape_is_told_what_and_where() {
     for (body, expected) in [
         ("", "cannot read the body as JSON: EOF while parsing a value at line 1 column 0"),

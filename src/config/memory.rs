@@ -4,13 +4,13 @@
 
 use super::values::{Form, Value};
 
-/// An amount of memory, from 64 KiB to 1 TiB.
+/// An amount of memory, from 1 MiB to 1 TiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory(pub usize);
 
 impl Memory {
     const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    const LEAST: usize = 64 << 10;
+    const LEAST: usize = 1 << 20;
     const MOST: usize = 1 << 40;
 }
 
@@ -25,7 +25,7 @@ impl Value for Memory {
         let amount = number.and_then(|number| number.parse::<usize>().ok()?.checked_mul(bytes));
         match amount {
             Some(amount @ Memory::LEAST..=Memory::MOST) => Ok(Memory(amount)),
-            _ => Err(format!("`{text}` is no amount of memory from 64KiB to 1024GiB, such as 64MiB")),
+            _ => Err(format!("`{text}` is no amount of memory from 1MiB to 1024GiB, such as 64MiB")),
         }
     }
 
@@ -42,14 +42,14 @@ mod tests {
     #[test]
     fn an_amount_is_written_in_the_largest_unit_that_fits() {
         for (text, bytes) in
-            [("64KiB", 64 << 10), ("64MiB", 64 << 20), ("3GiB", 3 << 30), ("100001", 100_001)]
+            [("1025KiB", 1025 << 10), ("64MiB", 64 << 20), ("3GiB", 3 << 30), ("10000001", 10_000_001)]
         {
             assert_eq!(
                 Memory::parse(text).map(|memory| (memory.0, memory.show())),
                 Ok((bytes, text.to_owned()))
             );
         }
-        for text in ["63KiB", "1025GiB", "+64MiB", "MiB", "1.5GiB", "99999999999999GiB", ""] {
+        for text in ["1023KiB", "1025GiB", "+64MiB", "MiB", "1.5GiB", "99999999999999GiB", ""] {
             assert!(Memory::parse(text).unwrap_err().contains("no amount of memory"), "{text}");
         }
     }

@@ -148,7 +148,9 @@ impl<N: Net> Proxy<N> {
             client.deadline.set(turn.timers, limit, Timer::Client(id));
             return;
         }
-        match rules::client_flushed(client.state) {
+        let state = client.state;
+        self.has_read(turn, id);
+        match rules::client_flushed(state) {
             Resumption::Conclude(after) => self.conclude(turn, id, after),
             Resumption::ReadOn(exchange) => self.resume_response(turn, exchange, input),
             Resumption::Nothing => {}

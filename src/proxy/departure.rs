@@ -115,6 +115,7 @@ impl<N: Net> Proxy<N> {
     /// Closes the connection; no exchange is in flight on it.
     pub(super) fn close_client(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
         let Some(mut client) = self.clients.remove(id) else { return };
+        self.has_read(turn, id);
         if client.state == ClientState::Lingering {
             self.lingering.gone();
         }

@@ -15,6 +15,7 @@ pub(super) enum Failure {
     NoBackend,
     NoRoute,
     NoSocket,
+    NoRoom,
     UpstreamRefused,
     ConnectTimeout,
     UpstreamResetBeforeHead,
@@ -50,6 +51,7 @@ impl Failure {
             Failure::NoBackend => "no-backend",
             Failure::NoRoute => "no-route",
             Failure::NoSocket => "no-socket",
+            Failure::NoRoom => "no-room",
             Failure::UpstreamRefused => "upstream-refused",
             Failure::ConnectTimeout => "connect-timeout",
             Failure::UpstreamResetBeforeHead => "upstream-reset",
@@ -76,6 +78,7 @@ impl Failure {
                 (404, Some("no-route"), false, "there is a classifier and no other backend; see GET /docs")
             }
             Failure::NoSocket => (503, Some("no-backend"), false, "no socket to a backend can be had"),
+            Failure::NoRoom => (503, Some("no-room"), false, "there is no room for the backend's answer"),
             Failure::UpstreamRefused => {
                 (502, Some("upstream-refused"), true, "the backend cannot be reached")
             }
@@ -159,6 +162,7 @@ mod tests {
             (NoBackend, 503, Some("no-backend"), false),
             (NoRoute, 404, Some("no-route"), false),
             (NoSocket, 503, Some("no-backend"), false),
+            (NoRoom, 503, Some("no-room"), false),
             (UpstreamRefused, 502, Some("upstream-refused"), true),
             (ConnectTimeout, 504, Some("upstream-timeout"), true),
             (UpstreamResetBeforeHead, 502, Some("upstream-reset"), true),

@@ -3,8 +3,10 @@
 //! Here: what arrives on an upstream connection that carries an exchange, and what its loss means. Not here: the
 //! connection itself (`upstream.rs`) and how the exchange ends (`exchange.rs`). Floor 3.
 
+use super::batching::Gathered;
 use super::client::After;
 use super::exchange::{Owner, RequestSide, ResponseBody, ResponseSide};
+use super::failure::Failure;
 use super::kind::RequestKind;
 use super::rules::Event;
 use super::trace::reach;
@@ -254,13 +256,14 @@ impl<N: Net> Proxy<N> {
         let client_id = match exchange.owner {
             Owner::Client(id) => id,
             Owner::Batch(call) => {
-                if !self.gather_answer(call, data) {
-                    let (event, violation) = (Event::ResponseBodyMalformed, Violation::BodyTooLarge);
-                    self.answer_malformed(turn, id, event, violation);
-                } else if body.reader.is_done() {
-                    self.complete(turn, id, surplus, now);
-                } else {
-                    return Fed::All;
+                match self.gather_answer(call, data) {
+                    Gathered::Kept if body.reader.is_done() => self.complete(turn, id, surplus, now),
+                    Gathered::Kept => return Fed::All,
+                    Gathered::TooLarge => {
+                        let (event, violation) = (Event::ResponseBodyMalformed, Violation::BodyTooLarge);
+                        self.answer_malformed(turn, id, event, violation);
+                    }
+                    Gathered::NoRoom => self.fail(turn, id, Failure::NoRoom),
                 }
                 return Fed::Over;
             }

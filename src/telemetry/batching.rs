@@ -31,6 +31,12 @@ pub struct BatchingState {
     pub other_customers: CustomerFigures,
     /// Requests that got no result, by the reason that their client was told.
     pub rejections: BTreeMap<&'static str, u64>,
+    /// How many bytes are set aside for bodies that come, wait and are in flight.
+    pub bytes: usize,
+    /// How many that may be.
+    pub bytes_limit: usize,
+    /// How many more are set aside for messages to classifiers, their answers, and what clients do not read.
+    pub bytes_made: usize,
 }
 
 /// How many customers are told apart.

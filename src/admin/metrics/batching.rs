@@ -23,6 +23,17 @@ fn queue(state: &BatchingState, series: &mut Series<'_>) -> fmt::Result {
     let oldest = state.oldest_age.map_or(0.0, |age| age.as_secs_f64());
     series.gauge("tidegate_queue_depth", "Requests that wait to be batched.", one(state.depth as u64))?;
     series.gauge("tidegate_queue_oldest_seconds", "How long the oldest of them has waited.", one(oldest))?;
+    series.gauge(
+        "tidegate_queue_bytes",
+        "Bytes set aside for bodies that come, wait or are in flight.",
+        one(state.bytes as u64),
+    )?;
+    series.gauge("tidegate_queue_bytes_limit", "How many that may be.", one(state.bytes_limit as u64))?;
+    series.gauge(
+        "tidegate_queue_made_bytes",
+        "Bytes set aside for messages to classifiers, their answers, and answers that clients do not read.",
+        one(state.bytes_made as u64),
+    )?;
     series.gauge("tidegate_batches_in_flight", "Batches in flight.", one(state.in_flight as u64))?;
     series.gauge(
         "tidegate_batches_in_flight_limit",

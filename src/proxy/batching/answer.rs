@@ -3,14 +3,14 @@
 //! Here: [`Answer`], the one way in which such a request ends with a word to its client: the job is forgotten, the row
 //! written, the connection kept or not. Not here: what is answered (`outcome.rs`, `control.rs`, `intake.rs`). Floor 3.
 
-use super::{Queued, Stage, Ticket};
+use super::{LARGE_BYTES, Queued, Stage, Ticket};
 use crate::balance::BackendId;
 use crate::codec::write_detail;
 use crate::h1::persistence::Persistence;
 use crate::h1::reply::Content;
 use crate::net::{Net, send};
 use crate::proxy::client::After;
-use crate::proxy::{Proxy, TicketId, Turn};
+use crate::proxy::{ClientId, Proxy, TicketId, Turn};
 use crate::record::{Averages, Mode, Record};
 use crate::time::Instant;
 
@@ -108,12 +108,14 @@ impl<N: Net> Proxy<N> {
         };
         let authority = classifier.map(|id| self.servers.target(id).authority.as_str());
         fields += &self.tracer.reply_lines(ticket.id.as_ref(), ticket.trace.as_deref(), authority, now);
+        // What is large is not copied.
+        let apart = if ticket.to_head || body.len() <= LARGE_BYTES { &[][..] } else { body };
         let content = Content {
             status: answer.status,
             content_type: answer.content_type,
             body,
             fields: &fields,
-            to_head: ticket.to_head,
+            to_head: ticket.to_head || !apart.is_empty(),
             version: ticket.version,
             persistence: if keep { Persistence::KeepAlive } else { Persistence::Close },
         };
@@ -121,7 +123,7 @@ impl<N: Net> Proxy<N> {
         content.write(self.date.at(turn.net.wall(now)), &mut self.head);
         if let Some(record) = record.filter(|_| self.tracer.logs()) {
             let failure = answer.reason.or((answer.status >= 400).then_some(REFUSED));
-            self.trace_job(turn, &ticket, record, self.head.len(), failure);
+            self.trace_job(turn, &ticket, record, self.head.len() + apart.len(), failure);
         }
         let after = match keep {
             true => After::KeepAlive,
@@ -129,10 +131,43 @@ impl<N: Net> Proxy<N> {
             false => After::Close,
         };
         let Some(client) = self.clients.get_mut(ticket.client) else { return };
-        let parts = [&self.head[..], &[], &[], &[]];
+        let parts = [&self.head[..], &[], apart, &[]];
         match send(&mut client.stream, &mut client.unsent, &mut self.buffers, parts) {
+            Ok(()) if client.unsent.is_some() => {
+                self.conclude_at(turn, ticket.client, after, now);
+                self.is_unread(turn, ticket.client);
+            }
             Ok(()) => self.conclude_at(turn, ticket.client, after, now),
             Err(_) => self.close_client(turn, ticket.client),
+        }
+    }
+
+    /// An answer waits for its client to read it. If there is too much of that, whoever has most is cut off.
+    #[cold]
+    fn is_unread(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        let Some(bytes) = self.clients.get(id).and_then(|c| Some(c.unsent.as_ref()?.capacity())) else {
+            return;
+        };
+        let Some(batching) = &mut self.batching else { return };
+        batching.room.unread.insert(id, bytes);
+        while let Some(batching) = &mut self.batching
+            && batching.room.has_too_much_unread()
+            && let Some(most) = batching.room.unread.most()
+        {
+            *batching.rejections.entry("answer-unread").or_default() += 1;
+            batching.room.unread.remove(most);
+            self.close_client(turn, most);
+        }
+    }
+
+    /// A client has read all there was for it, or is gone.
+    #[inline(always)]
+    pub(in crate::proxy) fn has_read(&mut self, turn: &mut Turn<'_, N>, id: ClientId) {
+        if let Some(batching) = &mut self.batching
+            && batching.room.unread.len() > 0
+        {
+            batching.room.unread.remove(id);
+            self.tell_soon(turn);
         }
     }
 

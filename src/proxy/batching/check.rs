@@ -61,6 +61,14 @@ impl<N: Net> Proxy<N> {
         ensure(held + kept == room.held(), || {
             format!("tickets hold {held} bytes and keys {kept}, {} by the books", room.held())
         })?;
+        let calls: usize = batching.calls.iter().map(|(_, call)| call.held).sum();
+        ensure(calls == room.calls(), || format!("calls take {calls} bytes, {} by the books", room.calls()))?;
+        for (id, bytes) in room.unread.iter() {
+            let unsent = self.clients.get(id).and_then(|client| client.unsent.as_ref());
+            ensure(unsent.is_some_and(|unsent| unsent.capacity() <= bytes), || {
+                format!("client {id:?} reads {bytes} bytes no more, but has {unsent:?}")
+            })?;
+        }
         let (sent, calls) = (batching.queue.in_flight(), batching.calls.len());
         ensure(sent == calls, || format!("{sent} batches in flight by the queue's books, {calls} sent"))?;
         ensure(batching.queue.depth() <= jobs, || {

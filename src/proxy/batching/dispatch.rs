@@ -4,7 +4,7 @@
 //! (`batch/`), what comes back (`outcome.rs`). Floor 3.
 
 use super::outcome::distinct;
-use super::{Batching, Call, MAX_BODY_BYTES, Member, Stage};
+use super::{Batching, Call, LARGE_BYTES, Member, Stage};
 use crate::balance::BackendId;
 use crate::batch::{Batch, BatchOutcome, Next};
 use crate::codec::merge;
@@ -17,9 +17,12 @@ use crate::proxy::exchange::{Course, Exchange, Owner, RequestSide, ResponseSide}
 use crate::proxy::kind::RequestKind;
 use crate::proxy::private::Source;
 use crate::proxy::trace::reach;
-use crate::proxy::{CallId, ConnectionMode, Proxy, Reuse, Timer, Turn};
+use crate::proxy::{CallId, ConnectionMode, ExchangeId, Proxy, Reuse, Timer, Turn};
 use crate::record::trace::{BatchTrace, Text};
 use crate::time::Instant;
+
+/// More than a message's head, and what is between elements.
+const ADDED_BYTES: usize = 16 * 1024;
 
 impl<N: Net> Proxy<N> {
     /// Sends what may go now. To be called at the end of a turn, when all that came in it is seen together.
@@ -28,6 +31,11 @@ impl<N: Net> Proxy<N> {
             self.resume_bodies(turn);
         }
         while let Some(batching) = self.batching.as_mut().filter(|b| b.stirred) {
+            if !batching.room.may_call() {
+                // The end of a call stirs again.
+                batching.stirred = false;
+                return;
+            }
             let now = turn.net.now();
             match batching.queue.next(now) {
                 Next::Dispatch(batch) => self.send_batch(turn, batch, now),
@@ -78,9 +86,34 @@ impl<N: Net> Proxy<N> {
         let authority = &self.servers.target(classifier).authority;
         let id = id.as_ref().map_or(&b""[..], IdField::line);
         batching.write_head(&batch, (authority, self.via.line(), id), body.len(), close, &mut self.head);
-        let answer = self.buffers.take(body.len().min(MAX_BODY_BYTES));
-        let call = batching.calls.insert(Call { batch, members, sent: now, answer, content_type: None });
-        self.send_call(turn, call, (classifier, from), &body, now);
+        let answer = self.buffers.take(body.len().min(LARGE_BYTES));
+        let is_large = body.len() > LARGE_BYTES;
+        if is_large {
+            // All that is kept of it then.
+            body.reserve_exact(self.head.len());
+            body.splice(0..0, self.head.iter().copied());
+        }
+        // What is short may wait to be sent, and be kept for sending it again.
+        let message = if is_large { body.capacity() } else { 2 * body.len() };
+        let reserved = batching.room.expected_answer().max(answer.capacity());
+        let held = message + reserved;
+        batching.room.call_grows(held);
+        let call = batching.calls.insert(Call {
+            batch,
+            members,
+            sent: now,
+            answer,
+            held,
+            reserved,
+            content_type: None,
+        });
+        let exchange = self.begin_call(turn, call, classifier, now);
+        if is_large {
+            let request = self.buffers.adopt(body);
+            let attempt = self.servers.target(classifier).attempt();
+            return self.connect(turn, exchange, request, attempt);
+        }
+        self.send_call(turn, exchange, (classifier, from), &body, now);
         if let Some(batching) = &mut self.batching {
             batching.body = body;
         }
@@ -95,15 +128,14 @@ impl<N: Net> Proxy<N> {
         if self.may_meet_others(first) { Source::POOL } else { Source::NONE }
     }
 
-    /// Sends the head that is written and this body.
-    fn send_call(
+    /// Makes an exchange of a call.
+    fn begin_call(
         &mut self,
         turn: &mut Turn<'_, N>,
         call: CallId,
-        (classifier, from): (BackendId, Source),
-        body: &[u8],
+        classifier: BackendId,
         now: Instant,
-    ) {
+    ) -> ExchangeId {
         let flight = self.servers.started(classifier, now);
         let exchange = self.exchanges.insert(Exchange {
             owner: Owner::Batch(call),
@@ -127,6 +159,18 @@ impl<N: Net> Proxy<N> {
         });
         self.tracer.begin_batch(exchange, now);
         self.arm_flush(turn, now);
+        exchange
+    }
+
+    /// Sends the head that is written and this body.
+    fn send_call(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        exchange: ExchangeId,
+        (classifier, from): (BackendId, Source),
+        body: &[u8],
+        now: Instant,
+    ) {
         let line = ChunkLine::new(Coding::Identity, 0);
         if self.options.connections == ConnectionMode::Persistent
             && self.send_reused(
@@ -191,10 +235,16 @@ impl Batching {
 
     fn write_body(&self, batch: &Batch, members: &[Member], out: &mut Vec<u8>) {
         let (Some(shape), Some(key)) = (self.keys.shape(batch.key), self.keys.get(batch.key)) else { return };
-        let slices = members.iter().filter_map(|m| match &self.tickets.get(m.ticket)?.stage {
-            Stage::Queued(queued) => Some(queued.slices(&m.sequences)),
+        let queued = |m: &Member| match &self.tickets.get(m.ticket)?.stage {
+            Stage::Queued(queued) => Some(queued),
             Stage::Gathering(_) | Stage::Asked => None,
-        });
+        };
+        let bytes = members.iter().filter_map(queued).map(|q| q.body.len()).sum::<usize>();
+        if bytes > LARGE_BYTES {
+            // So that it has no more room than it needs.
+            out.reserve_exact(bytes + ADDED_BYTES);
+        }
+        let slices = members.iter().filter_map(|m| Some(queued(m)?.slices(&m.sequences)));
         merge(shape, key, slices.flatten(), out);
     }
 

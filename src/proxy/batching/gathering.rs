@@ -6,17 +6,17 @@
 use super::answer::Answer;
 use super::intake::Intake;
 use super::room::Claim;
-use super::{Ask, Batching, Classify, Gathering, MAX_BODY_BYTES, Queued, Stage, Ticket};
-use crate::batch::Refused;
+use super::{Ask, Batching, Classify, Gathering, Queued, Stage, Ticket};
+use crate::batch::{KeyId, Refused};
 use crate::buffer::Buffer;
-use crate::codec::{Element, parse};
+use crate::codec::{Element, Span, parse};
 use crate::h1::BodyLength;
 use crate::h1::body::BodyReader;
 use crate::h1::reply::CONTINUE;
-use crate::net::{Net, Token, send};
+use crate::net::{Net, send};
 use crate::proxy::client::ClientState;
 use crate::proxy::slow_clients::SendTime;
-use crate::proxy::{CLIENT, ClientId, Proxy, TicketId, Timer, Turn};
+use crate::proxy::{ClientId, Proxy, TicketId, Timer, Turn};
 use crate::time::Instant;
 
 /// So much is set aside at once for a body that is said to be as long.
@@ -60,15 +60,14 @@ impl<N: Net> Proxy<N> {
         client.requests = client.requests.saturating_add(1);
         client.send_time = SendTime::of_body(&self.options);
         self.await_body(turn, id, now);
-        let Some(client) = self.clients.get_mut(id) else { return 0 };
         if expected > most {
             self.refuse_body(turn, ticket);
             return rest.len();
         }
-        if !has_room {
-            self.refuse_for_room(turn, ticket);
+        if !has_room && !self.make_first_room(turn, ticket, held, claim) {
             return rest.len();
         }
+        let Some(client) = self.clients.get_mut(id) else { return 0 };
         if intake.expects_continue && rest.is_empty() && !reader.is_done() {
             let parts = [CONTINUE, &[], &[], &[]];
             if send(&mut client.stream, &mut client.unsent, &mut self.buffers, parts).is_err() {
@@ -117,10 +116,8 @@ impl<N: Net> Proxy<N> {
 
     /// How long the body of a request to be classified may be.
     fn most_classified(&self) -> usize {
-        let room = self.batching.as_ref().map_or(0, |batching| batching.room.limit());
-        usize::try_from(self.options.limits.request.body_bytes)
-            .map_or(MAX_BODY_BYTES, |n| n.min(MAX_BODY_BYTES))
-            .min(room)
+        let largest = self.batching.as_ref().map_or(0, |batching| batching.room.largest());
+        usize::try_from(self.options.limits.request.body_bytes).map_or(largest, |n| n.min(largest))
     }
 
     /// The body is too large. What is refused anyway is told its own reason.
@@ -179,12 +176,12 @@ impl<N: Net> Proxy<N> {
         batching.lengths.extend(parsed.elements.iter().map(|e| e.length));
         let before = batching.keys.bytes();
         let key = batching.keys.intern(parsed.key, &classify.shape);
-        let cut = parsed.elements.capacity() * size_of::<Element>();
+        // With their lengths, and where the results of parts stand.
+        let cut = parsed.elements.capacity() * (size_of::<Element>() + size_of::<u32>() + size_of::<Span>());
         // It has come whole, so that it may take all that is left.
-        if !batching.room.take(cut + batching.keys.bytes() - before, Claim::Last) {
-            batching.keys.release(key);
-            self.buffers.put(body);
-            return self.refuse_for_room(turn, id);
+        let known = batching.keys.bytes() - before;
+        if !batching.room.take(cut + known, Claim::Last) {
+            return self.has_no_room_for_parts(turn, id, key, known, body);
         }
         if let Some(ticket) = batching.tickets.get_mut(id) {
             ticket.held += cut;
@@ -214,9 +211,11 @@ impl<N: Net> Proxy<N> {
         if let Some(trace) = &mut ticket.trace {
             trace.phases.received = now;
         }
+        let weight = body.len();
         ticket.stage = Stage::Queued(Queued {
             job,
             key,
+            customer: classify.customer,
             body,
             answers: Vec::new(),
             results: Vec::new(),
@@ -227,6 +226,7 @@ impl<N: Net> Proxy<N> {
             answered_by: patience,
         });
         let client_id = ticket.client;
+        batching.queue.weigh(job, weight);
         if let Some((other, refused)) = gave_way {
             self.refuse_job(turn, other, refused);
         }
@@ -235,6 +235,26 @@ impl<N: Net> Proxy<N> {
         if client.read_closed {
             self.client_gone(turn, client_id);
         }
+    }
+
+    /// There is no room for what the body is cut into, and what it has in common with others.
+    #[cold]
+    fn has_no_room_for_parts(
+        &mut self,
+        turn: &mut Turn<'_, N>,
+        id: TicketId,
+        key: KeyId,
+        known: usize,
+        body: Buffer,
+    ) {
+        if let Some(batching) = &mut self.batching {
+            batching.room.add(known);
+            let before = batching.keys.bytes();
+            batching.keys.release(key);
+            batching.room.give_back(before - batching.keys.bytes());
+        }
+        self.buffers.put(body);
+        self.refuse_for_room(turn, id);
     }
 
     fn refuse_job(&mut self, turn: &mut Turn<'_, N>, id: TicketId, refused: Refused) {
@@ -247,121 +267,6 @@ impl<N: Net> Proxy<N> {
             }
             Refused::Size { .. } => self.answer(turn, id, Answer::refusal(400, &detail)),
         }
-    }
-
-    /// Answers that there is no room for the body.
-    #[cold]
-    pub(super) fn refuse_for_room(&mut self, turn: &mut Turn<'_, N>, id: TicketId) {
-        let Some(batching) = &mut self.batching else { return };
-        let retry_after_s = batching.queue.retry_after_s(turn.now());
-        let whole = batching.tickets.get(id).is_some_and(|ticket| matches!(ticket.stage, Stage::Asked));
-        let detail = format!("there is no room for the request; try again in {retry_after_s} s");
-        let fields = format!("Retry-After: {retry_after_s}\r\n");
-        let answer = Answer::refusal(429, &detail).with_reason("queue-full").with_fields(&fields);
-        self.answer(turn, id, if whole { answer } else { answer.closing() });
-    }
-
-    /// Whether the body of such a request is still coming, and there is room for what one read may bring. If there is
-    /// none, it is read on later.
-    #[inline(always)]
-    pub(in crate::proxy) fn may_gather(&mut self, turn: &mut Turn<'_, N>, state: ClientState) -> bool {
-        matches!(state, ClientState::Asking(id) if self.has_room_for_more(turn, id))
-    }
-
-    #[inline(never)]
-    fn has_room_for_more(&mut self, turn: &mut Turn<'_, N>, id: TicketId) -> bool {
-        let block = self.options.limits.pipelined_bytes;
-        let Some(batching) = &mut self.batching else { return false };
-        let Some(ticket) = batching.tickets.get_mut(id) else { return false };
-        let Stage::Gathering(gathering) = &mut ticket.stage else { return false };
-        if gathering.paused {
-            return false;
-        }
-        let body = &mut gathering.body;
-        let len = body.len();
-        let needed = len + block.min(gathering.whole.saturating_sub(len));
-        if needed <= body.capacity() {
-            return true;
-        }
-        let grown = needed.max((2 * body.capacity()).min(gathering.whole));
-        let claim = batching.room.claim(id);
-        // What it has is counted while it is moved to where there is more.
-        if batching.room.has(grown - ticket.held, claim) {
-            body.grow_to(grown);
-            let held = body.capacity();
-            batching.room.add(held - ticket.held);
-            ticket.held = held;
-            return true;
-        }
-        gathering.paused = true;
-        batching.room.pause(id);
-        // It is not the client's turn to send. The one that has waited longest has its time already.
-        let client_id = ticket.client;
-        if claim == Claim::Usual
-            && let Some(client) = self.clients.get_mut(client_id)
-        {
-            client.send_time.pause(turn.now());
-            let limit = turn.now() + self.options.body_timeout;
-            client.deadline.set(turn.timers, limit, Timer::Client(client_id));
-        }
-        false
-    }
-
-    /// Lets on whose bodies wait for room, as far as there is any.
-    #[cold]
-    pub(super) fn resume_bodies(&mut self, turn: &mut Turn<'_, N>) {
-        let block = self.options.limits.pipelined_bytes;
-        let mut promised = 0;
-        while let Some(batching) = &mut self.batching
-            && let Some(id) = batching.room.first_paused()
-        {
-            let is_paused = |id| {
-                let stage = batching.tickets.get(id).map(|ticket| &ticket.stage);
-                matches!(stage, Some(Stage::Gathering(gathering)) if gathering.paused)
-            };
-            if !is_paused(id) {
-                batching.room.pop_paused();
-                continue;
-            }
-            if !batching.room.favoured().is_some_and(|id| batching.gathers(id)) {
-                batching.room.favour(Some(id));
-                let client = batching.tickets.get(id).map(|ticket| ticket.client);
-                if let Some((id, client)) = client.and_then(|id| Some((id, self.clients.get_mut(id)?))) {
-                    let limit = turn.now() + self.options.body_timeout;
-                    client.deadline.set(turn.timers, limit, Timer::Client(id));
-                }
-            }
-            let claim = batching.room.claim(id);
-            let Some(ticket) = batching.tickets.get_mut(id) else { return };
-            let Stage::Gathering(gathering) = &mut ticket.stage else { return };
-            let needed = block.min(gathering.whole - gathering.body.len()).max(1);
-            let grown = (2 * gathering.body.capacity()).min(gathering.whole);
-            promised += needed.max(grown.saturating_sub(ticket.held));
-            if !batching.room.has(promised, claim) {
-                break;
-            }
-            gathering.paused = false;
-            let client = ticket.client;
-            batching.room.pop_paused();
-            turn.again(Token::new(CLIENT, client));
-        }
-        // Bodies that have half come hold all the room, and none will be free by itself.
-        if let Some(batching) = &mut self.batching
-            && batching.room.has_paused()
-            && batching.by_job.len() == 0
-            && batching.room.favoured().is_some_and(|id| Some(id) == batching.room.first_paused())
-            && let Some(last) = batching.room.pop_last()
-        {
-            self.refuse_for_room(turn, last);
-        }
-    }
-}
-
-impl<N: Net> Proxy<N> {
-    /// Whether the body of such a request is still coming, and is read on.
-    pub(in crate::proxy) fn reads_on(&self, id: TicketId) -> bool {
-        let ticket = self.batching.as_ref().and_then(|b| b.tickets.get(id));
-        ticket.is_some_and(|t| matches!(&t.stage, Stage::Gathering(gathering) if !gathering.paused))
     }
 }
 

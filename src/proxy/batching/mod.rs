@@ -14,10 +14,13 @@ mod control;
 mod dispatch;
 mod expiry;
 mod gathering;
+mod holders;
 mod intake;
 mod keys;
 mod outcome;
+mod resuming;
 mod room;
+mod unread;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,6 +43,7 @@ use crate::telemetry::{BatchingState, CUSTOMERS_TOLD};
 use crate::time::Instant;
 
 use by_job::ByJob;
+use holders::Holders;
 use keys::Keys;
 use room::Room;
 
@@ -72,6 +76,7 @@ pub(super) struct Batching {
     calls: Slots<Call>,
     keys: Keys,
     room: Room,
+    holders: Holders,
     /// The body being merged, or the answer being written.
     body: Vec<u8>,
     /// The lengths of a job's elements; kept for its memory.
@@ -86,13 +91,16 @@ pub(super) struct Batching {
 
 impl Batching {
     pub(super) fn new(options: BatchOptions) -> Batching {
+        let (mut queue, room) = (Queue::new(options.queue.clone()), Room::new(options.queue_bytes));
+        queue.set_batch_bytes(room.largest());
         Batching {
-            queue: Queue::new(options.queue.clone()),
+            queue,
             tickets: Slots::default(),
             by_job: ByJob::default(),
             calls: Slots::default(),
             keys: Keys::default(),
-            room: Room::new(options.queue_bytes),
+            room,
+            holders: Holders::default(),
             body: Vec::new(),
             lengths: Vec::new(),
             wake: Deadline::default(),
@@ -106,6 +114,7 @@ impl Batching {
     pub(super) fn change(&mut self, options: BatchOptions) {
         self.queue.set_limit(options.queue.limit);
         self.room.set_limit(options.queue_bytes);
+        self.queue.set_batch_bytes(self.room.largest());
         self.options = options;
     }
 
@@ -159,6 +168,9 @@ impl Batching {
             customers: all.into_iter().map(|(name, figures)| (name.to_owned(), figures)).collect(),
             other_customers,
             rejections: self.rejections.clone(),
+            bytes: self.room.held(),
+            bytes_limit: self.room.limit(),
+            bytes_made: self.room.calls() + self.room.unread.bytes(),
         }
     }
 
@@ -235,6 +247,7 @@ struct Classify {
 struct Queued {
     job: JobId,
     key: KeyId,
+    customer: Cow<'static, str>,
     body: Buffer,
     elements: Vec<Element>,
     /// If the job is split: results as they came, and where each stands; one that is missing is empty.
@@ -255,6 +268,9 @@ struct Call {
     members: Vec<Member>,
     sent: Instant,
     answer: Buffer,
+    /// How many bytes its message and its answer take, and how many of these the answer may.
+    held: usize,
+    reserved: usize,
     content_type: Option<String>,
 }
 
@@ -290,11 +306,25 @@ impl<N: Net> Proxy<N> {
         self.batching.as_ref().map_or(self.options.upstream_timeout, |b| b.options.classifier_timeout)
     }
 
-    /// Appends to a batch's answer; `false` if it becomes larger than any answer to a batch is.
-    pub(super) fn gather_answer(&mut self, call: CallId, data: &[u8]) -> bool {
-        let Some(call) = self.batching.as_mut().and_then(|b| b.calls.get_mut(call)) else { return false };
+    /// Appends to a batch's answer, if it may become so long.
+    pub(super) fn gather_answer(&mut self, call: CallId, data: &[u8]) -> Gathered {
+        let Some(batching) = &mut self.batching else { return Gathered::TooLarge };
+        let Some(call) = batching.calls.get_mut(call) else { return Gathered::TooLarge };
+        // As much as the message had must be taken, whatever a reload says.
+        let most = batching.room.largest().max(call.held - call.reserved);
+        if call.answer.len() + data.len() > most {
+            return Gathered::TooLarge;
+        }
         call.answer.push(data);
-        call.answer.len() <= MAX_BODY_BYTES
+        let more = call.answer.capacity().saturating_sub(call.reserved);
+        if more == 0 {
+            return Gathered::Kept;
+        }
+        // It is longer than answers of late.
+        call.held += more;
+        call.reserved += more;
+        batching.room.call_grows(more);
+        if batching.room.may_answer_grow(call.held) { Gathered::Kept } else { Gathered::NoRoom }
     }
 
     /// Keeps what of the classifier's head a client may get.
@@ -304,6 +334,19 @@ impl<N: Net> Proxy<N> {
         }
     }
 }
+
+/// What becomes of a piece of a classifier's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gathered {
+    Kept,
+    /// The answer is larger than any answer may be.
+    TooLarge,
+    /// There is no room for it now.
+    NoRoom,
+}
+
+/// A message of more bytes has a connection of its own, and is not copied.
+const LARGE_BYTES: usize = 256 * 1024;
 
 /// No body of a request or of a classifier's answer may be larger.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;

@@ -4,7 +4,7 @@
 //! (`proxy/exchange.rs`), reading the answer (`codec/`). Floor 3.
 
 use super::answer::Answer;
-use super::{Call, Member, Queued, Stage};
+use super::{Batching, Call, LARGE_BYTES, Member, Queued, Stage};
 use crate::balance::BackendId;
 use crate::batch::{Batch, BatchOutcome, Sequences};
 use crate::buffer::Buffer;
@@ -33,8 +33,7 @@ impl<N: Net> Proxy<N> {
         now: Instant,
     ) {
         let Some(batching) = &mut self.batching else { return };
-        let Some(call) = batching.calls.remove(id) else { return };
-        batching.stirred = true;
+        let Some(call) = batching.remove_call(id) else { return };
         match status {
             200..300 => self.share_out(turn, call, now),
             _ => self.classifier_refused(turn, call, status, now),
@@ -86,8 +85,16 @@ impl<N: Net> Proxy<N> {
         let (results, answers) = match &member.sequences {
             Sequences::All => (results, answer.as_slice()),
             Sequences::Only(positions) => {
+                let before = queued.answers.capacity();
                 queued.take(positions, results, answer.as_slice());
-                if queued.missing > 0 {
+                let grown = queued.answers.capacity() - before;
+                let missing = queued.missing;
+                ticket.held += grown;
+                batching.room.add(grown);
+                if missing > 0 {
+                    if batching.room.is_overfull() {
+                        self.refuse_for_room(turn, member.ticket);
+                    }
                     return;
                 }
                 (&queued.results[..], &queued.answers[..])
@@ -99,7 +106,7 @@ impl<N: Net> Proxy<N> {
         let latency_ms = (now - ticket.arrived).as_millis() as u64;
         write_answer(shape, results.iter().map(|span| span.of_body(answers)), latency_ms, &mut body);
         self.answer(turn, member.ticket, Answer::json(200, &body));
-        if let Some(batching) = &mut self.batching {
+        if let Some(batching) = self.batching.as_mut().filter(|_| body.capacity() <= 2 * LARGE_BYTES) {
             batching.body = body;
         }
     }
@@ -149,8 +156,12 @@ impl<N: Net> Proxy<N> {
         now: Instant,
     ) {
         let Some(batching) = &mut self.batching else { return };
-        let Some(call) = batching.calls.remove(id) else { return };
-        batching.stirred = true;
+        let Some(call) = batching.remove_call(id) else { return };
+        if failure == Failure::NoRoom {
+            // The classifier would answer; so long an answer is expected next time.
+            batching.queue.again(call.batch, now);
+            return self.buffers.put(call.answer);
+        }
         batching.queue.finished(call.batch, BatchOutcome::Failed, now);
         self.buffers.put(call.answer);
         self.fail_for(turn, &call.members, failure);
@@ -199,6 +210,16 @@ pub(super) fn distinct(members: &[Member]) -> Vec<TicketId> {
         }
     }
     tickets
+}
+
+impl Batching {
+    /// A call is over.
+    fn remove_call(&mut self, id: CallId) -> Option<Call> {
+        let call = self.calls.remove(id)?;
+        self.room.call_over(call.held, call.answer.capacity());
+        self.stirred = true;
+        Some(call)
+    }
 }
 
 impl Queued {

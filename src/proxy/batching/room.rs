@@ -1,18 +1,24 @@
 //! How much memory requests that are ours to answer may take.
 //!
-//! Here: [`Room`]: bodies that are coming, that wait and that are in flight are counted by what is set aside for them,
-//! with what they are cut into and what they have in common. A body is read on only when there is room for what comes
-//! next; else its client's socket holds it, and the client that has waited longest is let on first. So that bodies which
-//! have half come cannot keep each other waiting, an eighth of the room (at most the largest body) is for that one
-//! alone. Not here: what is told when there is none (`gathering.rs`, `expiry.rs`). Floor 3.
+//! Here: [`Room`], and the shares of it. Bodies that are coming, that wait and that are in flight are counted by what is
+//! set aside for them, with what they are cut into and what they have in common. A body is read on only when there is
+//! room for what comes next; else its client's socket holds it, and the client that has waited longest is let on first.
+//! So that bodies which have half come cannot keep each other waiting, an eighth of the room is for that one alone. What
+//! is made of bodies has room of its own: messages to classifiers and their answers (`calls`), results of parts, answers
+//! that are not read. All together is less than twice the limit. Not here: what is told when there is none
+//! (`gathering.rs`, `expiry.rs`), whose are most (`holders.rs`). Floor 3.
 
 use std::collections::VecDeque;
 
 use super::MAX_BODY_BYTES;
+use super::unread::Unread;
 use crate::proxy::TicketId;
 
-/// Which share of the room is for the body that has waited longest.
-const KEPT_SHARE: usize = 8;
+/// Which share of the room the largest body has, and what is kept for the one that has waited longest.
+const LARGEST_SHARE: usize = 8;
+
+/// An answer that is expected to be as long as the longest of late is expected so for this many more.
+const ANSWERS_REMEMBERED: usize = 16;
 
 /// Room for bodies, and whose wait for it.
 pub(super) struct Room {
@@ -22,6 +28,12 @@ pub(super) struct Room {
     paused: VecDeque<TicketId>,
     /// Whose body may take what is kept for one.
     favoured: Option<TicketId>,
+    /// What messages to classifiers and their answers take.
+    calls: usize,
+    /// How long an answer is expected to be.
+    answer: usize,
+    /// Answers that their clients do not read.
+    pub(super) unread: Unread,
 }
 
 /// Who asks for room.
@@ -36,7 +48,15 @@ pub(super) enum Claim {
 impl Room {
     /// Room for so many bytes.
     pub(super) fn new(limit: usize) -> Room {
-        Room { limit, held: 0, paused: VecDeque::new(), favoured: None }
+        Room {
+            limit,
+            held: 0,
+            paused: VecDeque::new(),
+            favoured: None,
+            calls: 0,
+            answer: 0,
+            unread: Unread::default(),
+        }
     }
 
     /// So much from now on; what is held stays.
@@ -49,6 +69,52 @@ impl Room {
         self.limit
     }
 
+    /// How many bytes a body may have, a classifier's answer, and a message of several requests.
+    pub(super) fn largest(&self) -> usize {
+        (self.limit / LARGEST_SHARE).min(MAX_BODY_BYTES)
+    }
+
+    /// Whether results of parts have grown beyond what there is for them.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.held > self.limit + self.limit / LARGEST_SHARE
+    }
+
+    /// Whether one more message may be sent, with an answer as long as others of late.
+    pub(super) fn may_call(&self) -> bool {
+        self.calls == 0 || self.calls + self.answer <= self.limit / 4
+    }
+
+    /// How long an answer is expected to be.
+    pub(super) fn expected_answer(&self) -> usize {
+        self.answer
+    }
+
+    /// A call takes so many bytes more.
+    pub(super) fn call_grows(&mut self, bytes: usize) {
+        self.calls += bytes;
+    }
+
+    /// Whether the answer of a call that takes so many bytes may grow. One that is alone may, as far as an answer goes.
+    pub(super) fn may_answer_grow(&self, call: usize) -> bool {
+        self.calls == call || self.calls <= 3 * (self.limit / 8)
+    }
+
+    /// A call of so many bytes is over, with an answer of that length.
+    pub(super) fn call_over(&mut self, bytes: usize, answer: usize) {
+        self.calls -= bytes;
+        self.answer = answer.max(self.answer - self.answer.div_ceil(ANSWERS_REMEMBERED));
+    }
+
+    /// What messages to classifiers and their answers take.
+    pub(super) fn calls(&self) -> usize {
+        self.calls
+    }
+
+    /// Whether answers that are not read take more than there is for them: as much as the longest.
+    pub(super) fn has_too_much_unread(&self) -> bool {
+        self.unread.bytes() > self.largest() && self.unread.len() > 1
+    }
+
     /// How many are taken.
     pub(super) fn held(&self) -> usize {
         self.held
@@ -57,7 +123,7 @@ impl Room {
     /// Whether so many more may be taken.
     pub(super) fn has(&self, bytes: usize, claim: Claim) -> bool {
         let kept = match claim {
-            Claim::Usual => (self.limit / KEPT_SHARE).min(MAX_BODY_BYTES),
+            Claim::Usual => self.largest(),
             Claim::Last => 0,
         };
         self.held + bytes <= self.limit - kept
