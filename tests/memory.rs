@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use support::admin::{Admin, administered};
-use support::{Client, Proxy};
+use support::classifier::classify;
+use support::{Client, Gate, Launch, Proxy};
 
 /// How much the kernel may hold for who does not read: little, so that the proxy has to.
 const SMALL: usize = 4096;
@@ -126,4 +127,89 @@ fn a_client_costs_what_the_table_says_in_each_state() {
     holds("sends to a backend that does not read", to(&silent), (40, true), |stream| {
         push(stream.try_clone().expect("a handle"), upload);
     });
+}
+
+/// What the process takes at most, in KiB, with so many clients in each state of the first table and the terms of the second.
+fn formula(clients: &[(&str, usize)], terms: &[&str], room_kib: f64) -> f64 {
+    let readme = include_str!("../README.md");
+    let of_term = |term: &&str| {
+        let begins = format!("| {term} |");
+        let row = readme.lines().find_map(|line| line.strip_prefix(&begins)).expect("a row of the table");
+        let mib: f64 = row.split('|').next().expect("a cell").trim().parse().expect("a figure");
+        1024.0 * mib
+    };
+    let of_clients = clients.iter().map(|&(state, count)| promised(state).end() / 1.2 * count as f64);
+    of_clients.sum::<f64>() + terms.iter().map(of_term).sum::<f64>() + 2.0 * room_kib
+}
+
+/// Fills several terms of the formula at once: it is not exceeded, and not so large that it says nothing.
+#[test]
+fn the_whole_process_takes_what_the_formula_says() {
+    const ROOM_KIB: usize = 16 << 10;
+    const CLIENTS: [(&str, usize); 3] =
+        [("idle", 4_000), ("part of a head has come", 3_000), ("does not read its answer", 60)];
+    let answer: &[u8] =
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", &vec![b'x'; 32 << 20][..]].concat().leak();
+    let backend = format!("http://{}", deaf(answer));
+    let gate = Gate::default();
+    let classifier = {
+        let gate = gate.clone();
+        support::classifier::answering(move |_, sequences| {
+            if sequences[0].len() > 1 {
+                gate.pass();
+            }
+            (200, "{\"results\":[1]}".to_owned())
+        })
+    };
+    let classifier = format!("--classifier={}", classifier.url());
+    let options = [
+        &classifier,
+        "--queue-bytes=16MiB",
+        "--batch-size=1",
+        "--strategy=fcfs",
+        "--log-level=debug",
+        "--admin=127.0.0.1:0",
+        "--upstream-timeout=2m",
+        "--header-timeout=2m",
+        "--body-timeout=2m",
+    ];
+    // Nobody reads its log.
+    let (proxy, _log) = Launch::proxy(&[&backend], &options).start_with_log("the proxy", true);
+    let mut admin = Admin::of(&proxy);
+    let request = |customer: &str, text: &str| {
+        classify(&format!("X-Customer-Id: {customer}\r\n"), &format!("{{\"sequences\":[\"{text}\"]}}"))
+    };
+    let mut customers = Client::connect(proxy.address);
+    let mut ask = |customer: &str| {
+        customers.send(request(customer, "x"));
+        assert_eq!(customers.response().status, 200);
+    };
+    // Names that are counted are of 256 bytes; some are forgotten.
+    (0..5_000).for_each(|i| ask(&format!("{i:0256}")));
+    let get = format!("GET / HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", "x".repeat(400));
+    let mut held: Vec<TcpStream> = Vec::new();
+    for ((_, count), text) in CLIENTS.into_iter().zip(["", &get[..300], &get]) {
+        for _ in 0..count {
+            let mut stream = TcpStream::connect(proxy.address).expect("a connection");
+            SockRef::from(&stream).set_recv_buffer_size(SMALL).expect("a small buffer");
+            stream.write_all(text.as_bytes()).expect("taken");
+            held.push(stream);
+        }
+    }
+    let large = request("large", &"x".repeat(19 * (ROOM_KIB << 10) / 160));
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(proxy.address).expect("a connection");
+        stream.write_all(large.as_bytes()).expect("taken");
+        held.push(stream);
+    }
+    let mut pause = Client::connect(proxy.address);
+    while admin.json("/api/v1/status")["in_flight"].as_u64() < Some(60) {
+        assert!(pause.hears_nothing_for(Duration::from_millis(50)));
+    }
+    let held = settled(&proxy) as f64 / 1024.0;
+    let most = formula(&CLIENTS, &["the program at rest", "customers", "the log"], ROOM_KIB as f64);
+    println!("{held:.0} KiB of {most:.0}");
+    assert!(held <= most, "it holds {held:.0} KiB, more than {most:.0}");
+    assert!(held >= 0.6 * most, "it holds {held:.0} KiB, the formula says {most:.0}");
+    gate.open();
 }

@@ -171,8 +171,7 @@ impl<N: Net> Proxy<N> {
                 return;
             }
             let (state, read_closed) = (client.state, client.read_closed);
-            let wants_body = self.may_gather(turn, state) || self.wants_body(state);
-            match rules::client_readable(state, wants_body) {
+            match rules::client_readable(state, self.may_gather(turn, state) || self.wants_body(state)) {
                 Reading::NotNow => {
                     let meaning = self.options.half_close;
                     if let Some(departure) = rules::client_half_closed(state, meaning).filter(|_| read_closed)

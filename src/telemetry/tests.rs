@@ -341,3 +341,24 @@ fn without_the_other_side_records_are_counted_as_dropped() {
     drop(recorder);
     assert_eq!(counts.records_dropped.get(), 2);
 }
+
+/// The table of the README holds what the limits are.
+#[test]
+fn what_waits_for_a_slow_disk_takes_what_is_promised() {
+    let mib = |bytes: usize| bytes as f64 / (1 << 20) as f64;
+    let promised = |row: &str| -> f64 {
+        let begins = format!("| {row} |");
+        let row = include_str!("../../README.md").lines().find_map(|line| line.strip_prefix(&begins));
+        let cell = row.and_then(|row| row.split('|').next()).expect("a row of the table");
+        cell.trim().parse().expect("a figure")
+    };
+    let blocks =
+        LIMITS.batches + LIMITS.recorder_blocks + LIMITS.csv_batches + LIMITS.csv_blocks + SPARE_BLOCKS;
+    // One more is being filled, one written.
+    let rows = mib((blocks + 2) * BATCH * size_of::<Record>());
+    let traces = mib((LIMITS.trace_blocks + 2) * lane::BLOCK * size_of::<lane::Entry>());
+    for (row, most) in [("rows that wait for a slow disk", rows), ("traces that wait for it", traces)] {
+        let promised = promised(row);
+        assert!((most..most + 1.0).contains(&promised), "{row}: {most} MiB, {promised} promised");
+    }
+}

@@ -239,10 +239,12 @@ impl Batching {
             Stage::Queued(queued) => Some(queued),
             Stage::Gathering(_) | Stage::Asked => None,
         };
-        let bytes = members.iter().filter_map(queued).map(|q| q.body.len()).sum::<usize>();
-        if bytes > LARGE_BYTES {
-            // So that it has no more room than it needs.
-            out.reserve_exact(bytes + ADDED_BYTES);
+        if self.room.held() > LARGE_BYTES {
+            let bytes = members.iter().filter_map(queued).map(|q| q.body.len()).sum::<usize>();
+            if bytes > LARGE_BYTES {
+                // So that it has no more room than it needs.
+                out.reserve_exact(bytes + ADDED_BYTES);
+            }
         }
         let slices = members.iter().filter_map(|m| Some(queued(m)?.slices(&m.sequences)));
         merge(shape, key, slices.flatten(), out);
