@@ -1,5 +1,8 @@
 //! The whole system in virtual time: known figures, equal runs, and many seeds with faults.
 
+#[path = "support/watchdog.rs"]
+mod watchdog;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,6 +11,7 @@ use tidegate::net::Weather;
 use tidegate::proxy::{CheckOptions, ConnectionMode, HalfClose};
 use tidegate::testbed::{BackendOptions, Fault, FaultKind, Profile};
 use tidegate::world::{Behaviour, Outcome, Plan, World};
+use watchdog::watched;
 
 fn seed_profile(routing: RoutingMode, connections: ConnectionMode) -> Plan {
     Plan {
@@ -125,7 +129,7 @@ fn stormy(seed: u64) -> Plan {
     };
     Plan {
         seed,
-        routing: match one_in(3, 9) {
+        routing: match one_in(2, 9) {
             true => RoutingMode::Adaptive,
             false => RoutingMode::ALL[(seed % RoutingMode::ALL.len() as u64) as usize],
         },
@@ -154,7 +158,8 @@ fn stormy(seed: u64) -> Plan {
         health: if one_in(3, 5) { HealthOptions::OFF } else { health },
         checks: one_in(2, 6).then_some(checks),
         retry_budget: [0.0, 0.02, 0.2, 1.0][(dice >> 48) as usize % 4],
-        hedge_budget: [0.0, 0.1, 0.5, 2.0][(dice >> 52) as usize % 4],
+        // A few worlds bring nearly all the copies that are of use: with too few of those a sample of 64 tells nothing.
+        hedge_budget: [0.0, 0.5, 2.0, 2.0][(dice >> 52) as usize % 4],
         timeout: if one_in(2, 7) { milli(150) } else { Duration::from_secs(10) },
         steered: one_in(2, 8),
         duration: Duration::from_secs(2),
@@ -192,7 +197,8 @@ fn orderly(drawn: u64) -> Vec<BackendOptions> {
 }
 
 fn run(seed: u64) -> Outcome {
-    World::new(&stormy(seed)).run().unwrap_or_else(|violation| {
+    let outcome = watched(&format!("seed {seed}"), || World::new(&stormy(seed)).run());
+    outcome.unwrap_or_else(|violation| {
         let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output();
         let commit =
             commit.map_or_else(|e| e.to_string(), |o| String::from_utf8_lossy(&o.stdout).into_owned());
@@ -257,7 +263,7 @@ fn many_seeds_with_faults_show_no_violation() {
     for (what, often) in [("repeat", repeated), ("retry", elsewhere), ("refusal of a retry", denied)] {
         assert!(often > count, "worlds without a {what} prove nothing of it");
     }
-    assert!(hedges > count && hedges_won > count / 8, "{hedges} hedges, {hedges_won} won: too few to tell");
+    assert!(hedges > count && hedges_won > count / 4, "{hedges} hedges, {hedges_won} won: too few to tell");
     assert!(
         ejections > count && failed_checks > count,
         "{ejections} ejections, {failed_checks} checks failed"

@@ -2,22 +2,32 @@
 
 #[path = "world_stress/climates.rs"]
 mod climates;
+#[path = "world_stress/log_sink.rs"]
+mod log_sink;
+#[path = "support/watchdog.rs"]
+mod watchdog;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use climates::{CLIMATES, Climate};
-use tidegate::world::{LongestTurn, StressOutcome, StressWorld};
+use tidegate::world::{LongestTurn, Rows, StressOutcome, StressPlan, StressWorld};
+use watchdog::watched;
 
 /// How many seeds of each climate a test plays.
 const SEEDS: u64 = 2;
 
 fn run(climate: &Climate, seed: u64) -> StressOutcome {
-    StressWorld::new(&(climate.plan)(seed)).run().unwrap_or_else(|violation| {
+    let name = climate.name;
+    let play = || StressWorld::new(&(climate.plan)(seed)).run();
+    let outcome = watched(&format!("{name}, seed {seed}"), || match name {
+        "sinks" => log_sink::logging_into(seed, play),
+        _ => play(),
+    });
+    outcome.unwrap_or_else(|violation| {
         let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output();
         let commit =
             commit.map_or_else(|e| e.to_string(), |o| String::from_utf8_lossy(&o.stdout).into_owned());
-        let name = climate.name;
         panic!(
             "{name}, seed {seed}, {violation}\ncommit {}\nreplay: make sim CLIMATE={name} SEED={seed}",
             commit.trim()
@@ -49,6 +59,8 @@ struct Sum {
     evicted: u64,
     stalls: u64,
     ejections: u64,
+    deceived: u64,
+    rows_lost: u64,
     most_pooled: usize,
     longest_wait: Duration,
     longest_turn: LongestTurn,
@@ -63,6 +75,8 @@ impl Sum {
         self.evicted += outcome.counters.clients_evicted;
         self.stalls += outcome.stalls;
         self.ejections += outcome.ejections;
+        self.deceived += outcome.deceived;
+        self.rows_lost += outcome.rows_lost;
         self.most_pooled = self.most_pooled.max(outcome.most_pooled);
         self.longest_wait = self.longest_wait.max(outcome.longest_wait);
         if outcome.longest_turn.calls > self.longest_turn.calls {
@@ -72,8 +86,8 @@ impl Sum {
 
     fn tell(&self, climate: &Climate, took: Duration) {
         println!(
-            "{}: {} seeds, {} answers, {} of them 200, {} cut, {} evicted, {} stalls, {} ejections, {} pooled too much, \
-             longest wait {:?}, longest turn {} calls of {} allowed; {took:.1?}",
+            "{}: {} seeds, {} answers, {} of them 200, {} cut, {} evicted, {} stalls, {} ejections, {} deceived, \
+             {} rows lost, {} pooled too much, longest wait {:?}, longest turn {} calls of {} allowed; {took:.1?}",
             climate.name,
             self.seeds,
             self.answers,
@@ -82,6 +96,8 @@ impl Sum {
             self.evicted,
             self.stalls,
             self.ejections,
+            self.deceived,
+            self.rows_lost,
             self.most_pooled,
             self.longest_wait,
             self.longest_turn.calls,
@@ -138,6 +154,19 @@ fn a_crowd_at_the_limit_is_served_as_fast_as_a_few_below_it() {
             many >= 0.8 * few && cut == 0,
             "{users} users: {many} answers, {few} for 90 users; {cut} cut"
         );
+    }
+}
+
+/// Rows and lines are lost then, and counted.
+#[test]
+fn sinks_that_take_nothing_hold_up_no_turn() {
+    let plan = StressPlan { rows: Rows::Blocked, ..climates::at_limit(200, 100) };
+    for seed in [0, 1] {
+        let play = || log_sink::logging_into(seed, || StressWorld::new(&plan).run());
+        let outcome = watched("sinks that take nothing", play).expect("no violation");
+        let (answers, lost) = (outcome.answers, outcome.rows_lost);
+        assert!(lost > 0 && lost + 10_000 > answers, "{answers} answers, {lost} rows lost");
+        assert!(log_sink::lost() > 0);
     }
 }
 

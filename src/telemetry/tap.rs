@@ -23,6 +23,7 @@ pub struct Tap {
     gauges_back: Sender<Vec<Gauge>>,
     lane: LaneEnd,
     traces: u64,
+    counts: Arc<Counts>,
 }
 
 /// How many batches may wait to be taken.
@@ -40,10 +41,10 @@ pub fn tap(roster: Roster) -> (Recorder, Tap) {
     }
     let (traces, lane) = TraceLane::new(WAITING, Arc::default(), Arc::default());
     let (roster, counts) = (Arc::new(roster), Arc::new(Counts::default()));
-    let recorder = Recorder::new(sender, spare_records, spare_gauges, roster, WAITING, counts);
+    let recorder = Recorder::new(sender, spare_records, spare_gauges, roster, WAITING, Arc::clone(&counts));
     let recorder = recorder.with_files(Some(traces), Vec::new());
     let counters = Counters::default();
-    (recorder, Tap { batches, batching: None, counters, records_back, gauges_back, lane, traces: 0 })
+    (recorder, Tap { batches, batching: None, counters, records_back, gauges_back, lane, traces: 0, counts })
 }
 
 impl Tap {
@@ -55,6 +56,11 @@ impl Tap {
     /// The proxy's counters as of the flush that was taken last.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// How many records were dropped because nobody took them.
+    pub fn lost(&self) -> u64 {
+        self.counts.records_dropped.get()
     }
 
     /// How many traces have come out with the records.

@@ -16,6 +16,7 @@ mod plan;
 mod reloads;
 mod requests;
 mod stage;
+mod stalls;
 mod steering;
 mod stress;
 mod tunnels;
@@ -49,9 +50,12 @@ pub use actor::LongestTurn;
 pub use batching::{BatchingOutcome, BatchingPlan, BatchingWorld};
 pub use clients::{Behaviour, Seen};
 pub use front::Played;
-pub use plan::{Outcome, Plan, usual_options};
+pub use plan::{Outcome, Plan, usual_batching, usual_options};
 pub use stage::{Servers, Stage, StageOutcome, StagePlan};
-pub use stress::{Deceit, Script, Stalls, StressOutcome, StressPlan, StressWorld, UserGroup, UserKind};
+pub use stalls::Stalls;
+pub use stress::{
+    Deceit, LookUps, Rows, Script, StressOutcome, StressPlan, StressWorld, UserGroup, UserKind,
+};
 
 /// No unruly answer is longer.
 const LARGEST_ANSWER: usize = 100_000;

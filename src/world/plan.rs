@@ -7,9 +7,13 @@ use std::time::Duration;
 use super::address;
 use super::clients::{Behaviour, Seen};
 use crate::balance::{HealthOptions, RoutingGoal, RoutingMode};
+use crate::batch::QueueOptions;
+use crate::codec::{Shape, Shapes};
 use crate::h1::response::LineEnds;
 use crate::net::Weather;
-use crate::proxy::{Backend, CheckOptions, ConnectionMode, HalfClose, Limits, Options, Reuse, StatusSet};
+use crate::proxy::{
+    Backend, BatchOptions, CheckOptions, ConnectionMode, HalfClose, Limits, Options, Reuse, StatusSet,
+};
 use crate::record::Record;
 use crate::telemetry::Counters;
 use crate::testbed::BackendOptions;
@@ -150,6 +154,20 @@ fn backend(port: u16) -> Backend {
         url: format!("http://backend:{port}"),
         authority: format!("backend:{port}"),
         addresses: vec![address(port)],
+    }
+}
+
+/// What a proxy in a world is told of batching unless a plan says otherwise: the contract's shape alone.
+pub fn usual_batching(queue: QueueOptions) -> BatchOptions {
+    let shapes = Shapes::new(vec![Shape::classify()]);
+    BatchOptions {
+        classifiers: Vec::new(),
+        queue,
+        classifier_timeout: Duration::from_secs(60),
+        queue_timeout: Duration::from_secs(60),
+        queue_bytes: 64 << 20,
+        strategy_from_any: false,
+        shapes: shapes.expect("one shape"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the worlds under stress are like: each climate draws its plans from seeds.
 
+mod customers;
 mod peers;
 mod places;
 
@@ -9,7 +10,7 @@ use tidegate::balance::{AllOut, HealthOptions};
 use tidegate::net::Weather;
 use tidegate::proxy::Options;
 use tidegate::testbed::ClassifierOptions;
-use tidegate::world::{Script, StressPlan, UserGroup, UserKind, usual_options};
+use tidegate::world::{Rows, Script, StressPlan, UserGroup, UserKind, usual_options};
 
 pub(crate) use places::at_limit;
 
@@ -20,7 +21,7 @@ pub(crate) struct Climate {
 }
 
 /// All of them.
-pub(crate) const CLIMATES: [Climate; 8] = [
+pub(crate) const CLIMATES: [Climate; 12] = [
     Climate { name: "crowd", plan: places::crowd },
     Climate { name: "descriptors", plan: places::descriptors },
     Climate { name: "hosts", plan: places::hosts },
@@ -29,6 +30,10 @@ pub(crate) const CLIMATES: [Climate; 8] = [
     Climate { name: "uploads", plan: peers::uploads },
     Climate { name: "silences", plan: peers::silences },
     Climate { name: "two-answers", plan: peers::two_answers },
+    Climate { name: "batching", plan: customers::batching },
+    Climate { name: "classifiers", plan: customers::classifiers },
+    Climate { name: "names", plan: peers::names },
+    Climate { name: "sinks", plan: places::sinks },
 ];
 
 const MS: Duration = Duration::from_millis(1);
@@ -92,12 +97,15 @@ fn plan(seed: u64, dice: &mut Dice) -> StressPlan {
         seed,
         options,
         classifier: ClassifierOptions::default(),
+        classifier_ways: Vec::new(),
         backends: 1 + dice.draw(3) as usize,
         groups: Vec::new(),
         weather: dice.weather(),
         descriptors: usize::MAX,
         work_a_call: Duration::from_nanos(dice.one_of(&[0, 500, 2_000])),
         stalls: None,
+        look_ups: None,
+        rows: Rows::Taken,
         blameless: true,
         stops_under_load: dice.one_in(2),
         duration: MS * 250,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate::proxy::Reuse;
-use tidegate::world::{Deceit, Script, Stalls, StressPlan, UserGroup};
+use tidegate::world::{Deceit, LookUps, Script, Stalls, StressPlan, UserGroup};
 
 use super::{Dice, MS, pausing, plan, sending};
 
@@ -109,5 +109,25 @@ pub(super) fn two_answers(seed: u64) -> StressPlan {
     }
     plan.groups.iter_mut().for_each(|group| group.deceit = deceit);
     plan.duration = MS * (1_200 / users as u32).clamp(40, 300);
+    plan
+}
+
+/// Names that are looked up again and again and lead elsewhere each time, also to where nobody is; now and then that takes seconds,
+/// or never ends.
+pub(super) fn names(seed: u64) -> StressPlan {
+    let dice = &mut Dice::new(seed, 11);
+    let mut plan = plan(seed, dice);
+    plan.backends = 1 + dice.draw(4) as usize;
+    plan.look_ups =
+        Some(LookUps { every: MS * dice.one_of(&[1, 5, 20]), hangs: MS * dice.one_of(&[50, 5_000]) });
+    let users = dice.one_of(&[10, 60, 200]);
+    let script = Script::Plain(Duration::from_micros(dice.draw(5_000).max(10 * users as u64)), 200);
+    plan.groups.push(UserGroup::asking(users / 2, script));
+    let pause = MS * dice.draw(20) as u32;
+    plan.groups.push(pausing(UserGroup::asking(users / 2, script), pause));
+    if dice.one_in(2) {
+        plan.groups.push(sending(users / 5, script, 2_000, Some(MS)));
+    }
+    plan.duration = MS * 80;
     plan
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate::net::Weather;
-use tidegate::world::{Script, StressPlan, UserGroup, UserKind};
+use tidegate::world::{Rows, Script, StressPlan, UserGroup, UserKind};
 
 use super::{Dice, MS, many, pausing, plan, soon};
 
@@ -103,5 +103,14 @@ pub(super) fn slow(seed: u64) -> StressPlan {
     let within = Some(MS * 3_500 * rounds);
     plan.groups.push(UserGroup { begin_within: MS * 2_000, served_within: within, ..group });
     plan.duration = MS * 4_000 * rounds;
+    plan
+}
+
+/// A crowd, while nobody takes the rows, and nobody the lines of the log (`log_sink.rs`).
+pub(super) fn sinks(seed: u64) -> StressPlan {
+    let dice = &mut Dice::new(seed, 12);
+    let mut plan = crowd(seed);
+    plan.duration = MS * 400;
+    plan.rows = dice.one_of(&[Rows::Blocked, Rows::Halting(MS * 20)]);
     plan
 }

@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use super::script::{Script, usual};
+use super::classifying::classified;
+use super::script::Script;
 use crate::h1::body::BodyReader;
 use crate::h1::request::{RequestHead, field_space};
-use crate::net::{Accepted, Door, Net, Readiness, Token, VirtualNet, Wake};
+use crate::net::{Accepted, Door, Fabric, Net, Readiness, Token, VirtualNet, Wake};
 use crate::reactor::{Flow, Handler};
 use crate::slots::{SlotId, Slots};
 use crate::time::Instant;
@@ -29,6 +30,8 @@ struct Asked {
     script: Script,
     body: BodyReader,
     answered: bool,
+    /// What has come of it, where that is to be classified.
+    texts: Option<Vec<u8>>,
 }
 
 struct Connection {
@@ -40,8 +43,8 @@ struct Connection {
     deaf_until: Instant,
     /// What is still to be written, and when.
     pieces: VecDeque<(Instant, Vec<u8>)>,
-    /// The answer to this request is to be said once more before the next answer.
-    held: Option<u64>,
+    /// This answer is to be said once more before the next one.
+    held: Option<Vec<u8>>,
     /// When something was said that nobody asked for, until a request comes.
     spoilt: Option<Instant>,
 }
@@ -53,6 +56,8 @@ pub(super) struct StressBackend {
     /// What was said so long before a request came had been looked at when that was sent.
     heeded_after: Duration,
     stopping: bool,
+    /// It is a classifier, and answers in one of these ways, drawn by this fabric.
+    classifies: Option<(Fabric, Vec<Script>)>,
     /// How many requests have come.
     pub(super) requests: u64,
     /// The first thing that must not happen.
@@ -64,7 +69,20 @@ impl StressBackend {
     /// was sent.
     pub(super) fn new(listener: <VirtualNet as Net>::Listener, heeded_after: Duration) -> StressBackend {
         let (door, connections) = (Door::new(listener), Slots::default());
-        StressBackend { door, connections, heeded_after, stopping: false, requests: 0, violation: None }
+        StressBackend {
+            door,
+            connections,
+            heeded_after,
+            stopping: false,
+            classifies: None,
+            requests: 0,
+            violation: None,
+        }
+    }
+
+    /// The same as a classifier that answers in one of `ways`.
+    pub(super) fn classifying(self, fabric: Fabric, ways: Vec<Script>) -> StressBackend {
+        StressBackend { classifies: Some((fabric, ways)), ..self }
     }
 
     /// Begins to accept.
@@ -131,8 +149,13 @@ impl StressBackend {
             let Ok(piece) = asked.body.read(&mut connection.input) else {
                 return self.violate(format!("request {serial}: the proxy sent a malformed body"));
             };
-            if connection.input[piece.data].iter().any(|&b| b != letter(serial)) {
-                return self.violate(format!("request {serial}: bytes of another body"));
+            let data = &connection.input[piece.data];
+            match &mut asked.texts {
+                Some(texts) => texts.extend_from_slice(data),
+                None if data.iter().any(|&b| b != letter(serial)) => {
+                    return self.violate(format!("request {serial}: bytes of another body"));
+                }
+                None => {}
             }
             connection.input.drain(..piece.consumed);
             if !asked.body.is_done() {
@@ -168,7 +191,10 @@ impl StressBackend {
                 return false;
             }
         };
-        let Some((serial, script)) = Script::of(head.target) else {
+        let way = self.classifies.as_ref().filter(|_| head.target.text() == Some("/classify"));
+        let drawn = way.map(|(fabric, ways)| (0, ways[fabric.draw(ways.len() as u64) as usize]));
+        let texts = drawn.is_some().then(Vec::new);
+        let Some((serial, script)) = drawn.or_else(|| Script::of(head.target)) else {
             let what = format!("a request for {:?}", head.target);
             self.violate(what);
             return false;
@@ -176,7 +202,7 @@ impl StressBackend {
         let (len, body) = (head.len, BodyReader::new(head.body));
         connection.input.drain(..len);
         connection.deaf_until = now + script.reads_after();
-        connection.asked = Some(Asked { serial, script, body, answered: false });
+        connection.asked = Some(Asked { serial, script, body, answered: false, texts });
         // What was said had come to the proxy before this request was sent. Else nobody can tell it from the answer.
         let spoilt = connection.spoilt.take().filter(|&at| now > at + heeded_after);
         if connection.deaf_until > now {
@@ -194,12 +220,16 @@ impl StressBackend {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Some(asked) = connection.asked.as_mut() else { return };
         asked.answered = true;
-        let held = (asked.script == Script::TwiceHeld).then_some(asked.serial);
+        let pieces = match &asked.texts {
+            Some(texts) => classified(asked.script, texts),
+            None => asked.script.pieces(asked.serial),
+        };
+        let held = pieces.first().filter(|_| asked.script == Script::TwiceHeld).map(|(_, said)| said.clone());
         if let Some(before) = std::mem::replace(&mut connection.held, held) {
-            connection.pieces.push_back((now, usual(before)));
+            connection.pieces.push_back((now, before));
         }
         let mut at = connection.pieces.back().map_or(now, |&(at, _)| at.max(now));
-        for (wait, bytes) in asked.script.pieces(asked.serial) {
+        for (wait, bytes) in pieces {
             at = at + wait;
             connection.pieces.push_back((at, bytes));
             if at > now {
@@ -219,6 +249,9 @@ impl StressBackend {
         while let Some((at, bytes)) = connection.pieces.front_mut()
             && *at <= now
         {
+            if bytes.is_empty() {
+                return drop(self.connections.remove(id));
+            }
             match connection.stream.write(bytes) {
                 Ok(n) if n == bytes.len() => drop(connection.pieces.pop_front()),
                 Ok(n) => drop(bytes.drain(..n)),

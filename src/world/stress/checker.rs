@@ -17,6 +17,8 @@ const KEPT_BYTES: usize = 1_024 * 8 * 1_024 + 64 * 192 * 1_024;
 /// What it has seen.
 pub(super) struct Checker {
     blameless: bool,
+    /// What bodies that are batched may take together: the growth of the process is at most twice the option.
+    batching_bytes: usize,
     /// What a connection may hold, with what it carries.
     connection_bytes: usize,
     /// How many connections to each backend carried an exchange after the turn before, and the most that may have done so at once.
@@ -38,6 +40,7 @@ impl Checker {
         let servers = plan.backends + usize::from(plan.options.batching.is_some());
         Checker {
             blameless: plan.blameless,
+            batching_bytes: plan.options.batching.as_ref().map_or(0, |batching| 2 * batching.queue_bytes),
             connection_bytes,
             busy: vec![0; servers],
             most_busy: vec![0; servers],
@@ -99,6 +102,9 @@ impl Checker {
         let sockets = proxy.sockets();
         if connections > sockets * self.connection_bytes {
             return Err(format!("{connections} bytes are kept for {sockets} connections"));
+        }
+        if batching > self.batching_bytes {
+            return Err(format!("{batching} bytes for batching, {} are allowed", self.batching_bytes));
         }
         match kept > KEPT_BYTES {
             true => Err(format!("{kept} bytes in empty buffers")),

@@ -7,7 +7,10 @@
 
 mod backend;
 mod checker;
+mod classifying;
+mod names;
 mod plan;
+mod rows;
 mod script;
 mod users;
 
@@ -15,18 +18,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::actor::{Actor, Acts, check_turn, close_down, wait};
+use super::stalls::{Alarm, Standstills};
 use super::{START, address};
 use crate::net::{Fabric, VirtualNet, Wake, Weather};
 use crate::proxy::{self, Backend, Proxy};
-use crate::telemetry::{Tap, tap};
+use crate::telemetry::tap;
 use crate::testbed::{self, SimulatedClassifier};
 use crate::time::Instant;
 
 use backend::StressBackend;
 use checker::Checker;
+use names::Names;
+use rows::RowSink;
 use users::Users;
 
-pub use plan::{Deceit, Stalls, StressOutcome, StressPlan, UserGroup, UserKind};
+pub use names::LookUps;
+pub use plan::{Deceit, Rows, StressOutcome, StressPlan, UserGroup, UserKind};
 pub use script::Script;
 
 /// With so many sockets the proxy is looked at after every turn, with twice as many after every other.
@@ -49,17 +56,12 @@ pub struct StressWorld {
     classifier: Option<Actor<SimulatedClassifier<VirtualNet>>>,
     users: Actor<Users>,
     checker: Checker,
-    tap: Tap,
+    rows: RowSink,
     plan: StressPlan,
-    /// Records with a backend.
-    recorded: u64,
-    digest: u64,
     /// Turns of the proxy since it was looked at.
     unchecked: usize,
-    /// The proxy stands still or is at work until then.
-    stalled_until: Instant,
-    next_stall: Instant,
-    stalls: u64,
+    names: Option<Names>,
+    standstills: Standstills,
     steps: u64,
 }
 
@@ -68,41 +70,41 @@ impl StressWorld {
     pub fn new(plan: &StressPlan) -> StressWorld {
         let fabric = Fabric::new(plan.seed, plan.weather.clone());
         let ports = FIRST_PORT..FIRST_PORT + plan.backends as u16;
-        let backends = ports.clone().map(|port| backend(&fabric, port, plan)).collect();
+        let mut backends: Vec<_> = ports.clone().map(|port| backend(&fabric, port, plan)).collect();
         let net = fabric.net();
         net.limit_descriptors(plan.descriptors);
         let listener = net.listen(address(80)).expect(START);
         let mut options = plan.options.clone();
-        options.backends = ports.map(known).collect();
+        options.backends = ports.clone().map(known).collect();
         if let Some(batching) = &mut options.batching {
             batching.classifiers = vec![known(CLASSIFIER_PORT)];
         }
-        let classifier = options.batching.is_some().then(|| classifier(&fabric, plan));
+        let is_odd = !plan.classifier_ways.is_empty();
+        let classifier = (options.batching.is_some() && !is_odd).then(|| classifier(&fabric, plan));
+        if is_odd {
+            backends.push(backend(&fabric, CLASSIFIER_PORT, plan));
+        }
+        let names = plan.look_ups.map(|of| Names::new(of, ports, options.clone()));
         let (recorder, tap) = tap(options.roster());
         let mut proxy = Actor::new(net, proxy::TICK_SHIFT, Proxy::new(options, listener, recorder));
         proxy.reactor.begin(|turn| proxy.handler.open(turn)).expect(START);
         let users = Users::new(fabric.clone(), address(80), plan);
         let mut users = Actor::new(fabric.net(), testbed::TICK_SHIFT, users);
         users.reactor.begin(|turn| users.handler.start(turn));
-        let mut world = StressWorld {
+        StressWorld {
             proxy,
             backends,
             classifier,
             users,
             checker: Checker::new(plan),
-            tap,
+            rows: RowSink::new(tap, plan.rows),
             plan: plan.clone(),
-            recorded: 0,
-            digest: 0,
             unchecked: 0,
-            stalled_until: Instant::ZERO,
-            next_stall: Instant::NEVER,
-            stalls: 0,
+            names,
+            standstills: Standstills::new(plan.stalls, &fabric),
             steps: 0,
             fabric,
-        };
-        world.plan_stall();
-        world
+        }
     }
 
     /// Runs to the end: the users stop asking, the proxy is told to stop and drains, and nothing may be left; or the other way
@@ -116,19 +118,23 @@ impl StressWorld {
             let at = self.fabric.now() - Instant::ZERO;
             format!("step {}, {at:?} of virtual time: {what}", self.steps)
         })?;
+        let begun = self.proxy.handler.begun();
+        self.rows.take_all();
         let outcome = StressOutcome {
             counters: *self.proxy.handler.counters(),
             ejections: self.proxy.handler.standing().map(|(_, ejected)| ejected).sum(),
-            stalls: self.stalls,
+            stalls: self.standstills.count,
             longest_turn: self.proxy.longest,
             most_pooled: self.checker.most_pooled,
             most_bytes: self.checker.most_bytes,
             steps: self.steps,
-            digest: self.fabric.digest() ^ self.digest,
+            digest: self.fabric.digest(),
             ..self.users.handler.seen.clone()
         };
-        let StressWorld { fabric, proxy, mut backends, mut classifier, users, .. } = self;
+        let StressWorld { fabric, proxy, mut backends, mut classifier, users, mut rows, .. } = self;
         drop((proxy, users));
+        let rows_lost = rows.check(begun)?;
+        let outcome = StressOutcome { rows_lost, digest: outcome.digest ^ rows.digest(), ..outcome };
         let servers = backends.iter_mut().map(|b| b as &mut dyn Acts);
         close_down(&fabric, servers.chain(classifier.iter_mut().map(|c| c as &mut dyn Acts)).collect())?;
         Ok(outcome)
@@ -139,7 +145,8 @@ impl StressWorld {
         while self.fabric.now() < end {
             self.step()?;
         }
-        self.next_stall = Instant::NEVER;
+        self.standstills.end();
+        self.names = None;
         if self.plan.stops_under_load {
             self.stop_proxy()?;
             self.users.handler.stop();
@@ -156,11 +163,6 @@ impl StressWorld {
                 }
             }
             self.stop_proxy()?;
-        }
-        self.take_records();
-        let begun = self.proxy.handler.begun();
-        if begun != self.recorded {
-            return Err(format!("{begun} exchanges begun, {} recorded", self.recorded));
         }
         self.proxy.handler.check_drained()
     }
@@ -180,36 +182,28 @@ impl StressWorld {
         Ok(())
     }
 
-    /// Draws when the proxy stands still next.
-    fn plan_stall(&mut self) {
-        if let Some(stalls) = self.plan.stalls {
-            let us = stalls.every.as_micros() as u64;
-            let every = Duration::from_micros(1 + self.fabric.draw(2 * us));
-            self.next_stall = self.fabric.now().max(self.stalled_until) + every;
-        }
-    }
-
-    /// Whether the proxy stands still; begins that when it is time, every other time with a poll that has returned already.
-    fn is_stalled(&mut self, now: Instant) -> bool {
-        if let Some(stalls) = self.plan.stalls.filter(|_| now >= self.next_stall) {
-            self.stalled_until = self.stalled_until.max(now) + stalls.long;
-            self.stalls += 1;
-            if self.fabric.draw(2) == 0 {
-                self.proxy.reactor.network().poll_early();
-            }
-            self.plan_stall();
-        }
-        now < self.stalled_until
+    /// Brings the proxy the addresses that were found.
+    fn bring_addresses(&mut self, now: Instant) -> Result<(), String> {
+        let found = self.names.as_mut().and_then(|names| names.found(now, &self.fabric));
+        let Some(options) = found.filter(|_| !self.proxy.stopped) else { return Ok(()) };
+        let Actor { reactor, handler, .. } = &mut self.proxy;
+        let changed = reactor.begin(|turn| handler.change(turn, options));
+        changed.map_err(|refused| format!("other addresses are refused: {refused}"))?;
+        check_turn(&self.proxy)
     }
 
     /// Lets everyone act who has something to do now; if nobody has, moves on to when somebody will.
     fn step(&mut self) -> Result<(), String> {
         self.steps += 1;
         let now = self.fabric.now();
-        let stalled = self.is_stalled(now);
+        let stalled = self.standstills.is_stalled(&self.fabric, self.proxy.reactor.network());
+        if !stalled {
+            self.bring_addresses(now)?;
+        }
         let mut acted = !stalled && self.proxy.act(now)?;
         if acted {
-            self.stalled_until = now + self.plan.work_a_call * self.proxy.reactor.network().calls() as u32;
+            let work = self.plan.work_a_call * self.proxy.reactor.network().calls() as u32;
+            self.standstills.works_until(now + work);
             self.check_proxy()?;
         }
         for backend in &mut self.backends {
@@ -231,20 +225,20 @@ impl StressWorld {
         let classifier = self.classifier.iter().map(|c| c as &dyn Acts);
         let others = self.backends.iter().map(|b| b as &dyn Acts).chain(classifier);
         let others = others.chain([&self.users as &dyn Acts]);
+        let alarm = self.standstills.alarm(stalled);
         if stalled {
-            let alarm = Alarm(self.stalled_until);
             return wait(&self.fabric, others.chain([&alarm as &dyn Acts]));
         }
         if self.unchecked == 0 {
             self.proxy.handler.check_quiet()?;
         }
-        let alarm = Alarm(self.next_stall);
-        wait(&self.fabric, others.chain([&self.proxy as &dyn Acts, &alarm]))
+        let names = Alarm(self.names.as_ref().map_or(Instant::NEVER, Names::due));
+        wait(&self.fabric, others.chain([&self.proxy as &dyn Acts, &alarm, &names]))
     }
 
     /// The proxy has had a turn: looks at it, and the less often the more there is to look at.
     fn check_proxy(&mut self) -> Result<(), String> {
-        self.take_records();
+        self.rows.take(self.fabric.now());
         self.checker.note(&self.proxy.handler);
         if self.proxy.handler.counters().connections_unasked > 0 {
             self.users.handler.proxy_noticed(self.fabric.now());
@@ -257,34 +251,6 @@ impl StressWorld {
         check_turn(&self.proxy)?;
         self.checker.check(&self.proxy.handler)
     }
-
-    fn take_records(&mut self) {
-        let (recorded, digest) = (&mut self.recorded, &mut self.digest);
-        self.tap.take(|record| {
-            *recorded += u64::from(record.backend.is_some());
-            let word = record.latency_ns ^ u64::from(record.status) << 48 ^ record.ended.as_nanos();
-            *digest = (*digest ^ word).wrapping_mul(0x0100_0000_01b3);
-        });
-    }
-}
-
-/// Something that happens at a time, and of which nobody is told.
-struct Alarm(Instant);
-
-impl Acts for Alarm {
-    fn act(&mut self, _now: Instant) -> Result<bool, String> {
-        Ok(false)
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        Some(self.0).filter(|&at| at != Instant::NEVER)
-    }
-
-    fn has_stopped(&self) -> bool {
-        true
-    }
-
-    fn stop(&mut self) {}
 }
 
 fn known(port: u16) -> Backend {
@@ -306,7 +272,10 @@ fn backend(fabric: &Fabric, port: u16, plan: &StressPlan) -> Actor<StressBackend
     let listener = net.listen(address(port)).expect(START);
     // To the proxy, its turn, and back.
     let heeded_after = plan.weather.delay.1 * 2 + plan.work_a_call * CALLS_A_BUSY_TURN;
-    let backend = StressBackend::new(listener, heeded_after);
+    let mut backend = StressBackend::new(listener, heeded_after);
+    if port == CLASSIFIER_PORT {
+        backend = backend.classifying(fabric.clone(), plan.classifier_ways.clone());
+    }
     let mut actor = Actor::new(net, testbed::TICK_SHIFT, backend);
     actor.reactor.begin(|turn| actor.handler.open(turn)).expect(START);
     actor

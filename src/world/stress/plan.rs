@@ -1,10 +1,12 @@
 //! What a world under stress is made of, and what comes of it.
 //!
-//! Here: [`StressPlan`], [`UserGroup`], [`Stalls`], [`StressOutcome`]. Not here: the world itself (`mod.rs`). Floor 4.
+//! Here: [`StressPlan`], [`UserGroup`], [`Rows`], [`StressOutcome`]. Not here: the world itself (`mod.rs`). Floor 4.
 
 use std::time::Duration;
 
 use super::super::actor::LongestTurn;
+use super::super::stalls::Stalls;
+use super::names::LookUps;
 use super::script::Script;
 use crate::net::Weather;
 use crate::proxy::{Options, Resident};
@@ -133,13 +135,15 @@ impl UserGroup {
     }
 }
 
-/// When the proxy's process stands still, as by SIGSTOP or on a machine that has no processor left for it.
-#[derive(Clone, Copy, Debug)]
-pub struct Stalls {
-    /// From one to the next, on the average.
-    pub every: Duration,
-    /// How long each is.
-    pub long: Duration,
+/// Who takes the rows, on another thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Each at once.
+    Taken,
+    /// All for so long, then none for as long.
+    Halting(Duration),
+    /// None until the proxy has ended.
+    Blocked,
 }
 
 /// What a world under stress is made of.
@@ -151,6 +155,8 @@ pub struct StressPlan {
     pub options: Options,
     /// What the classifier is like.
     pub classifier: ClassifierOptions,
+    /// If there are any, the ways in which it answers instead, one drawn for each batch.
+    pub classifier_ways: Vec<Script>,
     /// How many backends.
     pub backends: usize,
     /// Who asks.
@@ -163,6 +169,10 @@ pub struct StressPlan {
     pub work_a_call: Duration,
     /// When it stands still.
     pub stalls: Option<Stalls>,
+    /// How the backends' names are looked up again.
+    pub look_ups: Option<LookUps>,
+    /// Who takes its rows.
+    pub rows: Rows,
     /// No backend may be ejected.
     pub blameless: bool,
     /// The proxy is told to stop while the users still ask.
@@ -188,6 +198,8 @@ pub struct StressOutcome {
     pub counters: Counters,
     /// How often a backend was ejected.
     pub ejections: u64,
+    /// Rows that were lost because nobody took them.
+    pub rows_lost: u64,
     /// How often the proxy stood still.
     pub stalls: u64,
     /// The proxy's turn with the most calls.

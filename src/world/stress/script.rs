@@ -34,9 +34,13 @@ pub enum Script {
     StallBody,
     /// Never.
     Silence,
+    /// The connection is closed without one.
+    Hangup,
+    /// With something else than was asked for: a classifier with too few results.
+    Lie,
 }
 
-/// What is written and how long after what was written before.
+/// What is written and how long after what was written before; nothing: the connection is closed.
 pub(super) type Pieces = Vec<(Duration, Vec<u8>)>;
 
 impl Script {
@@ -55,6 +59,8 @@ impl Script {
             Script::Error => format!("/{serial}/error/0/0"),
             Script::StallBody => format!("/{serial}/stall-body/0/0"),
             Script::Silence => format!("/{serial}/silence/0/0"),
+            Script::Hangup => format!("/{serial}/hangup/0/0"),
+            Script::Lie => format!("/{serial}/lie/0/0"),
         }
     }
 
@@ -78,6 +84,8 @@ impl Script {
             "error" => Script::Error,
             "stall-body" => Script::StallBody,
             "silence" => Script::Silence,
+            "hangup" => Script::Hangup,
+            "lie" => Script::Lie,
             _ => return None,
         };
         Some((serial, script))
@@ -90,37 +98,48 @@ impl Script {
 
     /// What is written for request `serial`, but for what waits until the next one.
     pub(super) fn pieces(self, serial: u64) -> Pieces {
+        match self {
+            Script::Plain(_, size) => self.pieces_of(answer(serial, 200, size)),
+            Script::Split(..) => self.pieces_of(answer(serial, 200, 300)),
+            Script::Stream(pause, more) => {
+                let mut first = head(serial, 200, more + 1);
+                first.push(letter(serial));
+                let mut pieces = vec![(Duration::ZERO, first)];
+                pieces.resize(1 + more, (pause, vec![letter(serial)]));
+                pieces
+            }
+            Script::Error => self.pieces_of(answer(serial, 500, 20)),
+            Script::StallBody => {
+                let mut part = head(serial, 200, 1_000);
+                part.extend([letter(serial); 100]);
+                vec![(Duration::ZERO, part)]
+            }
+            _ => self.pieces_of(usual(serial)),
+        }
+    }
+
+    /// The same where this is the whole answer.
+    pub(super) fn pieces_of(self, whole: Vec<u8>) -> Pieces {
         let now = Duration::ZERO;
         match self {
-            Script::Plain(after, size) => vec![(after, answer(serial, 200, size))],
+            Script::Plain(after, _) => vec![(after, whole)],
             Script::Interims(every, long) => {
                 let count = long.as_nanos().checked_div(every.as_nanos()).unwrap_or(0);
                 let interim = (every, b"HTTP/1.1 102 Processing\r\n\r\n".to_vec());
                 let mut pieces = vec![interim; count as usize];
-                pieces.push((now, usual(serial)));
+                pieces.push((now, whole));
                 pieces
             }
-            Script::Stream(pause, more) => {
-                let mut first = head(serial, 200, more + 1);
-                first.push(letter(serial));
-                let mut pieces = vec![(now, first)];
-                pieces.resize(1 + more, (pause, vec![letter(serial)]));
-                pieces
-            }
-            Script::Twice(gap) => vec![(now, usual(serial)), (gap, usual(serial))],
-            Script::TwiceHeld | Script::LateReader(_) | Script::Early => vec![(now, usual(serial))],
+            Script::Twice(gap) => vec![(now, whole.clone()), (gap, whole)],
             Script::Split(gap, at) => {
-                let mut first = answer(serial, 200, 300);
-                let rest = first.split_off(at.min(first.len()));
+                let mut first = whole;
+                let rest = first.split_off(at.clamp(1, first.len() - 1));
                 vec![(now, first), (gap, rest)]
             }
-            Script::Error => vec![(now, answer(serial, 500, 20))],
-            Script::StallBody => {
-                let mut part = head(serial, 200, 1_000);
-                part.extend([letter(serial); 100]);
-                vec![(now, part)]
-            }
+            Script::Hangup => vec![(now, Vec::new())],
             Script::Silence => Vec::new(),
+            Script::StallBody => vec![(now, whole[..whole.len() - 1].to_vec())],
+            _ => vec![(now, whole)],
         }
     }
 }
@@ -159,6 +178,8 @@ mod tests {
             Script::Error,
             Script::StallBody,
             Script::Silence,
+            Script::Hangup,
+            Script::Lie,
         ] {
             assert_eq!(Script::of(Target::Origin(&script.target(12))), Some((12, script)));
         }

@@ -117,9 +117,13 @@ impl Users {
         if let (UserKind::Classifies { texts, .. }, Some(asked), 200) = (group.kind, &asked, status)
             && !classifying::is_answer(&results, asked.serial, texts)
         {
+            self.seen.deceived += 1;
+            let may_be = group.deceit != Deceit::None && self.noticed.is_none_or(|at| asked.sent <= at);
             let results = String::from_utf8_lossy(&results).into_owned();
             let serial = asked.serial;
-            return self.violate(format!("request {serial} got the results of another: {results}"));
+            if !may_be {
+                return self.violate(format!("request {serial} got the results of another: {results}"));
+            }
         }
         if group.served_within.is_some() {
             self.seen.longest_wait = self.seen.longest_wait.max(waited);
