@@ -10,7 +10,7 @@ use tidegate::balance::{AllOut, HealthOptions, RoutingMode};
 use tidegate::net::Weather;
 use tidegate::proxy::{CheckOptions, ConnectionMode, HalfClose};
 use tidegate::testbed::{BackendOptions, Fault, FaultKind, Profile};
-use tidegate::world::{Behaviour, Outcome, Plan, World};
+use tidegate::world::{Behaviour, Outcome, Plan, Stalls, World};
 use watchdog::watched;
 
 fn seed_profile(routing: RoutingMode, connections: ConnectionMode) -> Plan {
@@ -34,6 +34,7 @@ fn seed_profile(routing: RoutingMode, connections: ConnectionMode) -> Plan {
         hedge_budget: 0.0,
         timeout: Duration::from_secs(10),
         steered: false,
+        stalls: None,
         duration: Duration::from_secs(120),
     }
 }
@@ -162,6 +163,9 @@ fn stormy(seed: u64) -> Plan {
         hedge_budget: [0.0, 0.5, 2.0, 2.0][(dice >> 52) as usize % 4],
         timeout: if one_in(2, 7) { milli(150) } else { Duration::from_secs(10) },
         steered: one_in(2, 8),
+        // Shorter than its timeouts, and longer. Who steers waits for no proxy that stands still.
+        stalls: (one_in(3, 0) && !one_in(2, 8))
+            .then_some(Stalls { every: milli(400), long: milli([20, 120, 400][(dice >> 56) as usize % 3]) }),
         duration: Duration::from_secs(2),
     }
 }

@@ -22,6 +22,7 @@ mod stress;
 mod tunnels;
 mod unruly;
 mod witness;
+mod yard;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use clients::Clients;
 use judge::Judge;
 use ledger::{Ledger, Repeats};
 use reloads::Reloads;
+use stalls::Standstills;
 use steering::Steering;
 use unruly::UnrulyBackend;
 use witness::Witness;
@@ -74,6 +76,7 @@ pub struct World {
     clients: Actor<Clients>,
     reloads: Option<Reloads>,
     steering: Option<Steering>,
+    standstills: Standstills,
     judge: Judge,
     ledger: Ledger,
     tap: Tap,
@@ -123,13 +126,13 @@ impl World {
         let mut clients = Actor::new(fabric.net(), testbed::TICK_SHIFT, clients);
         clients.reactor.begin(|turn| clients.handler.start(turn, plan.users));
         World {
-            fabric,
             proxy,
             backends,
             unruly,
             clients,
             reloads,
             steering,
+            standstills: Standstills::new(plan.stalls, &fabric),
             judge,
             ledger,
             tap,
@@ -139,6 +142,7 @@ impl World {
             recovery: plan.recovery(),
             capacity: plan.weather.capacity,
             traced: plan.is_traced(),
+            fabric,
         }
     }
 
@@ -168,6 +172,7 @@ impl World {
             self.step()?;
         }
         self.clients.handler.stop();
+        self.standstills.end();
         self.steering.iter_mut().for_each(Steering::stop);
         self.fabric.set_weather(Weather { capacity: self.capacity, ..Weather::CALM });
         let limit = self.fabric.now() + Duration::from_secs(300);
@@ -243,8 +248,11 @@ impl World {
     fn step(&mut self) -> Result<(), String> {
         self.steps += 1;
         let now = self.fabric.now();
-        self.reload(now)?;
-        let mut acted = self.proxy.act(now)?;
+        let stalled = self.standstills.is_stalled(&self.fabric, self.proxy.reactor.network());
+        if !stalled {
+            self.reload(now)?;
+        }
+        let mut acted = !stalled && self.proxy.act(now)?;
         if acted {
             self.check_proxy(now)?;
             self.take_records();
@@ -270,11 +278,16 @@ impl World {
         if acted {
             return Ok(());
         }
-        self.proxy.handler.check_quiet()?;
         let servers = self.backends.iter().map(|b| b as &dyn Acts);
         let servers = servers.chain(self.unruly.iter().map(|b| b as &dyn Acts));
         let steering = self.steering.iter().map(|steering| steering as &dyn Acts);
-        wait(&self.fabric, servers.chain(steering).chain([&self.proxy as &dyn Acts, &self.clients]))
+        let alarm = self.standstills.alarm(stalled);
+        let others = servers.chain(steering).chain([&self.clients as &dyn Acts, &alarm]);
+        if stalled {
+            return wait(&self.fabric, others);
+        }
+        self.proxy.handler.check_quiet()?;
+        wait(&self.fabric, others.chain([&self.proxy as &dyn Acts]))
     }
 
     /// The proxy has had a turn.

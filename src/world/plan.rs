@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::address;
 use super::clients::{Behaviour, Seen};
+use super::stalls::Stalls;
 use crate::balance::{HealthOptions, RoutingGoal, RoutingMode};
 use crate::batch::QueueOptions;
 use crate::codec::{Shape, Shapes};
@@ -57,6 +58,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// Whether somebody drains backends and changes modes meanwhile.
     pub steered: bool,
+    /// When the proxy stands still.
+    pub stalls: Option<Stalls>,
     /// How often the proxy gets other options, with other servers among those that there are; never without.
     pub reloads: Option<Duration>,
     /// How long the users keep asking.

@@ -15,18 +15,14 @@ use super::ledger::Ledger;
 use super::letter;
 use super::manners::{MANNERS, Manner, answer_bytes, check_answer};
 use super::tunnels::{BackendEnd, Next};
-use crate::net::{Accepted, Door, Fabric, Net, Readiness, Stream as _, Token, VirtualNet, Wake};
+use super::yard::{Event, Guest, Stream, Yard};
+use crate::net::{Accepted, Fabric, Net, Readiness, Stream as _, Token, VirtualNet, Wake};
 use crate::reactor::{Flow, Handler};
-use crate::slots::{SlotId, Slots};
+use crate::slots::SlotId;
 
 use request::{Asked, parse};
 
 type Turn<'a> = crate::reactor::Turn<'a, VirtualNet, Timer>;
-type Stream = <VirtualNet as Net>::Stream;
-
-const LISTENER: u8 = 0;
-const CONNECTION: u8 = 1;
-const DOOR: Token = Token::new(LISTENER, SlotId::new(0, 0));
 
 /// Between two drops of a slow answer, and before a late word.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -66,6 +62,16 @@ struct Connection {
     tunnel: Option<BackendEnd>,
 }
 
+impl Guest for Connection {
+    fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    fn note_readable(&mut self) {
+        self.readable = true;
+    }
+}
+
 /// A server that does what servers should not.
 pub(super) struct UnrulyBackend {
     fabric: Fabric,
@@ -74,9 +80,7 @@ pub(super) struct UnrulyBackend {
     index: usize,
     /// It passes its checks.
     well: bool,
-    stopping: bool,
-    door: Door<<VirtualNet as Net>::Listener>,
-    connections: Slots<Connection>,
+    yard: Yard<Connection>,
     /// Whether what is written at once arrives at once.
     whole_segments: bool,
     /// The first thing that must not happen.
@@ -92,15 +96,12 @@ impl UnrulyBackend {
         index: usize,
         whole_segments: bool,
     ) -> UnrulyBackend {
-        let door = Door::new(listener);
         UnrulyBackend {
             fabric,
             ledger,
             index,
             well: true,
-            stopping: false,
-            door,
-            connections: Slots::default(),
+            yard: Yard::new(listener),
             whole_segments,
             violation: None,
         }
@@ -111,7 +112,7 @@ impl UnrulyBackend {
         if vanishes {
             self.stay(turn);
         }
-        self.door.register(turn.net, DOOR)
+        self.yard.open(turn.net)
     }
 
     fn violate(&mut self, what: String) {
@@ -120,22 +121,22 @@ impl UnrulyBackend {
 
     fn accept(&mut self, turn: &mut Turn<'_>) {
         loop {
-            match self.door.accept(turn.net) {
+            match self.yard.door.accept(turn.net) {
                 Accepted::Client(stream, _) => {
-                    let id = self.connections.insert(Connection {
-                        stream,
-                        readable: false,
-                        input: Vec::new(),
-                        asked: None,
-                        out: VecDeque::new(),
-                        in_drops: false,
-                        after: After::Keep,
-                        spoilt: false,
-                        tunnel: None,
-                    });
-                    let Some(connection) = self.connections.get_mut(id) else { return };
-                    let registered = turn.net.register(&mut connection.stream, Token::new(CONNECTION, id));
-                    assert!(registered.is_ok(), "a virtual stream can always be registered");
+                    self.yard.admit(
+                        turn.net,
+                        Connection {
+                            stream,
+                            readable: false,
+                            input: Vec::new(),
+                            asked: None,
+                            out: VecDeque::new(),
+                            in_drops: false,
+                            after: After::Keep,
+                            spoilt: false,
+                            tunnel: None,
+                        },
+                    );
                 }
                 Accepted::Lost => {}
                 Accepted::Nobody => return,
@@ -151,7 +152,7 @@ impl UnrulyBackend {
     fn read(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         let mut block = [0; 4096];
         loop {
-            let Some(connection) = self.connections.get_mut(id) else { return };
+            let Some(connection) = self.yard.connections.get_mut(id) else { return };
             if !connection.readable {
                 return;
             }
@@ -166,7 +167,7 @@ impl UnrulyBackend {
                     let next = connection.tunnel.as_ref().map_or(Next::Close, BackendEnd::ended);
                     return self.go_on(turn, id, next);
                 }
-                _ => return drop(self.connections.remove(id)),
+                _ => return drop(self.yard.connections.remove(id)),
             }
             self.take_requests(turn, id);
         }
@@ -174,7 +175,7 @@ impl UnrulyBackend {
 
     fn take_requests(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         loop {
-            let Some(connection) = self.connections.get_mut(id) else { return };
+            let Some(connection) = self.yard.connections.get_mut(id) else { return };
             if connection.tunnel.is_some() {
                 return self.take_tunnelled(turn, id);
             }
@@ -193,7 +194,7 @@ impl UnrulyBackend {
     /// Reads a head, if there is a whole one.
     fn begin_request(&mut self, turn: &mut Turn<'_>, id: SlotId) -> bool {
         let manner = MANNERS[self.fabric.draw(MANNERS.len() as u64) as usize];
-        let Some(connection) = self.connections.get_mut(id) else { return false };
+        let Some(connection) = self.yard.connections.get_mut(id) else { return false };
         let (len, asked) = match parse(&connection.input, manner) {
             Ok(None) => return false,
             Ok(Some(request)) => request,
@@ -220,7 +221,7 @@ impl UnrulyBackend {
 
     /// Reads on in the body; whether the request is over.
     fn take_body(&mut self, turn: &mut Turn<'_>, id: SlotId) -> bool {
-        let Some(connection) = self.connections.get_mut(id) else { return false };
+        let Some(connection) = self.yard.connections.get_mut(id) else { return false };
         let Some(asked) = &mut connection.asked else { return false };
         let Ok(piece) = asked.body.read(&mut connection.input) else {
             self.violate("the proxy sent a malformed body".to_owned());
@@ -238,14 +239,14 @@ impl UnrulyBackend {
         if !answered {
             self.answer(turn, id);
         }
-        let Some(connection) = self.connections.get_mut(id) else { return false };
+        let Some(connection) = self.yard.connections.get_mut(id) else { return false };
         connection.asked = None;
         true
     }
 
     fn answer(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         let (size, draw) = (self.fabric.draw(3_000) as usize, self.fabric.draw(100_000));
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.yard.connections.get_mut(id) else { return };
         let Some(asked) = &mut connection.asked else { return };
         asked.answered = true;
         if asked.is_check {
@@ -285,7 +286,7 @@ impl UnrulyBackend {
     fn answer_check(&mut self, turn: &mut Turn<'_>, id: SlotId, draw: u64) {
         self.well ^= draw.is_multiple_of(6);
         let (bytes, closes) = check_answer(self.well, draw / 6);
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.yard.connections.get_mut(id) else { return };
         connection.out.extend(bytes);
         connection.after = if closes { After::Close } else { After::Silence };
         self.write(turn, id);
@@ -293,7 +294,7 @@ impl UnrulyBackend {
 
     /// Takes what has come through a tunnel.
     fn take_tunnelled(&mut self, turn: &mut Turn<'_>, id: SlotId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.yard.connections.get_mut(id) else { return };
         let input = std::mem::take(&mut connection.input);
         let Some(tunnel) = connection.tunnel.as_mut().filter(|_| !input.is_empty()) else { return };
         match tunnel.take(&input, &mut connection.out) {
@@ -303,7 +304,7 @@ impl UnrulyBackend {
     }
 
     fn go_on(&mut self, turn: &mut Turn<'_>, id: SlotId, next: Next) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.yard.connections.get_mut(id) else { return };
         connection.after = match next {
             Next::GoOn => connection.after,
             Next::Close => After::Close,
@@ -314,7 +315,7 @@ impl UnrulyBackend {
 
     fn write(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         loop {
-            let Some(connection) = self.connections.get_mut(id) else { return };
+            let Some(connection) = self.yard.connections.get_mut(id) else { return };
             let out = connection.out.make_contiguous();
             let n = if connection.in_drops { out.len().min(40) } else { out.len() };
             if n == 0 {
@@ -323,7 +324,7 @@ impl UnrulyBackend {
             match connection.stream.write(&out[..n]) {
                 Ok(n) => drop(connection.out.drain(..n)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => return drop(self.connections.remove(id)),
+                Err(_) => return drop(self.yard.connections.remove(id)),
             }
             if connection.in_drops {
                 let later = turn.net.now() + PAUSE;
@@ -331,13 +332,13 @@ impl UnrulyBackend {
                 return;
             }
         }
-        let Some(connection) = self.connections.get(id) else { return };
+        let Some(connection) = self.yard.connections.get(id) else { return };
         match connection.after {
             After::Keep | After::Silence => {}
-            After::Close => drop(self.connections.remove(id)),
+            After::Close => drop(self.yard.connections.remove(id)),
             After::Reset => {
                 connection.stream.reset_on_close();
-                self.connections.remove(id);
+                self.yard.connections.remove(id);
             }
         }
     }
@@ -347,15 +348,13 @@ impl Handler<VirtualNet> for UnrulyBackend {
     type Timer = Timer;
 
     fn ready(&mut self, turn: &mut Turn<'_>, token: Token, readiness: Readiness) {
-        if token.role == LISTENER {
-            self.door.knocked();
-            return self.accept(turn);
+        match self.yard.event(token, readiness) {
+            Event::Knock => self.accept(turn),
+            Event::Ready(id) => {
+                self.write(turn, id);
+                self.read(turn, id);
+            }
         }
-        if let Some(connection) = self.connections.get_mut(token.slot) {
-            connection.readable |= readiness.readable || readiness.read_closed || readiness.broken;
-        }
-        self.write(turn, token.slot);
-        self.read(turn, token.slot);
     }
 
     fn expired(&mut self, turn: &mut Turn<'_>, timer: Timer) {
@@ -364,7 +363,7 @@ impl Handler<VirtualNet> for UnrulyBackend {
             Timer::LateWord(id) => {
                 // Behind an answer that ends with the connection it would be a part of that, and in a tunnel of what
                 // goes through it.
-                if let Some(connection) = self.connections.get_mut(id)
+                if let Some(connection) = self.yard.connections.get_mut(id)
                     && connection.after == After::Keep
                     && connection.tunnel.is_none()
                 {
@@ -373,7 +372,7 @@ impl Handler<VirtualNet> for UnrulyBackend {
                 self.write(turn, id);
             }
             Timer::Accept => {
-                self.door.resume();
+                self.yard.door.resume();
                 self.accept(turn);
             }
             Timer::Presence => self.come_or_go(turn),
@@ -381,14 +380,10 @@ impl Handler<VirtualNet> for UnrulyBackend {
     }
 
     fn woken(&mut self, _turn: &mut Turn<'_>, wake: Wake) {
-        if wake == Wake::StopSignal {
-            self.stopping = true;
-            self.door.shut();
-            self.connections = Slots::default();
-        }
+        self.yard.woken(wake);
     }
 
     fn turn_ended(&mut self, _turn: &mut Turn<'_>) -> Flow {
-        if self.stopping { Flow::Stop } else { Flow::Continue }
+        self.yard.flow()
     }
 }

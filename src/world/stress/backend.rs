@@ -11,18 +11,14 @@ use super::classifying::classified;
 use super::script::Script;
 use crate::h1::body::BodyReader;
 use crate::h1::request::{RequestHead, field_space};
-use crate::net::{Accepted, Door, Fabric, Net, Readiness, Token, VirtualNet, Wake};
+use crate::net::{Accepted, Fabric, Net, Readiness, Token, VirtualNet, Wake};
 use crate::reactor::{Flow, Handler};
-use crate::slots::{SlotId, Slots};
+use crate::slots::SlotId;
 use crate::time::Instant;
 use crate::world::letter;
+use crate::world::yard::{Event, Guest, Stream, Yard};
 
 type Turn<'a> = crate::reactor::Turn<'a, VirtualNet, SlotId>;
-type Stream = <VirtualNet as Net>::Stream;
-
-const LISTENER: u8 = 0;
-const CONNECTION: u8 = 1;
-const DOOR: Token = Token::new(LISTENER, SlotId::new(0, 0));
 
 /// The request that is being read.
 struct Asked {
@@ -49,13 +45,21 @@ struct Connection {
     spoilt: Option<Instant>,
 }
 
+impl Guest for Connection {
+    fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    fn note_readable(&mut self) {
+        self.readable = true;
+    }
+}
+
 /// A server that does what it is asked.
 pub(super) struct StressBackend {
-    door: Door<<VirtualNet as Net>::Listener>,
-    connections: Slots<Connection>,
+    yard: Yard<Connection>,
     /// What was said so long before a request came had been looked at when that was sent.
     heeded_after: Duration,
-    stopping: bool,
     /// It is a classifier, and answers in one of these ways, drawn by this fabric.
     classifies: Option<(Fabric, Vec<Script>)>,
     /// How many requests have come.
@@ -68,12 +72,9 @@ impl StressBackend {
     /// Will accept from `listener`. What was said more than `heeded_after` before a request comes had been looked at when that
     /// was sent.
     pub(super) fn new(listener: <VirtualNet as Net>::Listener, heeded_after: Duration) -> StressBackend {
-        let (door, connections) = (Door::new(listener), Slots::default());
         StressBackend {
-            door,
-            connections,
+            yard: Yard::new(listener),
             heeded_after,
-            stopping: false,
             classifies: None,
             requests: 0,
             violation: None,
@@ -87,7 +88,7 @@ impl StressBackend {
 
     /// Begins to accept.
     pub(super) fn open(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
-        self.door.register(turn.net, DOOR)
+        self.yard.open(turn.net)
     }
 
     fn violate(&mut self, what: String) {
@@ -95,20 +96,20 @@ impl StressBackend {
     }
 
     fn accept(&mut self, turn: &mut Turn<'_>) {
-        while let Accepted::Client(stream, _) = self.door.accept(turn.net) {
-            let id = self.connections.insert(Connection {
-                stream,
-                readable: false,
-                input: Vec::new(),
-                asked: None,
-                deaf_until: Instant::ZERO,
-                pieces: VecDeque::new(),
-                held: None,
-                spoilt: None,
-            });
-            let Some(connection) = self.connections.get_mut(id) else { return };
-            let registered = turn.net.register(&mut connection.stream, Token::new(CONNECTION, id));
-            assert!(registered.is_ok(), "a virtual stream can always be registered");
+        while let Accepted::Client(stream, _) = self.yard.door.accept(turn.net) {
+            self.yard.admit(
+                turn.net,
+                Connection {
+                    stream,
+                    readable: false,
+                    input: Vec::new(),
+                    asked: None,
+                    deaf_until: Instant::ZERO,
+                    pieces: VecDeque::new(),
+                    held: None,
+                    spoilt: None,
+                },
+            );
         }
     }
 
@@ -116,7 +117,7 @@ impl StressBackend {
         let mut block = [0; 16 * 1024];
         loop {
             let now = turn.net.now();
-            let Some(connection) = self.connections.get_mut(id) else { return };
+            let Some(connection) = self.yard.connections.get_mut(id) else { return };
             if !connection.readable || connection.deaf_until > now {
                 return;
             }
@@ -126,7 +127,7 @@ impl StressBackend {
                     connection.readable = false;
                     return;
                 }
-                _ => return drop(self.connections.remove(id)),
+                _ => return drop(self.yard.connections.remove(id)),
             }
             self.take_requests(turn, id);
         }
@@ -141,7 +142,7 @@ impl StressBackend {
             if self.is_early(id) {
                 self.answer(turn, id, now);
             }
-            let Some(connection) = self.connections.get_mut(id) else { return };
+            let Some(connection) = self.yard.connections.get_mut(id) else { return };
             let Some(asked) = connection.asked.as_mut().filter(|_| connection.deaf_until <= now) else {
                 return;
             };
@@ -164,21 +165,21 @@ impl StressBackend {
             if !asked.answered {
                 self.answer(turn, id, now);
             }
-            let Some(connection) = self.connections.get_mut(id) else { return };
+            let Some(connection) = self.yard.connections.get_mut(id) else { return };
             connection.asked = None;
         }
     }
 
     /// Whether the answer is due before the body.
     fn is_early(&self, id: SlotId) -> bool {
-        let asked = self.connections.get(id).and_then(|connection| connection.asked.as_ref());
+        let asked = self.yard.connections.get(id).and_then(|connection| connection.asked.as_ref());
         asked.is_some_and(|asked| asked.script == Script::Early && !asked.answered)
     }
 
     /// Reads a head unless one is read already; whether there is one.
     fn take_head(&mut self, turn: &mut Turn<'_>, id: SlotId, now: Instant) -> bool {
         let heeded_after = self.heeded_after;
-        let Some(connection) = self.connections.get_mut(id) else { return false };
+        let Some(connection) = self.yard.connections.get_mut(id) else { return false };
         if connection.asked.is_some() {
             return true;
         }
@@ -217,7 +218,7 @@ impl StressBackend {
     }
 
     fn answer(&mut self, turn: &mut Turn<'_>, id: SlotId, now: Instant) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.yard.connections.get_mut(id) else { return };
         let Some(asked) = connection.asked.as_mut() else { return };
         asked.answered = true;
         let pieces = match &asked.texts {
@@ -245,18 +246,18 @@ impl StressBackend {
     /// Writes what is due, each piece by itself.
     fn write(&mut self, turn: &mut Turn<'_>, id: SlotId) {
         let now = turn.net.now();
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.yard.connections.get_mut(id) else { return };
         while let Some((at, bytes)) = connection.pieces.front_mut()
             && *at <= now
         {
             if bytes.is_empty() {
-                return drop(self.connections.remove(id));
+                return drop(self.yard.connections.remove(id));
             }
             match connection.stream.write(bytes) {
                 Ok(n) if n == bytes.len() => drop(connection.pieces.pop_front()),
                 Ok(n) => drop(bytes.drain(..n)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => return drop(self.connections.remove(id)),
+                Err(_) => return drop(self.yard.connections.remove(id)),
             }
         }
     }
@@ -266,15 +267,13 @@ impl Handler<VirtualNet> for StressBackend {
     type Timer = SlotId;
 
     fn ready(&mut self, turn: &mut Turn<'_>, token: Token, readiness: Readiness) {
-        if token.role == LISTENER {
-            self.door.knocked();
-            return self.accept(turn);
+        match self.yard.event(token, readiness) {
+            Event::Knock => self.accept(turn),
+            Event::Ready(id) => {
+                self.write(turn, id);
+                self.read(turn, id);
+            }
         }
-        if let Some(connection) = self.connections.get_mut(token.slot) {
-            connection.readable |= readiness.readable || readiness.read_closed || readiness.broken;
-        }
-        self.write(turn, token.slot);
-        self.read(turn, token.slot);
     }
 
     fn expired(&mut self, turn: &mut Turn<'_>, id: SlotId) {
@@ -285,14 +284,10 @@ impl Handler<VirtualNet> for StressBackend {
     }
 
     fn woken(&mut self, _turn: &mut Turn<'_>, wake: Wake) {
-        if wake == Wake::StopSignal {
-            self.stopping = true;
-            self.door.shut();
-            self.connections = Slots::default();
-        }
+        self.yard.woken(wake);
     }
 
     fn turn_ended(&mut self, _turn: &mut Turn<'_>) -> Flow {
-        if self.stopping { Flow::Stop } else { Flow::Continue }
+        self.yard.flow()
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{DOOR, Timer, Turn, UnrulyBackend};
+use super::{Timer, Turn, UnrulyBackend};
 use crate::net::{Door, Net, Stream};
 use crate::world::address_of;
 
@@ -20,17 +20,17 @@ impl UnrulyBackend {
     }
 
     pub(super) fn come_or_go(&mut self, turn: &mut Turn<'_>) {
-        if self.stopping {
+        if self.yard.stopping {
             return;
         }
-        if self.door.is_shut() {
+        if self.yard.door.is_shut() {
             self.come_back(turn);
             return self.stay(turn);
         }
-        self.door.shut();
-        let all: Vec<_> = self.connections.iter().map(|(id, _)| id).collect();
+        self.yard.door.shut();
+        let all: Vec<_> = self.yard.connections.iter().map(|(id, _)| id).collect();
         for id in all {
-            if let Some(connection) = self.connections.remove(id) {
+            if let Some(connection) = self.yard.connections.remove(id) {
                 connection.stream.reset_on_close();
             }
         }
@@ -40,8 +40,8 @@ impl UnrulyBackend {
 
     fn come_back(&mut self, turn: &mut Turn<'_>) {
         let opened = turn.net.listen_at(address_of(self.index)).and_then(|listener| {
-            self.door = Door::new(listener);
-            self.door.register(turn.net, DOOR)
+            self.yard.door = Door::new(listener);
+            self.yard.open(turn.net)
         });
         if let Err(e) = opened {
             self.violate(format!("backend {} cannot come back: {e}", self.index));
