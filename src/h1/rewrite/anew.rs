@@ -45,7 +45,7 @@ pub(super) fn request_fields(head: &RequestHead<'_, '_>, via: &Via, skipped: Fie
     if let Some(allowed) = allowed {
         let mut digits = [0; 20];
         let left = decimal(&mut digits, allowed.saturating_sub(1));
-        put(out, &[b"Max-Forwards: ", left.as_bytes(), b"\r\n"]);
+        put(out, &[b"Max-Forwards: ", left, b"\r\n"]);
     }
     // A version later than 1.1 is told as it is (RFC 9110 §7.6.3).
     let mut lines = *via.lines(head.version);
@@ -68,7 +68,7 @@ pub(super) fn response_fields(head: &ResponseHead<'_, '_>, skipped: FieldSet, ou
 
 fn fields(fields: &[Header<'_>], scan: &Scan, skipped: FieldSet, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
-    let length = scan.framing.length().map(|length| decimal(&mut digits, length).as_bytes());
+    let length = scan.framing.length().map(|length| decimal(&mut digits, length));
     let is = |position: Option<u8>, i: usize| position.map(usize::from) == Some(i);
     for (i, field) in fields.iter().enumerate().filter(|(i, _)| !skipped.contains(*i)) {
         let value = match length {
