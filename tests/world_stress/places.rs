@@ -86,7 +86,8 @@ pub(super) fn slow(seed: u64) -> StressPlan {
     let kinds = [
         UserKind::SlowHead(often),
         UserKind::SlowBody(often),
-        UserKind::SlowReader(often),
+        // As few bytes a second as `--min-data-rate` asks for.
+        UserKind::SlowReader(MS * 1_000),
         UserKind::HalfHead,
         UserKind::Silent,
     ];
